@@ -1,0 +1,110 @@
+"""Every number that a stack can be given, with its unit, its source and, where it is a limit, the reason for it."""
+
+from dataclasses import dataclass
+
+from userstack.errors import InvalidArgument
+
+MICROSECOND = 1_000
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackConfig:
+    """The settings of one stack. Times are in nanoseconds, sizes in bytes.
+
+    Raises:
+        InvalidArgument: a value cannot be; the text names the field.
+    """
+
+    # --- time ---
+    msl: int = 30 * SECOND
+    """Maximum segment lifetime. RFC 9293 3.4.2 takes two minutes; 30 s is what Linux's 60 s of TIME-WAIT amounts to."""
+    quiet_time: bool = False
+    """RFC 9293 3.4.3: after start assign no sequence number for one MSL."""
+    rto_initial: int = 1 * SECOND
+    """RFC 6298 (2.1)."""
+    rto_min: int = 1 * SECOND
+    """RFC 6298 (2.4): SHOULD be one second. Linux takes 200 ms."""
+    rto_max: int = 60 * SECOND
+    """RFC 6298 (2.5): at least 60 s."""
+    clock_granularity: int = 1 * MILLISECOND
+    """G of RFC 6298: the tick of the timer wheel."""
+    r1: int = 3
+    """RFC 9293 3.8.3, SHLD-10: retransmissions after which the application is told."""
+    r2: int = 100 * SECOND
+    """SHLD-11: how long data or FIN is retransmitted before the connection is closed."""
+    r2_syn: int = 180 * SECOND
+    """MUST-23: the same for a SYN, at least three minutes."""
+    delayed_ack: int = 40 * MILLISECOND
+    """How long an ACK may wait for a second segment or for data to ride on (MUST-40: below 500 ms)."""
+    fin_timeout: int = 60 * SECOND
+    """How long a connection that the application has closed waits in FIN-WAIT-2 for the peer's FIN (Linux tcp_fin_timeout)."""
+    override_timeout: int = 200 * MILLISECOND
+    """RFC 9293 3.8.6.2.1: how long the sender's silly window avoidance may hold data back (0.1 to 1 s)."""
+
+    # --- sizes ---
+    send_buffer: int = 256 * 1024
+    """Bytes that SEND takes before it pushes back."""
+    receive_buffer: int = 65535
+    """The largest window offered, and with it the most that is kept for the application."""
+    initial_window: int = 10
+    """Initial congestion window in segments (RFC 6928)."""
+
+    # --- limits (each with a counter that shows when it was hit) ---
+    max_connections: int = 65536
+    """Connections at once. Beyond it a SYN is dropped (TcpExtListenDrops) and an active open gives ENOBUFS."""
+    syn_backlog: int = 1024
+    """Half-open connections of one listener, so that a flood of SYNs takes bounded memory (Linux tcp_max_syn_backlog)."""
+    somaxconn: int = 4096
+    """The most that a listener's backlog can be, as in Linux."""
+    time_wait_max: int = 65536
+    """TIME-WAIT records; beyond it a connection is freed at once (TcpExtTCPTimeWaitOverflow), as Linux does."""
+    out_of_order_ranges: int = 256
+    """Islands beyond RCV.NXT of one connection; beyond it a segment is dropped (TcpExtTCPOFODrop): each costs a walk."""
+    challenge_ack_limit: int = 100
+    """Challenge ACKs of the whole stack in a second (RFC 5961 7)."""
+    neighbor_max: int = 1024
+    """Neighbours in the ARP cache; the oldest goes first (as Linux gc_thresh3)."""
+    neighbor_queue: int = 16
+    """Packets that wait for one neighbour's answer; the oldest is dropped, RFC 1122 2.3.2.2 wants at least one kept."""
+    neighbor_reachable: int = 60 * SECOND
+    """RFC 1122 2.3.2.1: how long an ARP entry is trusted."""
+    neighbor_retry: int = 1 * SECOND
+    """RFC 1122 2.3.2.1: at most one ARP request for a neighbour in this time."""
+    neighbor_tries: int = 3
+    """Requests without an answer after which the neighbour counts as unreachable."""
+    transmit_queue: int = 1024
+    """Packets that are not a connection's (RST, ICMP, ARP) waiting for the device."""
+
+    # --- behaviour ---
+    nagle: bool = True
+    """RFC 9293 3.7.4; TCP_NODELAY turns it off for one connection (MUST-17)."""
+    insecure_rst: bool = False
+    """Accept a RST anywhere in the window, as before RFC 5961 (FreeBSD's name)."""
+    insecure_syn: bool = False
+    """Reset on a SYN in the window, as before RFC 5961 (FreeBSD's name)."""
+    rfc1337: bool = False
+    """Ignore a RST in TIME-WAIT (RFC 1337; Linux tcp_rfc1337)."""
+    path_mtu_discovery: bool = True
+    """Send with DF and take "fragmentation needed" as a smaller MTU (RFC 1191)."""
+    default_ttl: int = 64
+    """MUST-49."""
+    tos: int = 0
+    """The Diffserv field and ECN bits of what is sent (MUST-48)."""
+    ephemeral_ports: tuple[int, int] = (32768, 60999)
+    """First and last port for active opens (RFC 6056; Linux ip_local_port_range)."""
+
+    def __post_init__(self) -> None:
+        for name in ("msl", "rto_initial", "rto_min", "rto_max", "r2", "r2_syn", "send_buffer", "receive_buffer", "initial_window"):
+            if getattr(self, name) <= 0:
+                raise InvalidArgument(f"{name} must be above 0, not {getattr(self, name)}")
+        if self.rto_min > self.rto_max:
+            raise InvalidArgument(f"rto_min ({self.rto_min}) must not be above rto_max ({self.rto_max})")
+        if not 0 <= self.delayed_ack < 500 * MILLISECOND:
+            raise InvalidArgument(f"delayed_ack must be below 500 ms (RFC 9293 MUST-40), not {self.delayed_ack} ns")
+        if not 1 <= self.default_ttl <= 255:
+            raise InvalidArgument(f"default_ttl must be 1 to 255, not {self.default_ttl}")
+        first, last = self.ephemeral_ports
+        if not 1 <= first <= last <= 65535:
+            raise InvalidArgument(f"ephemeral_ports must be two ports in order, not {first} to {last}")

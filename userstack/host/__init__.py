@@ -1,0 +1,1 @@
+"""What the machine underneath must provide, made and removed with pyroute2."""

@@ -1,0 +1,1 @@
+"""Packet I/O: every device is a scapy SuperSocket."""

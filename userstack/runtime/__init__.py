@@ -1,0 +1,1 @@
+"""asyncio: the driver that pumps packets and arms one timer for the whole stack."""

@@ -1,0 +1,1 @@
+"""Virtual time: whole hosts without device, event loop or clock."""

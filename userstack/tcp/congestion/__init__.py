@@ -1,0 +1,1 @@
+"""Congestion control: a protocol and an explicit table of algorithms."""

@@ -1,0 +1,77 @@
+"""The eleven states of RFC 9293 3.3.2 and the one function that moves a machine from one to another.
+
+Rule 1: a state changes nowhere but in ``move``. Rule 2: ``move`` knows every legal pair, and an illegal one is a bug of ours, never
+the peer's doing. The diagram of the documentation is drawn from ``TRANSITIONS``.
+"""
+
+from enum import StrEnum
+from typing import Protocol
+
+from userstack.address import Endpoint
+from userstack.trace import Tracer, Transition
+
+
+class State(StrEnum):
+    """The states, by the names of RFC 9293."""
+
+    CLOSED = "CLOSED"
+    LISTEN = "LISTEN"
+    SYN_SENT = "SYN-SENT"
+    SYN_RECEIVED = "SYN-RECEIVED"
+    ESTABLISHED = "ESTABLISHED"
+    FIN_WAIT_1 = "FIN-WAIT-1"
+    FIN_WAIT_2 = "FIN-WAIT-2"
+    CLOSE_WAIT = "CLOSE-WAIT"
+    CLOSING = "CLOSING"
+    LAST_ACK = "LAST-ACK"
+    TIME_WAIT = "TIME-WAIT"
+
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.CLOSED: frozenset({State.LISTEN, State.SYN_SENT}),
+    State.LISTEN: frozenset({State.SYN_SENT, State.SYN_RECEIVED, State.CLOSED}),
+    State.SYN_SENT: frozenset({State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSED}),
+    State.SYN_RECEIVED: frozenset({State.LISTEN, State.ESTABLISHED, State.FIN_WAIT_1, State.TIME_WAIT, State.CLOSED}),
+    State.ESTABLISHED: frozenset({State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSED}),
+    State.FIN_WAIT_1: frozenset({State.FIN_WAIT_2, State.CLOSING, State.TIME_WAIT, State.CLOSED}),
+    State.FIN_WAIT_2: frozenset({State.TIME_WAIT, State.CLOSED}),
+    State.CLOSE_WAIT: frozenset({State.LAST_ACK, State.CLOSED}),
+    State.CLOSING: frozenset({State.TIME_WAIT, State.CLOSED}),
+    State.LAST_ACK: frozenset({State.CLOSED}),
+    State.TIME_WAIT: frozenset({State.SYN_RECEIVED, State.CLOSED}),
+}
+
+SYNCHRONIZED = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED})
+"""RFC 9293 3.5.2, third group: both ends know each other's sequence numbers."""
+
+CAN_SEND = frozenset({State.ESTABLISHED, State.CLOSE_WAIT})
+"""Where SEND takes data that goes out at once (RFC 9293 3.10.2)."""
+
+CAN_RECEIVE_TEXT = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
+"""Where segment text is taken (RFC 9293 3.10.7.4 step 7)."""
+
+FIN_SENT = frozenset({State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK, State.TIME_WAIT})
+"""Where this end has closed."""
+
+
+class Machine(Protocol):
+    """What ``move`` moves: a connection, or the record that is left of one."""
+
+    state: State
+    local: Endpoint
+    remote: Endpoint | None
+    trace: Tracer | None
+
+
+def move(machine: Machine, new: State, *, cause: str, clause: str, now: int) -> None:
+    """Go to ``new`` and say so; ``clause`` is the section of RFC 9293 that says to.
+
+    Raises:
+        RuntimeError: no arrow of the diagram leads there: a bug in this stack.
+    """
+    old = machine.state
+    if new not in TRANSITIONS[old]:
+        raise RuntimeError(f"no transition {old} -> {new} ({cause}, RFC 9293 {clause})")
+    machine.state = new
+    if machine.trace is not None:
+        machine.trace(Transition(now, machine.local, machine.remote, old, new, cause, clause))

@@ -1,0 +1,74 @@
+"""What the stack tells those who watch it: one small value for each thing that happened, handed to an injected callable.
+
+The core never prints and never logs. Whoever made it may pass a ``Tracer``; ladder, transition log, capture and tests are all
+tracers. Times are the stack's own clock, in nanoseconds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from userstack.address import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class PacketReceived:
+    """An IP packet came in from the link, before anything was checked."""
+
+    time: int
+    packet: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PacketSent:
+    """An IP packet was built and handed to the link."""
+
+    time: int
+    packet: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PacketDropped:
+    """A packet that came in was thrown away; ``counter`` is the counter that it raised."""
+
+    time: int
+    packet: bytes
+    counter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A connection went from one state of RFC 9293 3.3.2 to another."""
+
+    time: int
+    local: Endpoint
+    remote: Endpoint | None
+    old: str
+    new: str
+    cause: str
+    """What made it move: ``segment SYN,ACK``, ``call CLOSE``, ``timer TIME-WAIT``."""
+    clause: str
+    """The rule that was applied: ``RFC 9293 3.10.7.3 step 4``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A deadline of a connection came: ``retransmission``, ``persist``, ``delayed ACK``, ``TIME-WAIT``, ``user timeout``."""
+
+    time: int
+    local: Endpoint
+    remote: Endpoint | None
+    timer: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """The last record of a connection (TCB or TIME-WAIT record) is gone."""
+
+    time: int
+    local: Endpoint
+    remote: Endpoint | None
+
+
+Event = PacketReceived | PacketSent | PacketDropped | Transition | TimerFired | Freed
+Tracer = Callable[[Event], None]

@@ -1,0 +1,25 @@
+"""The Ethernet frame as a value."""
+
+from dataclasses import dataclass
+
+from userstack.wire.ip import Buffer
+
+IPV4 = 0x0800
+ARP = 0x0806
+IPV6 = 0x86DD
+BROADCAST = b"\xff" * 6
+
+
+@dataclass(slots=True)
+class EthernetFrame:
+    """An Ethernet II frame without its check sequence."""
+
+    destination: bytes
+    source: bytes
+    ethertype: int
+    payload: Buffer
+
+
+def format_mac(mac: bytes) -> str:
+    """``02:00:00:00:00:01``."""
+    return mac.hex(":")

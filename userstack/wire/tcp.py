@@ -1,0 +1,72 @@
+"""The TCP header and its payload as a value, every number as it stands on the wire (RFC 9293 3.1)."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from userstack.wire.ip import Buffer
+
+FIN = 0x001
+SYN = 0x002
+RST = 0x004
+PSH = 0x008
+ACK = 0x010
+URG = 0x020
+ECE = 0x040
+CWR = 0x080
+AE = 0x100
+"""Accurate ECN (RFC 9768), the former NS bit."""
+
+FLAG_NAMES = (
+    (SYN, "SYN"),
+    (FIN, "FIN"),
+    (RST, "RST"),
+    (PSH, "PSH"),
+    (ACK, "ACK"),
+    (URG, "URG"),
+    (ECE, "ECE"),
+    (CWR, "CWR"),
+    (AE, "AE"),
+)
+
+# Option kinds of RFC 9293 3.2 and the IANA registry.
+EOL = 0
+NOP = 1
+MSS = 2
+WINDOW_SCALE = 3
+SACK_PERMITTED = 4
+SACK = 5
+TIMESTAMPS = 8
+MD5 = 19
+FAST_OPEN = 34
+EXPERIMENT = 254
+
+
+class Option(NamedTuple):
+    """One option: its kind, and the octets after kind and length. EOL and NOP have no data (MUST-68)."""
+
+    kind: int
+    data: bytes = b""
+
+
+@dataclass(slots=True)
+class TcpSegment:
+    """A TCP segment. ``options`` stand in their order on the wire; an EOL, where there is one, is the last of them."""
+
+    source_port: int
+    destination_port: int
+    seq: int
+    ack: int = 0
+    flags: int = 0
+    window: int = 0
+    urgent_pointer: int = 0
+    options: tuple[Option, ...] = ()
+    payload: Buffer = b""
+    reserved: int = 0
+    """The three bits between the data offset and AE."""
+    bad_options: bool = False
+    """An option's length was illegal (below 2, or past the header): those before it stand in ``options`` (MUST-7)."""
+
+
+def flag_names(flags: int) -> str:
+    """``"SYN,ACK"``: the control bits as RFC 9293 writes them; ``"none"`` where no bit is set."""
+    return ",".join(name for bit, name in FLAG_NAMES if flags & bit) or "none"
