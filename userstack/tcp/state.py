@@ -59,8 +59,12 @@ class Machine(Protocol):
 
     state: State
     local: Endpoint
-    remote: Endpoint | None
     trace: Tracer | None
+
+    @property
+    def remote(self) -> Endpoint | None:
+        """The remote socket, where it is known."""
+        ...
 
 
 def move(machine: Machine, new: State, *, cause: str, clause: str, now: int) -> None:

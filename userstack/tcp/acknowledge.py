@@ -1,0 +1,53 @@
+"""What an acceptable acknowledgement does to the send side (RFC 9293 3.10.7.4 step 5, RFC 5681, RFC 6298)."""
+
+from userstack.tcp.congestion.reno import Reno
+from userstack.tcp.segment import Segment
+from userstack.tcp.tcb import Tcb
+
+
+def advance(tcb: Tcb, ack: int, now: int) -> None:
+    """SND.UNA <- ``ack``: what is thereby acknowledged leaves the send buffer, the timers follow (RFC 6298 5.2, 5.3)."""
+    tcb.bytes_acked += tcb.sendbuf.acknowledge(ack)
+    tcb.snd_una = ack
+    tcb.rtt.acknowledged(ack, now)
+    tcb.retransmits = 0
+    if tcb.flight:
+        tcb.outstanding_since = now
+        tcb.timers.retransmission = now + tcb.rtt.rto
+    else:
+        tcb.outstanding_since = None
+        tcb.timers.retransmission = None
+
+
+def begin_data(tcb: Tcb) -> None:
+    """The handshake is over: RFC 6298 (5.7) and RFC 5681 3.1 treat a lost SYN as a warning."""
+    lost = tcb.syns_sent > 1
+    if lost:
+        tcb.rtt.restart_after_syn_timeout()
+    tcb.congestion = Reno(tcb.snd_mss, tcb.config.initial_window, after_lost_syn=lost)
+    tcb.recovery.resend = tcb.recovery.resend_end = tcb.snd_una
+    tcb.recovery.recover = tcb.iss
+
+
+def new_data(tcb: Tcb, segment: Segment, now: int) -> None:
+    """SND.UNA < SEG.ACK =< SND.NXT."""
+    acked = segment.ack - tcb.snd_una
+    advance(tcb, segment.ack, now)
+    tcb.recovery.on_ack(acked, tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion)
+
+
+def duplicate(tcb: Tcb, segment: Segment) -> None:
+    """SEG.ACK = SND.UNA: a duplicate in the sense of RFC 5681 2 only with data outstanding, no text, no FIN, the same window."""
+    if not tcb.flight or segment.length or segment.window != tcb.snd_wnd or not tcb.snd_wnd:
+        return
+    if tcb.recovery.on_duplicate(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion):
+        tcb.counters.add("TcpExtTCPRenoRecovery")
+
+
+def leave_persist(tcb: Tcb) -> None:
+    """The window has opened: probing ends, and what the closed window threw away is sent again at once."""
+    tcb.timers.persist = None
+    tcb.probes = 0
+    tcb.probe_due = False
+    if tcb.flight and tcb.syn_acked:
+        tcb.recovery.resend, tcb.recovery.resend_end = tcb.snd_una, tcb.snd_nxt

@@ -1,0 +1,449 @@
+"""SEGMENT ARRIVES, RFC 9293 3.10.7: one function for each numbered step. Nothing here sends: it records what is owed (law 4).
+
+The functions of the steps return True where processing goes on with the next step.
+"""
+
+from typing import assert_never
+
+from userstack.errors import BrokenPipe, ConnectionRefused, ConnectionReset
+from userstack.tcp import acknowledge, seq
+from userstack.tcp.calls import carry_out_close
+from userstack.tcp.options import read_mss
+from userstack.tcp.segment import Segment, from_wire
+from userstack.tcp.state import CAN_RECEIVE_TEXT, State, move
+from userstack.tcp.tcb import Tcb
+from userstack.tcp.timewait import TimeWait
+from userstack.wire.tcp import SYN, TcpSegment
+
+
+def segment_arrives(tcb: Tcb, wire: TcpSegment, *, now: int) -> None:
+    """Process one segment that is addressed to this connection."""
+    tcb.segs_in += 1
+    match tcb.state:
+        case State.CLOSED:
+            _closed(tcb, from_wire(wire, near_seq=0, near_ack=0))
+        case State.LISTEN:
+            _listen(tcb, from_wire(wire, near_seq=wire.seq, near_ack=wire.ack), now)
+        case State.SYN_SENT:
+            _syn_sent(tcb, from_wire(wire, near_seq=wire.seq, near_ack=tcb.snd_una), now)
+        case State.TIME_WAIT:
+            if tcb.time_wait is not None:
+                tcb.time_wait.on_segment(wire, now=now)
+            elif tcb.reopened_from is not None:
+                _reopen(tcb, tcb.reopened_from, wire, now)
+        case (
+            State.SYN_RECEIVED
+            | State.ESTABLISHED
+            | State.FIN_WAIT_1
+            | State.FIN_WAIT_2
+            | State.CLOSE_WAIT
+            | State.CLOSING
+            | State.LAST_ACK
+        ):
+            _other_states(tcb, from_wire(wire, near_seq=tcb.rcv_nxt, near_ack=tcb.snd_una), now)
+        case _:
+            assert_never(tcb.state)
+
+
+def owe_reset_for(tcb: Tcb, segment: Segment) -> None:
+    """The RST that the sender of ``segment`` will accept (3.10.7.1); none for a RST."""
+    if segment.rst:
+        return
+    if segment.has_ack:
+        tcb.send_reset(segment.ack, None)
+    else:
+        tcb.send_reset(0, segment.end)
+
+
+def _closed(tcb: Tcb, segment: Segment) -> None:
+    # 3.10.7.1
+    owe_reset_for(tcb, segment)
+
+
+def _listen(tcb: Tcb, segment: Segment, now: int) -> None:
+    # 3.10.7.2. First a RST, second an ACK; the third, security, has no meaning here (A.1.2); a SYN; fourth, anything else.
+    if segment.rst:
+        return
+    if segment.has_ack:
+        tcb.send_reset(segment.ack, None)
+        return
+    if not segment.syn or tcb.remote is None:
+        return
+    if segment.bad_options:
+        tcb.counters.add("TcpExtTCPBadOptions")  # MUST-7: there is no connection to reset yet
+        return
+    _receive_syn(tcb, segment, iss=tcb.isn(tcb.local, tcb.remote, now))
+    move(tcb, State.SYN_RECEIVED, cause=segment.cause, clause="3.10.7.2 step 3", now=now)
+
+
+def _reopen(tcb: Tcb, record: TimeWait, wire: TcpSegment, now: int) -> None:
+    """MAY-2 (3.6.1). Condition (1): the new ISS lies above every sequence number of the old incarnation."""
+    segment = from_wire(wire, near_seq=record.rcv_nxt, near_ack=record.snd_nxt)
+    iss = seq.unwrap(tcb.isn(record.local, record.remote, now), record.snd_nxt)
+    _receive_syn(tcb, segment, iss=max(iss, record.snd_nxt + _REOPEN_STEP))
+    move(tcb, State.SYN_RECEIVED, cause=segment.cause, clause="3.6.1", now=now)
+
+
+_REOPEN_STEP = 128_000
+"""How far above the old incarnation a new one begins at least, in sequence numbers; the increment of BSD's ISN."""
+
+
+def _receive_syn(tcb: Tcb, segment: Segment, *, iss: int) -> None:
+    """A SYN begins a new incarnation from LISTEN: IRS, RCV.NXT, ISS, and what came with the SYN is queued."""
+    tcb.start(iss)
+    tcb.passive = True
+    tcb.snd_nxt = iss + 1
+    _take_syn(tcb, segment)
+    tcb.syn_due = True
+
+
+def _take_syn(tcb: Tcb, segment: Segment) -> None:
+    tcb.irs = segment.seq
+    tcb.rcv_nxt = segment.seq + 1
+    tcb.rcv_adv = tcb.rcv_nxt + tcb.config.receive_buffer
+    tcb.peer_mss = read_mss(segment.options)
+    tcb.congestion.set_mss(tcb.snd_mss)
+    # Note: 3.10.7.2 leaves SND.WND to the ACK, but a FIN may have to be sent before that one comes (3.10.4, SYN-RECEIVED).
+    _update_send_window(tcb, segment)
+    # 3.10.7.2, 3.10.7.3: other text and controls are queued until ESTABLISHED.
+    _hold(
+        tcb,
+        Segment(tcb.rcv_nxt, segment.ack, segment.flags & ~SYN, segment.window, segment.payload).trimmed(tcb.rcv_nxt, tcb.rcv_adv),
+    )
+
+
+def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
+    # 3.10.7.3, first step. A RST's SEQ cannot be checked against RCV.NXT (RFC 5961 3.2), for nothing was received yet.
+    if segment.has_ack and not tcb.iss < segment.ack <= tcb.snd_nxt:
+        if not segment.rst:
+            tcb.send_reset(segment.ack, None)
+        return
+    if segment.rst:  # second step
+        if segment.has_ack:
+            tcb.counters.add("TcpAttemptFails")
+            tcb.die(ConnectionRefused(), cause=segment.cause, clause="3.10.7.3 step 2", now=now)
+        return
+    if not segment.syn:  # fifth step
+        return
+    if segment.bad_options:
+        tcb.counters.add("TcpExtTCPBadOptions")
+        return
+    tcb.last_heard = now
+    if segment.has_ack:
+        _syn_sent_acked(tcb, segment, now)
+    else:
+        _take_syn(tcb, segment)
+        tcb.timers.retransmission = None
+        tcb.rtt.forget_timing()
+        tcb.syns_sent = 0  # what goes out now is the first SYN,ACK, not a SYN once more
+        tcb.syn_due = True
+        move(tcb, State.SYN_RECEIVED, cause=segment.cause, clause="3.10.7.3 step 4", now=now)
+
+
+def _syn_sent_acked(tcb: Tcb, segment: Segment, now: int) -> None:
+    _take_syn(tcb, segment)
+    tcb.ack_now = True
+    acknowledge.advance(tcb, segment.ack, now)
+    move(tcb, State.ESTABLISHED, cause=segment.cause, clause="3.10.7.3 step 4", now=now)
+    _established(tcb, segment, now)
+
+
+def _established(tcb: Tcb, segment: Segment, now: int) -> None:
+    """What 3.10 defers until ESTABLISHED: our own queued CLOSE, and text and FIN that came with the SYN."""
+    acknowledge.begin_data(tcb)
+    carry_out_close(tcb, now=now)
+    _text_in_order(tcb)
+    _take_fin(tcb, segment, now)
+
+
+def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
+    # 3.10.7.4
+    if _is_syn_ack_of_crossing(tcb, segment):
+        segment = segment.trimmed(tcb.rcv_nxt, tcb.rcv_adv)
+    if not _check_sequence(tcb, segment):
+        return
+    if segment.rst:
+        _check_rst(tcb, segment, now)
+        return
+    if _check_options(tcb, segment, now) and _check_syn(tcb, segment, now) and _check_ack(tcb, segment, now):
+        _sixth_step_on(tcb, _idealized(tcb, segment), now)
+
+
+def _idealized(tcb: Tcb, segment: Segment) -> Segment:
+    """First step: what lies outside the window, or behind the peer's FIN, is trimmed off."""
+    right = tcb.rcv_adv if tcb.recvbuf.fin_seq is None else min(tcb.rcv_adv, tcb.recvbuf.fin_seq + 1)
+    if tcb.rcv_nxt <= segment.seq and segment.end <= right:
+        return segment
+    return segment.trimmed(tcb.rcv_nxt, right)
+
+
+def _is_syn_ack_of_crossing(tcb: Tcb, segment: Segment) -> bool:
+    # Note: figure 7 lets the SYN,ACK of a simultaneous open establish the connection, though its SEQ, which is IRS, lies left of
+    # the window and the letter of the first step would only answer it with an ACK. As in the figure: the old SYN is trimmed off.
+    return (
+        tcb.state is State.SYN_RECEIVED
+        and not tcb.passive
+        and segment.syn
+        and segment.has_ack
+        and not segment.rst
+        and segment.seq == tcb.irs
+        and segment.ack == tcb.snd_nxt
+    )
+
+
+def _check_sequence(tcb: Tcb, segment: Segment) -> bool:
+    """First step: table 6. What is not acceptable is answered with an ACK, unless it is a RST."""
+    length = 0 if segment.rst else segment.length  # SHLD-2: a RST may carry data, which is nothing to the window
+    left, window = tcb.rcv_nxt, tcb.rcv_wnd
+    if length == 0 or window == 0:
+        # MUST-66: at zero window ACKs and RSTs are still good, text at RCV.NXT is cut off and answered.
+        acceptable = segment.seq == left or left <= segment.seq < left + window
+        if acceptable and length:
+            tcb.ack_now = True
+    else:
+        acceptable = left <= segment.seq < left + window or left <= segment.end - 1 < left + window
+    if not acceptable and not segment.rst:
+        tcb.ack_now = True
+    return acceptable
+
+
+def _check_rst(tcb: Tcb, segment: Segment, now: int) -> None:
+    """Second step, with RFC 5961 3: only at RCV.NXT exactly; elsewhere in the window a challenge ACK."""
+    if segment.seq != tcb.rcv_nxt and not tcb.config.insecure_rst:
+        tcb.send_challenge_ack(now)
+        return
+    clause = "3.10.7.4 step 2"
+    match tcb.state:
+        case State.SYN_RECEIVED if tcb.passive:
+            tcb.counters.add("TcpAttemptFails")
+            _back_to_origin(tcb, segment, clause=clause, now=now)
+        case State.SYN_RECEIVED:
+            tcb.counters.add("TcpAttemptFails")
+            tcb.die(ConnectionRefused(), cause=segment.cause, clause=clause, now=now)
+        case State.CLOSE_WAIT:
+            # Note: as Linux says it: the peer has closed in order before, so what is broken is only our way.
+            tcb.counters.add("TcpEstabResets")
+            tcb.die(BrokenPipe("the peer has closed and then reset the connection"), cause=segment.cause, clause=clause, now=now)
+        case State.CLOSING | State.LAST_ACK:
+            tcb.die(None, cause=segment.cause, clause=clause, now=now)
+        case _:
+            tcb.counters.add("TcpEstabResets")
+            tcb.die(ConnectionReset(), cause=segment.cause, clause=clause, now=now)
+
+
+def _back_to_origin(tcb: Tcb, segment: Segment, *, clause: str, now: int) -> None:
+    """A passive open came to nothing: back to LISTEN, or to the TIME-WAIT that the SYN had reopened (MAY-2)."""
+    tcb.flush()
+    if tcb.reopened_from is None:
+        move(tcb, State.LISTEN, cause=segment.cause, clause=clause, now=now)
+    else:
+        tcb.time_wait = tcb.reopened_from
+        move(tcb, State.TIME_WAIT, cause=segment.cause, clause="3.6.1", now=now)
+
+
+def _check_options(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """MUST-7: an illegal option length resets the connection, but only from where a RST itself would be believed (RFC 5961 3)."""
+    if not segment.bad_options:
+        return True
+    tcb.counters.add("TcpExtTCPBadOptions")
+    if segment.seq == tcb.rcv_nxt:
+        tcb.send_reset(tcb.snd_nxt, None)
+        error = ConnectionReset("the peer sent an option of illegal length")
+        tcb.die(error, cause=f"{segment.cause} with an option of illegal length", clause="3.1", now=now)
+    return False
+
+
+def _check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """Fourth step, with RFC 5961 4."""
+    if not segment.syn:
+        return True
+    clause = "3.10.7.4 step 4"
+    if tcb.state is State.SYN_RECEIVED and tcb.passive:
+        _back_to_origin(tcb, segment, clause=clause, now=now)
+    elif tcb.config.insecure_syn:
+        owe_reset_for(tcb, segment)
+        tcb.die(ConnectionReset(), cause=segment.cause, clause=clause, now=now)
+    else:
+        tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")
+    return False
+
+
+def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """Fifth step."""
+    if not segment.has_ack:
+        return False
+    if tcb.state is State.SYN_RECEIVED:
+        return _check_ack_of_syn(tcb, segment, now)
+    # RFC 5961 5 (MAY-12), and "acks something not yet sent".
+    if not tcb.snd_una - tcb.max_snd_wnd <= segment.ack <= tcb.snd_nxt:
+        tcb.send_challenge_ack(now)
+        return False
+    tcb.last_heard = now
+    had_syn_acked = tcb.syn_acked
+    if segment.ack > tcb.snd_una:
+        acknowledge.new_data(tcb, segment, now)
+        if not had_syn_acked:
+            acknowledge.begin_data(tcb)
+    elif segment.ack == tcb.snd_una:
+        acknowledge.duplicate(tcb, segment)
+    if segment.ack >= tcb.snd_una:
+        _update_send_window(tcb, segment)
+    return _check_ack_of_fin(tcb, segment, now)
+
+
+def _check_ack_of_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
+    # Note: the range of RFC 5961 5 is for synchronized states; here 3.5.2, second group, asks for a RST.
+    if not tcb.snd_una < segment.ack <= tcb.snd_nxt:
+        tcb.send_reset(segment.ack, None)
+        return False
+    tcb.last_heard = now
+    acknowledge.advance(tcb, segment.ack, now)
+    tcb.snd_wnd, tcb.snd_wl1, tcb.snd_wl2 = segment.window, segment.seq, segment.ack
+    tcb.max_snd_wnd = max(tcb.max_snd_wnd, tcb.snd_wnd)
+    tcb.reopened_from = None
+    move(tcb, State.ESTABLISHED, cause=segment.cause, clause="3.10.7.4 step 5", now=now)
+    _established(tcb, segment, now)
+    return True
+
+
+def _check_ack_of_fin(tcb: Tcb, segment: Segment, now: int) -> bool:
+    clause = "3.10.7.4 step 5"
+    match tcb.state:
+        case State.CLOSING:
+            if tcb.fin_acked:
+                _enter_time_wait(tcb, cause=segment.cause, clause=clause, now=now)
+            return False
+        case State.LAST_ACK if tcb.fin_acked:
+            tcb.die(None, cause=segment.cause, clause=clause, now=now)
+            return False
+        case _:
+            return True
+
+
+def _update_send_window(tcb: Tcb, segment: Segment) -> None:
+    """Fifth step: SND.WL1 and SND.WL2 keep an old segment from setting the window. A SYN sets it always."""
+    first = segment.seq if segment.syn else max(segment.seq, tcb.rcv_nxt)  # of the idealized segment
+    if not (segment.syn or tcb.snd_wl1 < first or (tcb.snd_wl1 == first and tcb.snd_wl2 <= segment.ack)):
+        return
+    was_shut = tcb.snd_wnd == 0
+    tcb.snd_wnd, tcb.snd_wl1, tcb.snd_wl2 = segment.window, first, segment.ack
+    tcb.max_snd_wnd = max(tcb.max_snd_wnd, segment.window)
+    if was_shut and segment.window:
+        acknowledge.leave_persist(tcb)
+
+
+def _sixth_step_on(tcb: Tcb, segment: Segment, now: int) -> None:
+    # Note: the sixth step, URG, needs an urgent mode in the API (RFC 6093); its text is ordinary text here, as SO_OOBINLINE has it.
+    if _process_text(tcb, segment, now):
+        _process_fin(tcb, segment, now)
+    if tcb.state is State.FIN_WAIT_1 and tcb.fin_acked:
+        # Fifth step; done last, so that a FIN in the same segment leads straight to TIME-WAIT (figure 5, note 2).
+        move(tcb, State.FIN_WAIT_2, cause=segment.cause, clause="3.10.7.4 step 5", now=now)
+        if tcb.released:
+            tcb.timers.fin_wait_2 = now + tcb.config.fin_timeout
+
+
+def _process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """Seventh step."""
+    if not segment.payload or tcb.state not in CAN_RECEIVE_TEXT:
+        return True
+    if tcb.released:
+        # SHLD-3, RFC 2525 2.17: nobody will read it, so say that it was lost.
+        tcb.counters.add("TcpExtTCPAbortOnData")
+        tcb.send_reset(tcb.snd_nxt, None)
+        tcb.die(ConnectionReset("data came after close"), cause=f"{segment.cause} with text after CLOSE", clause="3.6.1", now=now)
+        return False
+    if segment.seq > tcb.rcv_nxt:
+        _hold(tcb, segment)
+        tcb.ack_now = True  # RFC 5681 4.2: at once above a gap (MAY-13)
+        return True
+    # RFC 5681 4.2: at once when it fills all or part of a gap; SHLD-19: at least every second segment.
+    filled_gap = tcb.recvbuf.islands > 0
+    _append(tcb, segment)
+    tcb.unacked_segments += 1
+    if filled_gap or tcb.unacked_segments >= 2 or len(segment.payload) >= 2 * tcb.rcv_mss:
+        tcb.ack_now = True
+    elif tcb.timers.delayed_ack is None:
+        tcb.timers.delayed_ack = now + tcb.config.delayed_ack
+    return True
+
+
+def _append(tcb: Tcb, segment: Segment) -> None:
+    tcb.recvbuf.append(segment.payload)
+    tcb.bytes_received += len(segment.payload)
+    tcb.rcv_nxt += len(segment.payload)
+    if tcb.recvbuf.islands:
+        _text_in_order(tcb)
+
+
+def _text_in_order(tcb: Tcb) -> None:
+    before = tcb.rcv_nxt
+    tcb.rcv_nxt = tcb.recvbuf.advance(before)
+    tcb.bytes_received += tcb.rcv_nxt - before
+
+
+def _hold(tcb: Tcb, segment: Segment) -> None:
+    """SHLD-31: keep text and FIN beyond a hole."""
+    if segment.payload:
+        if tcb.recvbuf.islands >= tcb.config.out_of_order_ranges:
+            tcb.counters.add("TcpExtTCPOFODrop")
+            return
+        tcb.counters.add("TcpExtTCPOFOQueue")
+        tcb.recvbuf.hold(segment.seq, segment.payload)
+    if segment.fin and tcb.recvbuf.fin_seq is None:
+        tcb.recvbuf.fin_seq = segment.end - 1
+
+
+def _process_fin(tcb: Tcb, segment: Segment, now: int) -> None:
+    """Eighth step; the FIN counts once RCV.NXT has reached it."""
+    if tcb.state not in CAN_RECEIVE_TEXT:
+        return
+    if segment.fin:
+        tcb.ack_now = True
+        if tcb.recvbuf.fin_seq is None:
+            tcb.recvbuf.fin_seq = segment.end - 1
+    _take_fin(tcb, segment, now)
+
+
+def _take_fin(tcb: Tcb, segment: Segment, now: int) -> None:
+    if tcb.recvbuf.fin_seq != tcb.rcv_nxt:
+        return
+    tcb.rcv_nxt += 1
+    tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt)
+    tcb.ack_now = True
+    cause, clause = segment.cause, "3.10.7.4 step 8"
+    if tcb.state is State.ESTABLISHED:
+        move(tcb, State.CLOSE_WAIT, cause=cause, clause=clause, now=now)
+    elif tcb.fin_acked:
+        _enter_time_wait(tcb, cause=cause, clause=clause, now=now)
+    else:
+        move(tcb, State.CLOSING, cause=cause, clause=clause, now=now)
+
+
+def _enter_time_wait(tcb: Tcb, *, cause: str, clause: str, now: int) -> None:
+    """Start the 2 MSL, turn the other timers off, and hand over to the record."""
+    move(tcb, State.TIME_WAIT, cause=cause, clause=clause, now=now)
+    tcb.counters.add("TcpExtTW")
+    tcb.time_wait = time_wait_of(tcb, now=now)
+    tcb.flush()
+
+
+def time_wait_of(tcb: Tcb, *, now: int) -> TimeWait:
+    """The record of a connection that has just entered TIME-WAIT."""
+    if tcb.remote is None:
+        raise RuntimeError("a connection without a peer cannot be in TIME-WAIT")
+    record = TimeWait(
+        tcb.local,
+        tcb.remote,
+        snd_nxt=tcb.snd_nxt,
+        rcv_nxt=tcb.rcv_nxt,
+        rcv_wnd=tcb.rcv_wnd,
+        config=tcb.config,
+        counters=tcb.counters,
+        trace=tcb.trace,
+        now=now,
+        ttl=tcb.ttl,
+        tos=tcb.tos,
+    )
+    record.ack_now = tcb.ack_now
+    return record

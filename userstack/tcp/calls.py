@@ -1,0 +1,200 @@
+"""The user calls of RFC 9293 3.10.1 to 3.10.5, and the user timeout of 3.10.8. One function a call, one arm a group of states."""
+
+from typing import assert_never
+
+from userstack.address import Endpoint, is_unspecified
+from userstack.errors import (
+    AlreadyConnected,
+    BrokenPipe,
+    ConnectionAborted,
+    ConnectionReset,
+    ConnectionTimedOut,
+    DestinationRequired,
+    InvalidArgument,
+    NetworkUnreachable,
+    NotConnected,
+)
+from userstack.tcp.state import State, move
+from userstack.tcp.tcb import Tcb
+from userstack.wire.ip import Buffer
+
+_UNOPENED = "the connection was never opened (RFC 9293 3.10: connection does not exist)"
+_CLOSING = "this end has closed already (RFC 9293 3.10: connection closing)"
+
+
+def open_passive(tcb: Tcb, *, now: int) -> None:
+    """3.10.1, passive."""
+    if tcb.state is not State.CLOSED:
+        raise AlreadyConnected
+    move(tcb, State.LISTEN, cause="call OPEN passive", clause="3.10.1", now=now)
+
+
+def open_active(tcb: Tcb, remote: Endpoint | None, *, now: int) -> None:
+    """3.10.1, active: from CLOSED, or from LISTEN, which turns from passive to active."""
+    if tcb.state not in {State.CLOSED, State.LISTEN}:
+        raise AlreadyConnected
+    if remote is None:
+        raise DestinationRequired
+    _check_remote(remote)
+    tcb.remote = remote
+    tcb.start(tcb.isn(tcb.local, remote, now))
+    tcb.passive = False
+    tcb.snd_nxt = tcb.iss + 1
+    tcb.syn_due = True
+    tcb.last_heard = now
+    tcb.counters.add("TcpActiveOpens")
+    move(tcb, State.SYN_SENT, cause="call OPEN active", clause="3.10.1", now=now)
+
+
+def _check_remote(remote: Endpoint) -> None:
+    # MUST-46
+    if not 1 <= remote.port <= 65535:
+        raise InvalidArgument(f"the remote port must be 1 to 65535, not {remote.port}")
+    multicast = remote.address[0] & 0xF0 == 0xE0 if len(remote.address) == 4 else remote.address[0] == 0xFF
+    if multicast or is_unspecified(remote.address) or remote.address == b"\xff\xff\xff\xff":
+        raise NetworkUnreachable(f"{remote} is no address of one host (RFC 9293 MUST-46)")
+
+
+def send(tcb: Tcb, data: Buffer, *, remote: Endpoint | None, now: int) -> int:
+    """3.10.2: take octets for sending; how many were taken."""
+    match tcb.state:
+        case State.CLOSED:
+            _raise_dead(tcb)
+            raise BrokenPipe if tcb.remote is not None else NotConnected(_UNOPENED)
+        case State.LISTEN:
+            open_active(tcb, remote, now=now)
+            return _queue(tcb, data)
+        case State.SYN_SENT | State.SYN_RECEIVED | State.ESTABLISHED | State.CLOSE_WAIT:
+            if tcb.close_requested:
+                raise BrokenPipe(_CLOSING)
+            return _queue(tcb, data)
+        case State.FIN_WAIT_1 | State.FIN_WAIT_2 | State.CLOSING | State.LAST_ACK | State.TIME_WAIT:
+            raise BrokenPipe(_CLOSING)
+        case _:
+            assert_never(tcb.state)
+
+
+def _queue(tcb: Tcb, data: Buffer) -> int:
+    taken = tcb.sendbuf.write(data)
+    if len(data) and not taken:
+        raise BlockingIOError(11, "the send buffer is full")
+    tcb.bytes_sent += taken
+    return taken
+
+
+def receive(tcb: Tcb, limit: int, *, now: int) -> bytes:
+    """3.10.3: octets in order, ``b""`` at the end of the stream."""
+    if limit < 0:
+        raise InvalidArgument(f"the number of octets to receive must not be below 0, but is {limit}")
+    if tcb.recvbuf.size:
+        data = tcb.recvbuf.read(limit)
+        _window_opened(tcb)
+        return data
+    match tcb.state:
+        case State.LISTEN | State.SYN_SENT | State.SYN_RECEIVED | State.ESTABLISHED | State.FIN_WAIT_1 | State.FIN_WAIT_2:
+            raise BlockingIOError(11, "nothing has been received yet")
+        case State.CLOSED:
+            _raise_dead(tcb)
+            if tcb.remote is None:
+                raise NotConnected(_UNOPENED)
+            return b""
+        case State.CLOSE_WAIT | State.CLOSING | State.LAST_ACK | State.TIME_WAIT:
+            return b""  # "connection closing", as sockets say it
+        case _:
+            assert_never(tcb.state)
+
+
+def _raise_dead(tcb: Tcb) -> None:
+    """What killed the connection is told once, as the kernel's sockets do; afterwards it is just closed."""
+    if tcb.error is not None:
+        error, tcb.error = tcb.error, None
+        raise error
+
+
+def _window_opened(tcb: Tcb) -> None:
+    """3.8.6.2.2: tell the peer, once there is a worthwhile amount of new room."""
+    if tcb.state not in {State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2}:
+        return
+    gained = tcb.rcv_nxt + tcb.recvbuf.free - tcb.rcv_adv
+    if gained >= min(2 * tcb.rcv_mss, tcb.recvbuf.limit // 2):
+        tcb.ack_now = True
+
+
+def close(tcb: Tcb, *, now: int) -> None:
+    """3.10.4: this end has no more to send."""
+    cause, clause = "call CLOSE", "3.10.4"
+    match tcb.state:
+        case State.CLOSED:
+            raise NotConnected(_UNOPENED) if tcb.remote is None else NotConnected
+        case State.LISTEN | State.SYN_SENT:
+            tcb.die(ConnectionAborted("closed before it was established"), cause=cause, clause=clause, now=now)
+        case State.SYN_RECEIVED | State.ESTABLISHED | State.CLOSE_WAIT:
+            tcb.close_requested = True
+            carry_out_close(tcb, now=now)
+        case State.FIN_WAIT_1 | State.FIN_WAIT_2:
+            pass  # "ok" is acceptable, as long as there is no second FIN
+        case State.CLOSING | State.LAST_ACK | State.TIME_WAIT:
+            raise BrokenPipe(_CLOSING)
+        case _:
+            assert_never(tcb.state)
+
+
+def carry_out_close(tcb: Tcb, *, now: int) -> None:
+    """Move on for a CLOSE that was called, if what was sent before it allows; called again when that changes (3.10.4)."""
+    if not tcb.close_requested:
+        return
+    cause, clause = "call CLOSE", "3.10.4"
+    if tcb.state is State.ESTABLISHED or (tcb.state is State.SYN_RECEIVED and not len(tcb.sendbuf)):
+        move(tcb, State.FIN_WAIT_1, cause=cause, clause=clause, now=now)
+    elif tcb.state is State.CLOSE_WAIT and not tcb.unsent:
+        move(tcb, State.LAST_ACK, cause=cause, clause=clause, now=now)
+
+
+def release(tcb: Tcb, *, now: int) -> None:
+    """The BSD ``close``: CLOSE, and nobody reads any more (MAY-1). Unread data makes it a RST (SHLD-3, RFC 2525 2.17)."""
+    tcb.released = True
+    match tcb.state:
+        case State.CLOSED | State.CLOSING | State.LAST_ACK | State.TIME_WAIT:
+            pass
+        case State.LISTEN | State.SYN_SENT | State.SYN_RECEIVED:
+            close(tcb, now=now)
+        case State.ESTABLISHED | State.FIN_WAIT_1 | State.FIN_WAIT_2 | State.CLOSE_WAIT:
+            if tcb.recvbuf.size:
+                tcb.counters.add("TcpExtTCPAbortOnClose")
+                tcb.send_reset(tcb.snd_nxt, None)
+                tcb.die(None, cause="call CLOSE with unread data", clause="3.6.1", now=now)
+            else:
+                close(tcb, now=now)
+                if tcb.state is State.FIN_WAIT_2:
+                    tcb.timers.fin_wait_2 = now + tcb.config.fin_timeout
+        case _:
+            assert_never(tcb.state)
+
+
+def abort(tcb: Tcb, *, now: int) -> None:
+    """3.10.5."""
+    match tcb.state:
+        case State.CLOSED:
+            raise NotConnected
+        case State.TIME_WAIT:
+            if tcb.time_wait is not None:
+                tcb.time_wait.abort(now=now)
+            return
+        case State.SYN_RECEIVED | State.ESTABLISHED | State.FIN_WAIT_1 | State.FIN_WAIT_2 | State.CLOSE_WAIT:
+            # Note: 3.5.2 would have the sender of a RST in TIME-WAIT, 3.10.5 in CLOSED: as every stack does, the latter.
+            tcb.send_reset(tcb.snd_nxt, None)
+        case State.LISTEN | State.SYN_SENT | State.CLOSING | State.LAST_ACK:
+            pass
+        case _:
+            assert_never(tcb.state)
+    tcb.die(ConnectionReset("aborted by this end"), cause="call ABORT", clause="3.10.5", now=now)
+
+
+def user_timeout(tcb: Tcb, *, now: int) -> None:
+    """3.10.8, USER TIMEOUT: any state, flush, tell the user, CLOSED."""
+    if tcb.state is State.CLOSED:
+        return
+    if tcb.time_wait is not None:
+        tcb.time_wait.user_timeout_expired(now=now)
+        return
+    tcb.die(ConnectionTimedOut(), cause="user timeout", clause="3.10.8", now=now)

@@ -1,0 +1,68 @@
+"""Slow start and congestion avoidance of RFC 5681, with RFC 6582's window during fast recovery. All in octets."""
+
+_INITIAL_OCTETS = 14600
+"""RFC 6928: IW = min(10 * MSS, max(2 * MSS, 14600))."""
+
+
+class Reno:
+    """The standard algorithm; see ``CongestionControl`` for the meaning of the methods."""
+
+    __slots__ = ("_acked", "_initial", "_mss", "cwnd", "name", "ssthresh")
+
+    def __init__(self, mss: int, initial_segments: int, *, after_lost_syn: bool = False) -> None:
+        self.name = "reno"
+        self._mss = mss
+        # RFC 5681 3.1: after the loss of a SYN the initial window is one segment.
+        self._initial = mss if after_lost_syn else min(initial_segments * mss, max(2 * mss, _INITIAL_OCTETS))
+        self.cwnd = self._initial
+        self.ssthresh = 1 << 30
+        self._acked = 0
+
+    def on_ack(self, acked: int) -> None:
+        """Equation (2) below ``ssthresh``; above it one segment for each window of octets acknowledged."""
+        if self.cwnd < self.ssthresh:
+            self.cwnd += min(acked, self._mss)
+            return
+        self._acked += acked
+        if self._acked >= self.cwnd:
+            self._acked -= self.cwnd
+            self.cwnd += self._mss
+
+    def on_fast_retransmit(self, flight: int) -> None:
+        """Steps 2 and 3 of RFC 5681 3.2: halve, and count the three segments that have left."""
+        self.ssthresh = self._half(flight)
+        self.cwnd = self.ssthresh + 3 * self._mss
+
+    def on_duplicate_ack(self) -> None:
+        """Step 4."""
+        self.cwnd += self._mss
+
+    def on_partial_ack(self, acked: int) -> None:
+        """RFC 6582 3.2 step 3: deflate by what was acknowledged, add back one segment."""
+        self.cwnd = max(self.cwnd - acked, self._mss)
+        if acked >= self._mss:
+            self.cwnd += self._mss
+
+    def on_recovered(self, flight: int) -> None:
+        """RFC 6582 3.2 step 3, full acknowledgement, option 1: no burst."""
+        self.cwnd = min(self.ssthresh, max(flight, self._mss) + self._mss)
+        self._acked = 0
+
+    def on_timeout(self, flight: int, *, again: bool) -> None:
+        """Equation (4), held on repeated timeouts of one segment, and the loss window."""
+        if not again:
+            self.ssthresh = self._half(flight)
+        self.cwnd = self._mss
+        self._acked = 0
+
+    def on_idle(self) -> None:
+        """The restart window."""
+        self.cwnd = min(self.cwnd, self._initial)
+
+    def set_mss(self, mss: int) -> None:
+        """Keep the window in octets, at least one segment of the new size."""
+        self._mss = mss
+        self.cwnd = max(self.cwnd, mss)
+
+    def _half(self, flight: int) -> int:
+        return max(flight // 2, 2 * self._mss)

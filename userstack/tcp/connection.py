@@ -1,0 +1,303 @@
+r"""One connection, sans-I/O: the facade over the transmission control block and the functions that work on it.
+
+Whoever drives a connection does this, with ``now`` from any clock that does not go backwards::
+
+    connection.on_segment(segment, now=now)          # or a call, or on_deadline
+    while (out := connection.poll_transmit(now=now)) is not None:
+        ...                                          # give it to the network
+    wake_me_at(connection.next_deadline())
+
+>>> from userstack.address import Endpoint
+>>> from userstack.config import SECOND, StackConfig
+>>> from userstack.counters import Counters
+>>> c = Connection(Endpoint(bytes(4), 1), config=StackConfig(), isn=lambda *_: 100, counters=Counters())
+>>> c.open_active(Endpoint(b"\x0a\x00\x00\x01", 80), now=0)
+>>> c.state, c.poll_transmit(now=0).seq, c.poll_transmit(now=0), c.next_deadline() == SECOND
+(<State.SYN_SENT: 'SYN-SENT'>, 100, None, True)
+"""
+
+from userstack.address import Endpoint
+from userstack.config import StackConfig
+from userstack.counters import Counters
+from userstack.errors import InvalidArgument
+from userstack.tcp import arrives, calls, icmp, output, timeouts
+from userstack.tcp.challenge import ChallengeThrottle
+from userstack.tcp.info import ConnectionInfo
+from userstack.tcp.isn import IsnGenerator
+from userstack.tcp.state import CAN_SEND, State
+from userstack.tcp.tcb import Tcb
+from userstack.tcp.timewait import TimeWait
+from userstack.trace import Tracer
+from userstack.wire.ip import Buffer
+from userstack.wire.tcp import TcpSegment
+
+
+class Connection:
+    """A TCP connection. Calls raise the errors of ``errors``; what the network does never raises.
+
+    It begins in CLOSED; with ``reopening`` it begins in TIME-WAIT, and the SYN that ``reopening.reopens`` has approved is the
+    first segment it must get (RFC 9293 3.6.1, MAY-2).
+    """
+
+    __slots__ = ("__weakref__", "tcb")
+
+    def __init__(
+        self,
+        local: Endpoint,
+        *,
+        config: StackConfig,
+        isn: IsnGenerator,
+        counters: Counters,
+        mtu: int = 1500,
+        trace: Tracer | None = None,
+        challenge: ChallengeThrottle | None = None,
+        quiet_until: int = 0,
+        reopening: TimeWait | None = None,
+    ) -> None:
+        self.tcb = Tcb(
+            local,
+            config=config,
+            isn=isn,
+            counters=counters,
+            challenge=challenge or ChallengeThrottle(config.challenge_ack_limit),
+            mtu=mtu,
+            trace=trace,
+            quiet_until=quiet_until,
+            reopening=reopening,
+        )
+
+    # --- what it is ---
+
+    @property
+    def local(self) -> Endpoint:
+        """The local socket."""
+        return self.tcb.local
+
+    @property
+    def remote(self) -> Endpoint | None:
+        """The remote socket; None until it is known."""
+        return self.tcb.remote
+
+    @property
+    def state(self) -> State:
+        """The state of RFC 9293 3.3.2."""
+        return self.tcb.state if self.tcb.time_wait is None else self.tcb.time_wait.state
+
+    @property
+    def time_wait(self) -> TimeWait | None:
+        """The record that the connection has become; None before TIME-WAIT."""
+        return self.tcb.time_wait
+
+    @property
+    def error(self) -> OSError | None:
+        """Why the connection died, until a call has raised it."""
+        return self.tcb.error
+
+    @property
+    def soft_error(self) -> OSError | None:
+        """SHLD-25, SHLD-9: the last trouble that did not end the connection."""
+        return self.tcb.soft_error
+
+    @property
+    def readable(self) -> bool:
+        """True when ``receive`` would not block: octets, the end of the stream, or an error."""
+        return self.tcb.recvbuf.size > 0 or self.eof or self.tcb.error is not None
+
+    @property
+    def writable(self) -> bool:
+        """True when ``send`` would not block: room, or an error to raise."""
+        if self.tcb.state in CAN_SEND and not self.tcb.close_requested:
+            return self.tcb.sendbuf.room > 0
+        return self.tcb.state not in {State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED}
+
+    @property
+    def eof(self) -> bool:
+        """True when nothing more will ever be received."""
+        ended = self.tcb.state in {State.CLOSED, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK, State.TIME_WAIT}
+        return ended and not self.tcb.recvbuf.size
+
+    @property
+    def nodelay(self) -> bool:
+        """TCP_NODELAY: Nagle is off (MUST-17)."""
+        return self.tcb.nodelay
+
+    @nodelay.setter
+    def nodelay(self, value: bool) -> None:
+        self.tcb.nodelay = value
+
+    @property
+    def user_timeout(self) -> int | None:
+        """TCP_USER_TIMEOUT in ns: how long something sent may stay unacknowledged; None: R2 of the configuration (MUST-21)."""
+        return self.tcb.user_timeout
+
+    @user_timeout.setter
+    def user_timeout(self, value: int | None) -> None:
+        timeouts.set_user_timeout(self.tcb, value, now=self.tcb.last_sent)
+
+    @property
+    def ttl(self) -> int:
+        """TTL or hop limit of what is sent (MUST-49)."""
+        return self.tcb.ttl
+
+    @ttl.setter
+    def ttl(self, value: int) -> None:
+        self.tcb.ttl = value
+
+    @property
+    def tos(self) -> int:
+        """Diffserv and ECN octet of what is sent (MUST-48, SHLD-21)."""
+        return self.tcb.tos
+
+    @tos.setter
+    def tos(self, value: int) -> None:
+        self.tcb.tos = value
+
+    def info(self) -> ConnectionInfo:
+        """RFC 9293 3.10.6, STATUS."""
+        tcb = self.tcb
+        timer = self._timer()
+        return ConnectionInfo(
+            state=self.state,
+            local=tcb.local,
+            remote=tcb.remote,
+            rto=tcb.rtt.rto,
+            srtt=tcb.rtt.srtt,
+            rttvar=tcb.rtt.rttvar,
+            cwnd=tcb.congestion.cwnd,
+            ssthresh=tcb.congestion.ssthresh,
+            snd_mss=tcb.snd_mss,
+            rcv_mss=tcb.rcv_mss,
+            snd_wnd=tcb.snd_wnd,
+            rcv_wnd=tcb.rcv_wnd,
+            unacked=tcb.flight,
+            unsent=tcb.unsent,
+            unread=tcb.recvbuf.size,
+            retransmits=tcb.retransmits,
+            total_retrans=tcb.total_retrans,
+            bytes_sent=tcb.bytes_sent,
+            bytes_acked=tcb.bytes_acked,
+            bytes_received=tcb.bytes_received,
+            bytes_retrans=tcb.bytes_retrans,
+            segs_out=tcb.segs_out,
+            segs_in=tcb.segs_in,
+            timer=timer[0] if timer else "",
+            timer_expires=timer[1] if timer else None,
+        )
+
+    # --- calls ---
+
+    def open_passive(self, *, now: int) -> None:
+        """OPEN, passive: CLOSED to LISTEN.
+
+        Raises:
+            AlreadyConnected: the connection is open.
+        """
+        calls.open_passive(self.tcb, now=now)
+
+    def open_active(self, remote: Endpoint | None, *, now: int) -> None:
+        """OPEN, active: CLOSED or LISTEN to SYN-SENT.
+
+        Raises:
+            AlreadyConnected: the connection is open.
+            DestinationRequired: no remote socket was given.
+            NetworkUnreachable: the remote address is broadcast or multicast (MUST-46).
+        """
+        calls.open_active(self.tcb, remote, now=now)
+
+    def send(self, data: Buffer, *, now: int, remote: Endpoint | None = None) -> int:
+        """SEND: the number of octets taken; ``remote`` turns a LISTEN active.
+
+        Raises:
+            BlockingIOError: the send buffer is full.
+            BrokenPipe: this end has closed, or the connection is gone.
+            NotConnected: it was never opened.
+            OSError: what killed the connection, once.
+        """
+        return calls.send(self.tcb, data, remote=remote, now=now)
+
+    def receive(self, limit: int, *, now: int) -> bytes:
+        """RECEIVE: up to ``limit`` octets; ``b""`` at the end of the stream.
+
+        Raises:
+            BlockingIOError: nothing is there yet.
+            NotConnected: it was never opened.
+            OSError: what killed the connection, once.
+        """
+        return calls.receive(self.tcb, limit, now=now)
+
+    def receive_into(self, buffer: bytearray | memoryview, *, now: int) -> int:
+        """RECEIVE into ``buffer``; the number of octets. Raises what ``receive`` raises."""
+        data = self.receive(len(buffer), now=now)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self, *, now: int) -> None:
+        """CLOSE: no more to send; receiving goes on.
+
+        Raises:
+            NotConnected: there is no connection.
+            BrokenPipe: it is closing already, from both sides.
+        """
+        calls.close(self.tcb, now=now)
+
+    def release(self, *, now: int) -> None:
+        """The BSD ``close``: CLOSE, and no more reading (MAY-1, SHLD-3). Never raises; the connection finishes by itself."""
+        calls.release(self.tcb, now=now)
+
+    def abort(self, *, now: int) -> None:
+        """ABORT: RST and CLOSED.
+
+        Raises:
+            NotConnected: there is no connection.
+        """
+        calls.abort(self.tcb, now=now)
+
+    def user_timeout_expired(self, *, now: int) -> None:
+        """The user timeout of RFC 9293 3.10.8, run by the caller: CLOSED, with ``ConnectionTimedOut``."""
+        calls.user_timeout(self.tcb, now=now)
+
+    # --- the network ---
+
+    def on_segment(self, segment: TcpSegment, *, now: int, source: bytes | None = None) -> None:
+        """A segment for this connection arrives. In LISTEN ``source``, the packed address it came from, fills in the remote socket.
+
+        Raises:
+            InvalidArgument: in LISTEN without ``source``.
+        """
+        if self.tcb.state is State.LISTEN:
+            if source is None:
+                raise InvalidArgument("a segment that arrives in LISTEN needs its source address")
+            self.tcb.remote = Endpoint(source, segment.source_port)
+        arrives.segment_arrives(self.tcb, segment, now=now)
+
+    def on_icmp_error(self, error: OSError, *, hard: bool, seq: int, now: int) -> None:
+        """An ICMP error that quotes a segment of ours with the 32-bit sequence number ``seq`` (RFC 9293 3.9.2.2)."""
+        icmp.on_error(self.tcb, error, hard=hard, wire_seq=seq, now=now)
+
+    def on_packet_too_big(self, mtu: int, *, seq: int, now: int) -> None:
+        """ICMP "fragmentation needed" with the next hop's MTU in octets, quoting ``seq`` (RFC 1191)."""
+        icmp.on_packet_too_big(self.tcb, mtu, wire_seq=seq, now=now)
+
+    def on_deadline(self, *, now: int) -> None:
+        """Fire what is due; early calls do nothing."""
+        if self.tcb.time_wait is not None:
+            self.tcb.time_wait.on_deadline(now=now)
+        else:
+            timeouts.on_deadline(self.tcb, now=now)
+
+    def poll_transmit(self, *, now: int) -> TcpSegment | None:
+        """The next segment to send, or None."""
+        return output.poll_transmit(self.tcb, now=now)
+
+    def next_deadline(self) -> int | None:
+        """When ``on_deadline`` has to be called, in ns; None: no timer runs."""
+        timer = self._timer()
+        return None if timer is None else timer[1]
+
+    def _timer(self) -> tuple[str, int] | None:
+        if self.tcb.time_wait is not None:
+            deadline = self.tcb.time_wait.next_deadline()
+            return None if deadline is None else ("TIME-WAIT", deadline)
+        if self.tcb.syn_due and self.tcb.quiet_until:
+            return ("quiet time", self.tcb.quiet_until)
+        return self.tcb.timers.earliest()

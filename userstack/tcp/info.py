@@ -1,0 +1,43 @@
+"""What can be asked about a connection: the STATUS call of RFC 9293 3.10.6, with the fields of ``ss -ti``."""
+
+from dataclasses import dataclass
+
+from userstack.address import Endpoint
+from userstack.tcp.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """A snapshot; times in nanoseconds, sizes in octets."""
+
+    state: State
+    local: Endpoint
+    remote: Endpoint | None
+    rto: int
+    srtt: int | None
+    rttvar: int
+    cwnd: int
+    ssthresh: int
+    snd_mss: int
+    rcv_mss: int
+    snd_wnd: int
+    rcv_wnd: int
+    unacked: int
+    """Sent and not acknowledged."""
+    unsent: int
+    """Given by the application and not yet sent."""
+    unread: int
+    """Received in order and not yet read."""
+    retransmits: int
+    """Retransmissions of what is outstanding now."""
+    total_retrans: int
+    bytes_sent: int
+    """Taken from the application."""
+    bytes_acked: int
+    bytes_received: int
+    bytes_retrans: int
+    segs_out: int
+    segs_in: int
+    timer: str
+    """The next deadline's name, empty where there is none."""
+    timer_expires: int | None

@@ -1,0 +1,208 @@
+"""What may be sent now: the only builder of outgoing segments.
+
+``poll_transmit`` is pulled until it returns None; each call moves the state as if the segment had gone out, so it is called
+only when the device can take one (law 4). The order: resets, SYN, what is lost, a window probe, new data and FIN, a bare ACK.
+"""
+
+from userstack.tcp import seq
+from userstack.tcp.calls import carry_out_close
+from userstack.tcp.options import mss_option
+from userstack.tcp.state import State
+from userstack.tcp.tcb import Tcb
+from userstack.tcp.timeouts import arm_retransmission
+from userstack.wire.tcp import ACK, FIN, PSH, RST, SYN, Option, TcpSegment
+
+_SENDS_DATA = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
+_ACKS = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.TIME_WAIT})
+
+
+def poll_transmit(tcb: Tcb, *, now: int) -> TcpSegment | None:
+    """The next segment, or None when there is nothing to send now."""
+    segment = _next(tcb, now)
+    if segment is not None:
+        tcb.segs_out += 1
+        tcb.last_sent = now
+    elif tcb.state in _SENDS_DATA:
+        _wait_for_window(tcb, now)
+    return segment
+
+
+def reset_for(segment: TcpSegment) -> TcpSegment | None:
+    """RFC 9293 3.10.7.1: the RST for a segment that belongs to no connection; None for a RST."""
+    if segment.flags & RST:
+        return None
+    if segment.flags & ACK:
+        return TcpSegment(segment.destination_port, segment.source_port, segment.ack, 0, RST)
+    length = len(segment.payload) + bool(segment.flags & SYN) + bool(segment.flags & FIN)
+    return TcpSegment(segment.destination_port, segment.source_port, 0, seq.wrap(segment.seq + length), RST | ACK)
+
+
+def _next(tcb: Tcb, now: int) -> TcpSegment | None:
+    if tcb.resets:
+        number, ack = tcb.resets.pop(0)
+        tcb.counters.add("TcpOutRsts")
+        return _segment(tcb, number, ack or 0, RST if ack is None else RST | ACK, 0)
+    if tcb.time_wait is not None:
+        return tcb.time_wait.poll_transmit(now=now)
+    if tcb.syn_due:
+        if now < tcb.quiet_until:
+            return None  # RFC 9293 3.4.3
+        return _syn(tcb, now)
+    if tcb.state in _SENDS_DATA and tcb.syn_acked:
+        segment = _lost(tcb, now) or _probe(tcb, now) or _fresh(tcb, now)
+        if segment is not None:
+            return segment
+    elif tcb.state is State.FIN_WAIT_1 and not tcb.fin_sent:
+        return _send(tcb, tcb.snd_nxt, 0, now)  # 3.10.4: CLOSE in SYN-RECEIVED sends its FIN at once
+    if tcb.ack_now and tcb.state in _ACKS:
+        return _with_ack(tcb, tcb.snd_nxt, 0)
+    return None
+
+
+def _syn(tcb: Tcb, now: int) -> TcpSegment:
+    """SYN, or SYN,ACK once the peer's SYN is here, for the first time or again."""
+    tcb.syn_due = False
+    tcb.syns_sent += 1
+    if tcb.syns_sent == 1:
+        tcb.rtt.time(tcb.iss + 1, now)
+    else:
+        _count_retransmission(tcb, 0)
+    arm_retransmission(tcb, now)
+    options = (mss_option(tcb.rcv_mss),)  # SHLD-5, MAY-3; MUST-65: here and nowhere else
+    if tcb.state is State.SYN_SENT:
+        return _segment(tcb, tcb.iss, 0, SYN, tcb.rcv_wnd, options)
+    return _with_ack(tcb, tcb.iss, SYN, options)
+
+
+def _lost(tcb: Tcb, now: int) -> TcpSegment | None:
+    """The next part that is taken as lost, as far as both windows reach (SHLD-16)."""
+    recovery = tcb.recovery
+    first = max(recovery.resend, tcb.snd_una)
+    if first >= recovery.resend_end or not tcb.snd_wnd:
+        return None
+    room = tcb.snd_una + min(tcb.congestion.cwnd, tcb.snd_wnd) - first
+    size = min(tcb.snd_mss, tcb.sendbuf.end - first, room, recovery.resend_end - first)
+    if size < 0 or (size == 0 and room < 1):
+        return None
+    segment = _send(tcb, first, size, now)
+    recovery.resend = first + _taken(segment)
+    return segment
+
+
+def _probe(tcb: Tcb, now: int) -> TcpSegment | None:
+    """Zero-window probe (RFC 9293 3.8.6.1): the first octet that is not acknowledged, or the next new one, or the FIN."""
+    if not tcb.probe_due:
+        return None
+    tcb.probe_due = False
+    first = tcb.snd_una if tcb.flight else tcb.snd_nxt
+    tcb.counters.add("TcpExtTCPWinProbe")
+    return _send(tcb, first, min(1, tcb.sendbuf.end - first), now)
+
+
+def _fresh(tcb: Tcb, now: int) -> TcpSegment | None:
+    """New data, and the FIN when it is its turn."""
+    if tcb.recovery.resend < tcb.recovery.resend_end or tcb.fin_sent:
+        return None
+    unsent = tcb.unsent
+    if unsent and not tcb.flight and now - tcb.last_sent > tcb.rtt.rto:
+        tcb.congestion.on_idle()
+    offered = tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt
+    usable = min(offered, tcb.snd_una + tcb.congestion.cwnd - tcb.snd_nxt)
+    if unsent:
+        return _send(tcb, tcb.snd_nxt, min(unsent, usable, tcb.snd_mss), now) if _worth_sending(tcb, unsent, usable) else None
+    if tcb.close_requested and offered > 0:
+        return _send(tcb, tcb.snd_nxt, 0, now)
+    return None
+
+
+def _worth_sending(tcb: Tcb, unsent: int, usable: int) -> bool:
+    """Silly window avoidance (3.8.6.2.1) and Nagle (3.7.4); the numbers are the rules' of 3.8.6.2.1."""
+    size = min(unsent, usable)
+    if size <= 0:
+        return False
+    if size >= tcb.snd_mss:  # (1)
+        return True
+    idle = tcb.nodelay or not tcb.flight
+    if unsent <= usable and (idle or tcb.close_requested):  # (2): every SEND counts as pushed, and nothing comes after a CLOSE
+        return True
+    if idle and 2 * size >= tcb.max_snd_wnd:  # (3)
+        return True
+    if tcb.override_due:  # (4)
+        tcb.override_due = False
+        return True
+    return False
+
+
+def _wait_for_window(tcb: Tcb, now: int) -> None:
+    """Nothing may go out now: if something waits for the peer's window alone, a timer has to watch over it (law 5)."""
+    waiting = tcb.flight or tcb.unsent or (tcb.close_requested and not tcb.fin_sent)
+    if not waiting or not tcb.syn_acked:
+        return
+    if not tcb.snd_wnd:
+        tcb.timers.retransmission = None
+        if tcb.timers.persist is None:  # SHLD-29: after one retransmission timeout
+            tcb.timers.persist = now + tcb.rtt.rto
+            if tcb.outstanding_since is None:
+                tcb.outstanding_since = now
+    elif not tcb.flight and tcb.timers.override is None:
+        tcb.timers.override = now + tcb.config.override_timeout
+
+
+def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
+    """``size`` octets from ``first`` on, and the FIN if it is asked for and stands right behind them."""
+    end = first + size
+    payload = tcb.sendbuf.read(first, size) if size else b""
+    flags = PSH if size and end == tcb.sendbuf.end else 0  # MUST-61
+    # A window probe of the last octet takes no FIN along; it is one octet by definition.
+    if tcb.close_requested and end == tcb.sendbuf.end and (tcb.snd_wnd or not size):
+        flags |= FIN
+        end += 1
+    again = first < tcb.snd_nxt
+    if again:
+        _count_retransmission(tcb, size)
+    else:
+        tcb.rtt.time(end, now)
+    tcb.snd_nxt = max(tcb.snd_nxt, end)
+    segment = _with_ack(tcb, first, flags, payload=payload)
+    tcb.timers.override = None
+    if tcb.snd_wnd or not tcb.syn_acked:
+        arm_retransmission(tcb, now)
+    carry_out_close(tcb, now=now)
+    return segment
+
+
+def _taken(segment: TcpSegment) -> int:
+    return len(segment.payload) + bool(segment.flags & FIN)
+
+
+def _count_retransmission(tcb: Tcb, size: int) -> None:
+    tcb.rtt.forget_timing()
+    tcb.bytes_retrans += size
+    tcb.total_retrans += 1
+    tcb.counters.add("TcpRetransSegs")
+
+
+def _with_ack(tcb: Tcb, number: int, flags: int, options: tuple[Option, ...] = (), payload: bytes = b"") -> TcpSegment:
+    """Every segment from SYN-RECEIVED on carries <ACK=RCV.NXT> and the window: what was owed is thereby paid."""
+    _offer_window(tcb)
+    tcb.ack_now = False
+    tcb.timers.delayed_ack = None
+    tcb.unacked_segments = 0
+    return _segment(tcb, number, tcb.rcv_nxt, flags | ACK, tcb.rcv_wnd, options, payload)
+
+
+def _offer_window(tcb: Tcb) -> None:
+    """Receiver's silly window avoidance (3.8.6.2.2): the right edge moves by a worthwhile amount or not at all."""
+    edge = tcb.rcv_nxt + tcb.recvbuf.free
+    if edge - tcb.rcv_adv >= min(tcb.recvbuf.limit // 2, tcb.snd_mss):
+        tcb.rcv_adv = edge
+
+
+def _segment(
+    tcb: Tcb, number: int, ack: int, flags: int, window: int, options: tuple[Option, ...] = (), payload: bytes = b""
+) -> TcpSegment:
+    if tcb.remote is None:
+        raise RuntimeError("a segment cannot be sent without a remote socket")
+    return TcpSegment(
+        tcb.local.port, tcb.remote.port, seq.wrap(number), seq.wrap(ack), flags, min(window, 0xFFFF), 0, options, payload
+    )

@@ -1,0 +1,60 @@
+"""Sorted disjoint half-open ranges of sequence numbers: reassembly uses them, and the SACK scoreboard will.
+
+Invariant: ranges are non-empty, sorted, and neither overlap nor touch.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+
+class RangeSet:
+    """A set of integers kept as ``[start, end)`` pieces."""
+
+    __slots__ = ("_ends", "_starts")
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(zip(self._starts, self._ends, strict=True))
+
+    def add(self, start: int, end: int) -> None:
+        """Put ``[start, end)`` in; what overlaps or touches becomes one range."""
+        if start >= end:
+            return
+        first = bisect_left(self._ends, start)
+        last = bisect_right(self._starts, end)
+        if first < last:
+            start = min(start, self._starts[first])
+            end = max(end, self._ends[last - 1])
+        self._starts[first:last] = [start]
+        self._ends[first:last] = [end]
+
+    def gaps(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The parts of ``[start, end)`` that are not in the set, in order."""
+        found = []
+        for index in range(bisect_right(self._ends, start), len(self._starts)):
+            if self._starts[index] >= end:
+                break
+            if start < self._starts[index]:
+                found.append((start, self._starts[index]))
+            start = self._ends[index]
+        if start < end:
+            found.append((start, end))
+        return found
+
+    def discard_below(self, bound: int) -> None:
+        """Take everything below ``bound`` out."""
+        keep = bisect_right(self._ends, bound)
+        del self._starts[:keep], self._ends[:keep]
+        if self._starts and self._starts[0] < bound:
+            self._starts[0] = bound
+
+    def clear(self) -> None:
+        """Take everything out."""
+        self._starts.clear()
+        self._ends.clear()

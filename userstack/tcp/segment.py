@@ -1,0 +1,84 @@
+"""The arriving segment as the core sees it: the SEG.* variables of RFC 9293 3.3.1, with unwrapped sequence numbers."""
+
+from dataclasses import dataclass
+
+from userstack.tcp import seq
+from userstack.wire.ip import Buffer
+from userstack.wire.tcp import ACK, FIN, RST, SYN, Option, TcpSegment, flag_names
+
+
+@dataclass(slots=True)
+class Segment:
+    """SEG.SEQ, SEG.ACK, SEG.WND and the rest. ``seq`` is the number of the SYN, or else of the first octet."""
+
+    seq: int
+    ack: int
+    flags: int
+    window: int
+    payload: Buffer
+    options: tuple[Option, ...] = ()
+    bad_options: bool = False
+
+    @property
+    def length(self) -> int:
+        """SEG.LEN: octets of text, plus one for SYN and one for FIN."""
+        return len(self.payload) + bool(self.flags & SYN) + bool(self.flags & FIN)
+
+    @property
+    def end(self) -> int:
+        """The sequence number after the last one that the segment takes."""
+        return self.seq + self.length
+
+    @property
+    def syn(self) -> bool:
+        """The SYN bit."""
+        return bool(self.flags & SYN)
+
+    @property
+    def fin(self) -> bool:
+        """The FIN bit."""
+        return bool(self.flags & FIN)
+
+    @property
+    def rst(self) -> bool:
+        """The RST bit."""
+        return bool(self.flags & RST)
+
+    @property
+    def has_ack(self) -> bool:
+        """The ACK bit."""
+        return bool(self.flags & ACK)
+
+    @property
+    def cause(self) -> str:
+        """How a transition that this segment makes names it: ``segment SYN,ACK``."""
+        return f"segment {flag_names(self.flags)}"
+
+    def trimmed(self, left: int, right: int) -> "Segment":
+        """The part from ``left`` up to ``right`` (RFC 9293 3.10.7.4 step 1): SYN, text and FIN outside are cut off."""
+        first, flags, payload = self.seq, self.flags, self.payload
+        if first < left and flags & SYN:
+            first, flags = first + 1, flags & ~SYN
+        if first < left:
+            payload = payload[left - first :]
+            first = left
+        room = right - first - bool(flags & SYN)
+        if len(payload) > room:
+            payload = payload[: max(room, 0)]
+            flags &= ~FIN
+        elif len(payload) == room:
+            flags &= ~FIN
+        return Segment(first, self.ack, flags, self.window, payload, self.options, self.bad_options)
+
+
+def from_wire(segment: TcpSegment, *, near_seq: int, near_ack: int) -> Segment:
+    """Unwrap SEG.SEQ near RCV.NXT and SEG.ACK near SND.UNA."""
+    return Segment(
+        seq.unwrap(segment.seq, near_seq),
+        seq.unwrap(segment.ack, near_ack),
+        segment.flags,
+        segment.window,
+        segment.payload,
+        segment.options,
+        segment.bad_options,
+    )

@@ -1,0 +1,19 @@
+"""The only modular arithmetic of the project (RFC 9293 3.4).
+
+A sequence number is unwrapped once, where a segment enters the core, and wrapped once, where one leaves it. In between it is a
+plain integer that never wraps, so that ordinary ``<`` is right everywhere.
+"""
+
+MODULUS = 1 << 32
+MASK = MODULUS - 1
+_HALF = 1 << 31
+
+
+def unwrap(wire: int, near: int) -> int:
+    """The integer nearest to ``near`` that reads ``wire`` modulo 2**32."""
+    return near + ((wire - near + _HALF) & MASK) - _HALF
+
+
+def wrap(number: int) -> int:
+    """The 32 bits of ``number`` as they go on the wire."""
+    return number & MASK

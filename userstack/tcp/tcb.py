@@ -1,0 +1,192 @@
+"""The transmission control block: every variable of one connection, by the names of RFC 9293 3.3.1.
+
+Sequence numbers are unwrapped (see ``seq``), times are nanoseconds, sizes octets. ``calls``, ``arrives`` and ``output`` are the
+functions that work on it.
+"""
+
+from userstack.address import Endpoint
+from userstack.config import StackConfig
+from userstack.counters import Counters
+from userstack.tcp.challenge import ChallengeThrottle
+from userstack.tcp.congestion.base import CongestionControl
+from userstack.tcp.congestion.reno import Reno
+from userstack.tcp.isn import IsnGenerator
+from userstack.tcp.options import default_mss, header_size
+from userstack.tcp.recovery import Recovery
+from userstack.tcp.recvbuf import ReceiveBuffer
+from userstack.tcp.rtt import RttEstimator
+from userstack.tcp.sendbuf import SendBuffer
+from userstack.tcp.state import State, move
+from userstack.tcp.timers import Timers
+from userstack.tcp.timewait import TimeWait
+from userstack.trace import Tracer
+
+
+class Tcb:
+    """One connection's variables."""
+
+    __slots__ = (
+        "ack_now", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "challenge", "close_requested", "config",
+        "congestion", "counters", "error", "irs", "isn", "iss", "last_heard", "last_sent", "local", "max_snd_wnd", "mtu", "nodelay",
+        "outstanding_since", "override_due", "passive", "path_mtu", "peer_mss", "probe_due", "probes", "quiet_until", "rcv_adv",
+        "rcv_nxt", "recovery", "recvbuf", "released", "remote", "reopened_from", "resets", "retransmits", "rtt", "segs_in",
+        "segs_out", "sendbuf", "snd_nxt", "snd_una", "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due",
+        "syns_sent", "time_wait", "timers", "tos", "total_retrans", "trace", "ttl", "unacked_segments", "user_timeout",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        local: Endpoint,
+        *,
+        config: StackConfig,
+        isn: IsnGenerator,
+        counters: Counters,
+        challenge: ChallengeThrottle,
+        mtu: int,
+        trace: Tracer | None,
+        quiet_until: int,
+        reopening: TimeWait | None,
+    ) -> None:
+        self.state = State.CLOSED if reopening is None else State.TIME_WAIT
+        self.local = local
+        self.remote: Endpoint | None = None if reopening is None else reopening.remote
+        self.config = config
+        self.isn = isn
+        self.counters = counters
+        self.challenge = challenge
+        self.mtu = mtu
+        self.trace = trace
+        self.quiet_until = quiet_until
+        """RFC 9293 3.4.3: no SYN leaves before this time."""
+        self.passive = False
+        """MUST-11: SYN-RECEIVED was reached from LISTEN."""
+        self.reopened_from: TimeWait | None = reopening
+        """MAY-2: the record to go back to if the SYN turns out to be an old duplicate."""
+        self.time_wait: TimeWait | None = None
+        """From TIME-WAIT on, this record is the connection."""
+        self.nodelay = not config.nagle
+        self.user_timeout: int | None = None
+        self.ttl = config.default_ttl
+        self.tos = config.tos
+        self.error: OSError | None = None
+        self.soft_error: OSError | None = None
+        self.timers = Timers()
+        self.rtt = RttEstimator(config)
+        self._reset_counts()
+        self.start(0)
+
+    def _reset_counts(self) -> None:
+        self.bytes_sent = self.bytes_acked = self.bytes_received = self.bytes_retrans = 0
+        self.segs_in = self.segs_out = self.total_retrans = 0
+        self.last_heard = self.last_sent = 0
+
+    def start(self, iss: int) -> None:
+        """A new incarnation with that initial send sequence number: all send and receive variables afresh."""
+        self.iss = iss
+        self.snd_una = self.snd_nxt = iss
+        self.snd_wnd = self.max_snd_wnd = self.snd_wl1 = self.snd_wl2 = 0
+        self.irs = self.rcv_nxt = 0
+        self.rcv_adv = self.config.receive_buffer
+        """RCV.NXT + RCV.WND: the right edge that was offered; it never moves left (SHLD-14)."""
+        self.peer_mss: int | None = None
+        self.path_mtu = self.mtu
+        self.sendbuf = SendBuffer(iss + 1, self.config.send_buffer)
+        self.recvbuf = ReceiveBuffer(self.config.receive_buffer)
+        self.recovery = Recovery(iss)
+        self.congestion: CongestionControl = Reno(self.snd_mss, self.config.initial_window)
+        self.close_requested = False
+        self.released = False
+        """MAY-1: the application has gone and will read no more."""
+        self.outstanding_since: int | None = None
+        """Since when the front of what is outstanding has waited: the measure of R2 and the user timeout."""
+        self.retransmits = 0
+        self.probes = 0
+        self.syns_sent = 0
+        self.unacked_segments = 0
+        self.owe_nothing()
+        self.resets: list[tuple[int, int | None]] = []
+        """Owed: RST segments as (SEQ, ACK or None)."""
+
+    def owe_nothing(self) -> None:
+        """Forget what processing has promised to send."""
+        self.ack_now = self.syn_due = self.probe_due = self.override_due = False
+
+    @property
+    def address(self) -> bytes:
+        """An address of the connection's family, even while the local one is a wildcard."""
+        return self.local.address if self.remote is None else self.remote.address
+
+    @property
+    def rcv_wnd(self) -> int:
+        """RCV.WND: what the last window sent still offers."""
+        return self.rcv_adv - self.rcv_nxt
+
+    @property
+    def rcv_mss(self) -> int:
+        """The MSS that this end offers: MTU less the fixed headers (MUST-67)."""
+        return self.mtu - header_size(self.address)
+
+    @property
+    def snd_mss(self) -> int:
+        """Eff.snd.MSS (MUST-16); MUST-15 where the peer named none."""
+        offered = self.peer_mss if self.peer_mss is not None else default_mss(self.address)
+        return max(min(offered, self.path_mtu - header_size(self.address)), 1)
+
+    @property
+    def unsent(self) -> int:
+        """Octets that the application gave and that never went out."""
+        return max(self.sendbuf.end - self.snd_nxt, 0)
+
+    @property
+    def flight(self) -> int:
+        """SND.NXT - SND.UNA."""
+        return self.snd_nxt - self.snd_una
+
+    @property
+    def syn_acked(self) -> bool:
+        """The peer has acknowledged our SYN."""
+        return self.snd_una > self.iss
+
+    @property
+    def fin_sent(self) -> bool:
+        """Our FIN has gone out at least once."""
+        return self.snd_nxt > self.sendbuf.end
+
+    @property
+    def fin_acked(self) -> bool:
+        """The peer has acknowledged our FIN."""
+        return self.snd_una > self.sendbuf.end
+
+    def send_challenge_ack(self, now: int, counter: str = "TcpExtTCPChallengeACK") -> None:
+        """Owe an ACK, unless the throttle of RFC 5961 7 says no."""
+        if self.challenge.allow(now):
+            self.counters.add(counter)
+            self.ack_now = True
+        else:
+            self.counters.add("TcpExtTCPACKSkippedChallenge")
+
+    def send_reset(self, seq: int, ack: int | None) -> None:
+        """Owe ``<SEQ=seq><CTL=RST>``, or with ``ack`` ``<SEQ=seq><ACK=ack><CTL=RST,ACK>``."""
+        if len(self.resets) < _MAX_RESETS:
+            self.resets.append((seq, ack))
+        else:
+            self.counters.add("TcpExtTCPRstQDrop")
+
+    def flush(self) -> None:
+        """All queues but what is in order for the application; all timers; all that is owed but a RST."""
+        self.timers.stop()
+        self.sendbuf.clear()
+        self.recvbuf.drop_islands()
+        self.outstanding_since = None
+        self.owe_nothing()
+
+    def die(self, error: OSError | None, *, cause: str, clause: str, now: int) -> None:
+        """Flush, remember why, enter CLOSED."""
+        self.flush()
+        if self.error is None:
+            self.error = error
+        move(self, State.CLOSED, cause=cause, clause=clause, now=now)
+
+
+_MAX_RESETS = 16
+"""Resets owed at once: a batch of bad segments needs no more, and TcpExtTCPRstQDrop shows when it had more."""

@@ -1,0 +1,38 @@
+"""The deadlines that a connection has, in nanoseconds; the host keeps one entry in its wheel, at the earliest.
+
+Every state has a deadline or a reason (law 5): CLOSED is nothing; LISTEN waits for whoever comes; SYN-SENT, SYN-RECEIVED,
+FIN-WAIT-1, CLOSING and LAST-ACK have something outstanding, hence ``retransmission`` or ``persist``; ESTABLISHED and CLOSE-WAIT
+may be idle as long as the application likes; FIN-WAIT-2 waits as long as the application reads, and ``fin_wait_2`` once it has
+gone; TIME-WAIT has a record of its own with the 2 MSL.
+"""
+
+
+class Timers:
+    """``None``: not running."""
+
+    __slots__ = ("delayed_ack", "fin_wait_2", "override", "persist", "retransmission")
+
+    def __init__(self) -> None:
+        self.retransmission: int | None = None
+        self.persist: int | None = None
+        self.delayed_ack: int | None = None
+        self.override: int | None = None
+        self.fin_wait_2: int | None = None
+
+    def earliest(self) -> tuple[str, int] | None:
+        """The name and the time of the next deadline."""
+        best: tuple[str, int] | None = None
+        for name, deadline in (
+            ("retransmission", self.retransmission),
+            ("persist", self.persist),
+            ("delayed ACK", self.delayed_ack),
+            ("override", self.override),
+            ("FIN-WAIT-2", self.fin_wait_2),
+        ):
+            if deadline is not None and (best is None or deadline < best[1]):
+                best = (name, deadline)
+        return best
+
+    def stop(self) -> None:
+        """Turn every timer off."""
+        self.retransmission = self.persist = self.delayed_ack = self.override = self.fin_wait_2 = None
