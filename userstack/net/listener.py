@@ -1,0 +1,83 @@
+"""A listening socket: its SYN queue of half-open connections and its accept queue, both bounded, as the kernel's behave."""
+
+from collections import deque
+from typing import Protocol
+
+from userstack.address import Endpoint
+from userstack.config import StackConfig
+from userstack.errors import InvalidArgument
+from userstack.net.ports import Binding
+from userstack.tcp.connection import Connection
+from userstack.tcp.state import State
+
+
+class Owner(Protocol):
+    """Whoever has the tables that a listener stands in."""
+
+    def stop_listening(self, listener: "Listener", *, now: int) -> None:
+        """Take it out and close it."""
+        ...
+
+    def turn_active(self, listener: "Listener", remote: Endpoint, *, now: int) -> Connection:
+        """Take it out and make its LISTEN a connection in SYN-SENT."""
+        ...
+
+
+class Listener:
+    """A LISTEN that stays: each SYN gets a connection of its own, which is accepted once it is established."""
+
+    __slots__ = ("__weakref__", "_owner", "accept_queue", "backlog", "binding", "config", "machine", "syn_queue")
+
+    def __init__(self, owner: Owner, machine: Connection, binding: Binding, *, backlog: int, config: StackConfig) -> None:
+        self._owner = owner
+        self.machine = machine
+        """The connection in LISTEN that the SYNs are for; it becomes active by ``connect``."""
+        self.binding = binding
+        self.config = config
+        self.backlog = min(max(backlog, 0), config.somaxconn)
+        self.syn_queue: set[Connection] = set()
+        self.accept_queue: deque[Connection] = deque()
+
+    @property
+    def local(self) -> Endpoint:
+        """The socket that is listened on; its address may be the wildcard."""
+        return self.machine.local
+
+    @property
+    def state(self) -> State:
+        """LISTEN, or CLOSED."""
+        return self.machine.state
+
+    @property
+    def full(self) -> bool:
+        """The accept queue takes no more: as in Linux it holds one more than the backlog says."""
+        return len(self.accept_queue) > self.backlog
+
+    @property
+    def acceptable(self) -> bool:
+        """True when ``accept`` would give a connection."""
+        return bool(self.accept_queue)
+
+    def set_backlog(self, backlog: int) -> None:
+        """A second ``listen`` on the same socket changes the backlog."""
+        self.backlog = min(max(backlog, 0), self.config.somaxconn)
+
+    def accept(self) -> Connection | None:
+        """The oldest connection that is established and not yet accepted, or None."""
+        return self.accept_queue.popleft() if self.accept_queue else None
+
+    def connect(self, remote: Endpoint, *, now: int) -> Connection:
+        """RFC 9293 3.10.1: an active OPEN in LISTEN turns the passive end active; what it had not accepted is reset.
+
+        Raises:
+            InvalidArgument: it is closed.
+            NetworkUnreachable: the remote address is no address of one host, or cannot be reached.
+        """
+        if self.state is not State.LISTEN:
+            raise InvalidArgument("the listener is closed")
+        return self._owner.turn_active(self, remote, now=now)
+
+    def close(self, *, now: int) -> None:
+        """Stop listening; connections that nobody has accepted are reset. Idempotent."""
+        if self.state is State.LISTEN:
+            self._owner.stop_listening(self, now=now)

@@ -1,0 +1,217 @@
+"""The connections of a host by their four-tuple, each with its one entry in the timer wheel, and which of them have work to do."""
+
+from typing import NamedTuple
+
+from userstack.address import Endpoint
+from userstack.config import StackConfig
+from userstack.counters import Counters
+from userstack.net.listener import Listener
+from userstack.net.ports import Kind, PortTable, Use
+from userstack.net.wheel import Timer, TimerWheel
+from userstack.tcp.connection import Connection
+from userstack.tcp.state import State
+from userstack.tcp.timewait import TimeWait
+from userstack.trace import Freed, Tracer
+from userstack.wire.tcp import TcpSegment
+
+Key = tuple[Endpoint, Endpoint]
+"""The local and the remote socket."""
+
+_NOT_YET = frozenset({State.SYN_RECEIVED, State.LISTEN, State.CLOSED})
+
+
+class Entry:
+    """What the host keeps of a connection; in TIME-WAIT only ``record`` is left once the application has gone."""
+
+    __slots__ = ("connection", "key", "listener", "record", "timer", "use")
+
+    def __init__(self, key: Key, connection: Connection, use: Use, listener: Listener | None) -> None:
+        self.key = key
+        self.connection: Connection | None = connection
+        self.record: TimeWait | None = None
+        self.use = use
+        self.listener = listener
+        """The listener whose SYN queue the connection is in."""
+        self.timer = Timer(self)
+
+    @property
+    def machine(self) -> Connection | TimeWait:
+        """What takes segments and deadlines now."""
+        machine = self.record or self.connection
+        if machine is None:
+            raise RuntimeError(f"the entry of {self.key} is empty")
+        return machine
+
+
+class ConnectionRow(NamedTuple):
+    """A line of what netstat would list."""
+
+    local: Endpoint
+    remote: Endpoint | None
+    state: State
+    timer: str
+    """The name of the next deadline, empty where there is none."""
+    expires: int | None
+    """Its time in ns."""
+    recv_q: int
+    """Octets unread; of a listener the connections that wait to be accepted."""
+    send_q: int
+    """Octets not acknowledged; of a listener its backlog."""
+    connection: Connection | None
+
+
+class ConnectionTable:
+    """Every connection and TIME-WAIT record. Whoever does something to one calls ``touch`` afterwards."""
+
+    def __init__(self, ports: PortTable, *, config: StackConfig, counters: Counters, trace: Tracer | None, start: int) -> None:
+        self.entries: dict[Key, Entry] = {}
+        self.wheel = TimerWheel(start)
+        self._ports = ports
+        self._config = config
+        self._counters = counters
+        self._trace = trace
+        self._dirty: dict[Entry, None] = {}
+        self._touched: set[Connection | Listener] = set()
+        self._time_waits = 0
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def enter(self, connection: Connection, use: Use, listener: Listener | None = None) -> None:
+        """A connection that has just left CLOSED or LISTEN; with ``listener`` it goes into its SYN queue."""
+        if connection.remote is None:
+            raise RuntimeError("a connection without a remote socket is not for the table")
+        entry = Entry((connection.local, connection.remote), connection, use, listener)
+        self.entries[entry.key] = entry
+        self._ports.add(connection.local.port, use)
+        if listener is not None:
+            listener.syn_queue.add(connection)
+        self._touch(entry)
+
+    def leave(self, entry: Entry) -> None:
+        """Forget a connection, without a word about its end."""
+        self.entries.pop(entry.key, None)
+        self._dirty.pop(entry, None)
+        self.wheel.cancel(entry.timer)
+        self._ports.remove(entry.key[0].port, entry.use)
+        if entry.record is not None:
+            self._time_waits -= 1
+        if entry.connection is not None:
+            self._touched.add(entry.connection)
+            if entry.listener is not None:
+                entry.listener.syn_queue.discard(entry.connection)
+
+    def free(self, entry: Entry, now: int) -> None:
+        """The connection is over."""
+        self.leave(entry)
+        if self._trace is not None:
+            self._trace(Freed(now, *entry.key))
+
+    def segment_arrives(self, entry: Entry, segment: TcpSegment, now: int) -> None:
+        """Hand a segment to its connection, and a child that is thereby established to its listener."""
+        if entry.record is not None:
+            entry.record.on_segment(segment, now=now)
+        elif entry.connection is not None:
+            entry.connection.on_segment(segment, now=now, source=entry.key[1].address)
+            self._establish(entry, entry.connection)
+        self._touch(entry)
+
+    def _establish(self, entry: Entry, connection: Connection) -> None:
+        listener = entry.listener
+        if listener is None or connection.state in _NOT_YET:
+            return
+        entry.listener = None
+        listener.syn_queue.discard(connection)
+        listener.accept_queue.append(connection)
+        self._counters.add("TcpPassiveOpens")
+        self._touched.add(listener)
+
+    def touch(self, connection: Connection) -> None:
+        """After a call on a connection: its output and its timers have to follow."""
+        entry = None if connection.remote is None else self.entries.get((connection.local, connection.remote))
+        if entry is None or entry.connection is not connection:
+            return
+        self._touch(entry)
+        if connection.tcb.released and entry.record is not None:
+            entry.connection = entry.record.owner = None
+
+    def touch_listener(self, listener: Listener) -> None:
+        """Its readiness may have changed."""
+        self._touched.add(listener)
+
+    def touched(self) -> set[Connection | Listener]:
+        """Those whose readiness may have changed since the last call."""
+        touched, self._touched = self._touched, set()
+        return touched
+
+    def _touch(self, entry: Entry) -> None:
+        self._dirty[entry] = None
+        if entry.connection is not None:
+            self._touched.add(entry.connection)
+
+    def poll_transmit(self, now: int) -> tuple[Entry, TcpSegment] | None:
+        """The next segment of any connection that has one."""
+        while self._dirty:
+            entry = next(iter(self._dirty))
+            segment = entry.machine.poll_transmit(now=now)
+            if segment is not None:
+                return entry, segment
+            del self._dirty[entry]
+            self._settle(entry, now)
+        return None
+
+    def _settle(self, entry: Entry, now: int) -> None:
+        """Nothing is left to send: go over to the TIME-WAIT record, free what is over, or arm the timer."""
+        connection = entry.connection
+        if entry.record is None and connection is not None and connection.time_wait is not None:
+            self._keep_record(entry, connection, connection.time_wait, now)
+        if entry.machine.state in {State.CLOSED, State.LISTEN}:
+            self.free(entry, now)
+            return
+        deadline = entry.machine.next_deadline()
+        armed = entry.timer.deadline
+        if deadline is not None and (armed is None or deadline < armed):
+            self.wheel.arm(entry.timer, deadline)
+
+    def _keep_record(self, entry: Entry, connection: Connection, record: TimeWait, now: int) -> None:
+        entry.record = record
+        self._time_waits += 1
+        self._ports.remove(entry.key[0].port, entry.use)
+        entry.use = entry.use._replace(kind=Kind.TIME_WAIT)
+        self._ports.add(entry.key[0].port, entry.use)
+        if connection.tcb.released:
+            entry.connection = None
+        else:
+            record.owner = connection
+        if self._time_waits > self._config.time_wait_max:
+            self._counters.add("TcpExtTCPTimeWaitOverflow")
+            record.abort(now=now)
+
+    def advance(self, now: int) -> None:
+        """Fire every deadline up to ``now``."""
+        for timer in self.wheel.advance(now):
+            if isinstance(timer.owner, Entry):
+                self._expire(timer.owner, now)
+
+    def _expire(self, entry: Entry, now: int) -> None:
+        deadline = entry.machine.next_deadline()
+        if deadline is None:
+            return
+        if deadline > now:  # the wheel's entry was left where it stood when the deadline moved
+            self.wheel.arm(entry.timer, deadline)
+            return
+        entry.machine.on_deadline(now=now)
+        self._touch(entry)
+
+    def rows(self) -> list[ConnectionRow]:
+        """A line for each connection and TIME-WAIT record."""
+        return [_row(entry) for entry in self.entries.values()]
+
+
+def _row(entry: Entry) -> ConnectionRow:
+    machine = entry.machine
+    if isinstance(machine, TimeWait):
+        return ConnectionRow(*entry.key, machine.state, "TIME-WAIT", machine.next_deadline(), 0, 0, entry.connection)
+    info = machine.info()
+    queued = info.unacked + info.unsent
+    return ConnectionRow(*entry.key, info.state, info.timer, info.timer_expires, info.unread, queued, machine)

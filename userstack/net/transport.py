@@ -1,0 +1,302 @@
+"""TCP of one host, above IP: which connection a segment is for (RFC 9293 3.10.7), and the sockets that programs open."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from userstack.address import Endpoint, is_unspecified
+from userstack.config import StackConfig
+from userstack.counters import Counters
+from userstack.errors import AddressInUse, AddressNotAvailable, InvalidArgument, NetworkUnreachable, NoBufferSpace
+from userstack.net.icmp import IcmpError
+from userstack.net.interface import Interface
+from userstack.net.listener import Listener
+from userstack.net.ports import Binding, Kind, PortTable, Use
+from userstack.net.table import ConnectionRow, ConnectionTable, Entry
+from userstack.tcp import seq
+from userstack.tcp.challenge import ChallengeThrottle
+from userstack.tcp.connection import Connection
+from userstack.tcp.isn import IsnGenerator
+from userstack.tcp.output import reset_for
+from userstack.tcp.state import State
+from userstack.tcp.timewait import TimeWait
+from userstack.trace import Tracer
+from userstack.wire.tcp import ACK, RST, SYN, TcpSegment
+
+_REUSE_STEP = 65537
+"""How far above a TIME-WAIT record's sequence numbers a connection begins that takes its place, as Linux's tcp_tw_reuse."""
+
+
+class Outgoing(NamedTuple):
+    """A segment on its way down to IP."""
+
+    segment: TcpSegment
+    source: bytes
+    destination: bytes
+    ttl: int
+    tos: int
+
+
+class Transport:
+    """The connections, listeners and ports of one host."""
+
+    def __init__(
+        self,
+        interfaces: Sequence[Interface],
+        *,
+        config: StackConfig,
+        counters: Counters,
+        isn: IsnGenerator,
+        random: Callable[[int], int],
+        mtu: int,
+        trace: Tracer | None,
+        start: int,
+    ) -> None:
+        self.interfaces = tuple(interfaces)
+        self.config = config
+        self.ports = PortTable(config.ephemeral_ports, random)
+        self.table = ConnectionTable(self.ports, config=config, counters=counters, trace=trace, start=start)
+        self.listeners: dict[Endpoint, Listener] = {}
+        self._own = frozenset(interface.address for interface in interfaces)
+        self._counters = counters
+        self._isn = isn
+        self._mtu = mtu
+        self._trace = trace
+        self._challenge = ChallengeThrottle(config.challenge_ack_limit)
+        self._quiet_until = start + config.msl if config.quiet_time else 0
+        self._resets: deque[Outgoing] = deque()
+
+    # --- segments ---
+
+    def segment_arrives(self, local: Endpoint, remote: Endpoint, segment: TcpSegment, *, now: int) -> str | None:
+        """Find whose the segment is; the name of the counter where it is thrown away for want of room."""
+        entry = self.table.entries.get((local, remote))
+        listener = self.listeners.get(local) or self.listeners.get(Endpoint(bytes(len(local.address)), local.port))
+        if entry is not None:
+            return self._to_entry(entry, listener, segment, now)
+        if listener is not None:
+            return self._to_listener(listener, local, remote, segment, now)
+        self._refuse(local, remote, segment)
+        return None
+
+    def _to_entry(self, entry: Entry, listener: Listener | None, segment: TcpSegment, now: int) -> str | None:
+        if entry.record is not None and listener is not None and entry.record.reopens(segment):
+            return self._reopen(entry, listener, segment, now)
+        waiting = entry.listener
+        if waiting is not None and waiting.full and segment.flags & (ACK | RST | SYN) == ACK:
+            # As if the ACK had been lost: the SYN,ACK is repeated and the client tries on, neither accepted nor reset.
+            self._counters.add("TcpExtListenOverflows")
+            return "TcpExtListenDrops"
+        self.table.segment_arrives(entry, segment, now)
+        return None
+
+    def _to_listener(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: TcpSegment, now: int) -> str | None:
+        """RFC 9293 3.10.7.2; what its steps leave, a SYN alone, gets a connection of its own in LISTEN."""
+        if segment.flags & RST:
+            return None
+        if segment.flags & ACK:
+            self._refuse(local, remote, segment)
+            return None
+        if not segment.flags & SYN or not remote.port:
+            return "TcpInErrs"
+        if not self._has_room(listener):
+            return "TcpExtListenDrops"
+        child = self._new_connection(local, config=listener.config)
+        child.tcb.trace = None  # the LISTEN of the listener was told when it began
+        child.open_passive(now=now)
+        child.tcb.trace = self._trace
+        child.on_segment(segment, now=now, source=remote.address)
+        if child.state is State.SYN_RECEIVED:
+            self._enter_child(child, listener)
+        return None
+
+    def _has_room(self, listener: Listener) -> bool:
+        if listener.full:
+            self._counters.add("TcpExtListenOverflows")
+            return False
+        return len(listener.syn_queue) < listener.config.syn_backlog and len(self.table) < self.config.max_connections
+
+    def _reopen(self, entry: Entry, listener: Listener, segment: TcpSegment, now: int) -> str | None:
+        """RFC 9293 3.6.1, MAY-2: TIME-WAIT to SYN-RECEIVED."""
+        if not self._has_room(listener):
+            return "TcpExtListenDrops"
+        connection = self._new_connection(entry.key[0], config=listener.config, reopening=entry.record)
+        connection.on_segment(segment, now=now)
+        self.table.leave(entry)
+        self._enter_child(connection, listener)
+        return None
+
+    def _enter_child(self, connection: Connection, listener: Listener) -> None:
+        use = Use(connection.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
+        self.table.enter(connection, use, listener)
+
+    def _refuse(self, local: Endpoint, remote: Endpoint, segment: TcpSegment) -> None:
+        """RFC 9293 3.10.7.1: nobody's segment."""
+        reset = reset_for(segment)
+        if reset is None:
+            return
+        if len(self._resets) >= self.config.transmit_queue:
+            self._counters.add("IpOutDiscards")
+            return
+        self._counters.add("TcpOutRsts")
+        self._resets.append(Outgoing(reset, local.address, remote.address, self.config.default_ttl, self.config.tos))
+
+    def icmp_error(self, error: IcmpError, *, now: int) -> None:
+        """RFC 9293 3.9.2.2, MUST-54: to the connection that caused it."""
+        entry = self.table.entries.get((error.local, error.remote))
+        if entry is None or entry.connection is None or entry.record is not None:
+            return
+        if error.mtu is not None and self.config.path_mtu_discovery:
+            entry.connection.on_packet_too_big(error.mtu, seq=error.seq, now=now)
+        else:
+            entry.connection.on_icmp_error(error.error, hard=error.hard, seq=error.seq, now=now)
+        self.touch(entry.connection)
+
+    def unreachable(self, local: Endpoint, remote: Endpoint, wire_seq: int, error: OSError, *, now: int) -> None:
+        """No neighbour answered. While a connection is being opened that ends it, as in the kernel; later it is a soft error."""
+        entry = self.table.entries.get((local, remote))
+        opening = entry is not None and entry.connection is not None and entry.connection.state is State.SYN_SENT
+        self.icmp_error(IcmpError(local, remote, wire_seq, error, opening, None), now=now)
+
+    def poll_transmit(self, *, now: int) -> Outgoing | None:
+        """The next segment to send."""
+        if self._resets:
+            return self._resets.popleft()
+        found = self.table.poll_transmit(now)
+        if found is None:
+            return None
+        entry, segment = found
+        machine = entry.machine
+        ttl, tos = (machine.ttl, machine.tos)
+        return Outgoing(segment, entry.key[0].address, entry.key[1].address, ttl, tos)
+
+    # --- sockets ---
+
+    def bind(self, local: Endpoint, *, reuse_address: bool) -> Binding:
+        """Take a local socket: see ``Host.bind``."""
+        if not 0 <= local.port <= 65535:
+            raise InvalidArgument(f"a port is 0 to 65535, not {local.port}")
+        if local.address not in self._own and not is_unspecified(local.address):
+            raise AddressNotAvailable(f"{local} is not an address of this host")
+        return self.ports.bind(local, reuse_address=reuse_address)
+
+    def unbind(self, binding: Binding) -> None:
+        """Give a bound socket back that neither listens nor connects."""
+        self.ports.remove(binding.local.port, binding.use)
+
+    def listen(self, binding: Binding, *, backlog: int, config: StackConfig | None, now: int) -> Listener:
+        """Listen on a bound socket: see ``Host.listen``."""
+        if self.ports.listens(binding.local):
+            raise AddressInUse(f"something listens on {binding.local} already")
+        machine = self._new_connection(binding.local, config=config)
+        machine.open_passive(now=now)
+        self.ports.change(binding, Kind.LISTENING)
+        listener = Listener(self, machine, binding, backlog=backlog, config=config or self.config)
+        self.listeners[binding.local] = listener
+        return listener
+
+    def stop_listening(self, listener: Listener, *, now: int) -> None:
+        """Close a listener; what it has not handed out is reset."""
+        self._forget(listener, now)
+        listener.machine.close(now=now)
+
+    def turn_active(self, listener: Listener, remote: Endpoint, *, now: int) -> Connection:
+        """RFC 9293 3.10.1: LISTEN to SYN-SENT."""
+        self._check_room()
+        connection = listener.machine
+        if is_unspecified(connection.local.address):
+            connection.tcb.local = Endpoint(self.source_for(remote.address), connection.local.port)
+        connection.open_active(remote, now=now)
+        self._forget(listener, now)
+        use = Use(connection.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
+        self.table.enter(connection, use)
+        return connection
+
+    def _forget(self, listener: Listener, now: int) -> None:
+        del self.listeners[listener.binding.local]
+        self.unbind(listener.binding)
+        for connection in (*listener.syn_queue, *listener.accept_queue):
+            if connection.state is not State.CLOSED:
+                connection.abort(now=now)
+            self.touch(connection)
+        listener.accept_queue.clear()
+        self.table.touch_listener(listener)
+
+    def connect(self, remote: Endpoint, *, binding: Binding | None, config: StackConfig | None, now: int) -> Connection:
+        """Active OPEN: see ``Host.connect``."""
+        self._check_room()
+        bound = None if binding is None else binding.local
+        address = bound.address if bound is not None and not is_unspecified(bound.address) else self.source_for(remote.address)
+        local = Endpoint(address, bound.port if bound is not None else self._ephemeral(address, remote))
+        reuse_address = binding is not None and binding.use.reuse_address
+        connection = self._connection_between(local, remote, reuse_address=reuse_address, config=config, now=now)
+        connection.open_active(remote, now=now)
+        if binding is not None:
+            self.unbind(binding)
+        self.table.enter(connection, Use(address, reuse_address, Kind.CONNECTED))
+        return connection
+
+    def _check_room(self) -> None:
+        if len(self.table) >= self.config.max_connections:
+            raise NoBufferSpace(f"max_connections ({self.config.max_connections}) was reached")
+
+    def source_for(self, remote: bytes) -> bytes:
+        """The address of ours to reach ``remote`` from: that on its network, else the first of its family (MUST-44).
+
+        Raises:
+            NetworkUnreachable: none of ours has its family.
+        """
+        family = [interface for interface in self.interfaces if len(interface.address) == len(remote)]
+        if not family:
+            raise NetworkUnreachable("this host has no address of the family of the remote address")
+        return next((interface.address for interface in family if interface.contains(remote)), family[0].address)
+
+    def _ephemeral(self, address: bytes, remote: Endpoint) -> int:
+        taken = self.table.entries
+        return self.ports.choose(lambda port: not self.ports.is_bound(port) and (Endpoint(address, port), remote) not in taken)
+
+    def _connection_between(
+        self, local: Endpoint, remote: Endpoint, *, reuse_address: bool, config: StackConfig | None, now: int
+    ) -> Connection:
+        old = self.table.entries.get((local, remote))
+        if old is None:
+            return self._new_connection(local, config=config)
+        if old.record is None or not reuse_address:
+            raise AddressNotAvailable(f"there is a connection from {local} to {remote} already")
+        # SO_REUSEADDR takes the place of a TIME-WAIT record; as for MAY-2 the new ISS lies above all that the old one used.
+        above = old.record.snd_nxt + _REUSE_STEP
+        old.record.abort(now=now)
+        self.table.free(old, now)
+        return self._new_connection(local, config=config, isn=lambda *key: seq.wrap(max(seq.unwrap(self._isn(*key), above), above)))
+
+    def _new_connection(
+        self,
+        local: Endpoint,
+        *,
+        config: StackConfig | None = None,
+        isn: IsnGenerator | None = None,
+        reopening: TimeWait | None = None,
+    ) -> Connection:
+        return Connection(
+            local,
+            config=config or self.config,
+            isn=isn or self._isn,
+            counters=self._counters,
+            mtu=self._mtu,
+            trace=self._trace,
+            challenge=self._challenge,
+            quiet_until=self._quiet_until,
+            reopening=reopening,
+        )
+
+    def touch(self, connection: Connection) -> None:
+        """After a call on a connection: its output and its timers have to follow."""
+        self.table.touch(connection)
+
+    def rows(self) -> list[ConnectionRow]:
+        """Listeners, live connections and TIME-WAIT records."""
+        listening = [
+            ConnectionRow(listener.local, None, listener.state, "", None, len(listener.accept_queue), listener.backlog, None)
+            for listener in self.listeners.values()
+        ]
+        return listening + self.table.rows()
