@@ -38,7 +38,10 @@ def is_valid_source(address: bytes, interfaces: Iterable["Interface"] = ()) -> b
         return False
     if len(address) == 4 and address[0] in (0, 127):
         return False
-    return not any(interface.is_broadcast(address) for interface in interfaces)
+    for interface in interfaces:  # noqa: SIM110 - this runs for every packet, and a generator would double its cost
+        if interface.is_broadcast(address):
+            return False
+    return True
 
 
 class Interface(NamedTuple):
@@ -100,10 +103,11 @@ class Interface(NamedTuple):
 
     def is_broadcast(self, address: bytes) -> bool:
         """True for the limited broadcast, this network's own, and its old form with zeros (RFC 1122 3.3.6)."""
-        if address == LIMITED_BROADCAST:
-            return True
-        broadcast = self.broadcast
-        return broadcast is not None and address in (broadcast, self.network)
+        if len(address) != 4 or len(self.address) != 4:
+            return False
+        everyone = (1 << 32 - self.prefix_length) - 1
+        host = int.from_bytes(address) & everyone
+        return address == LIMITED_BROADCAST or (host in (0, everyone) and everyone > 1 and self.contains(address))
 
     def __str__(self) -> str:
         return f"{format_address(self.address)}/{self.prefix_length}"

@@ -347,7 +347,7 @@ def _process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     """Seventh step."""
     if not segment.payload or tcb.state not in CAN_RECEIVE_TEXT:
         return True
-    if tcb.released:
+    if tcb.deaf and tcb.state is not State.ESTABLISHED:
         # SHLD-3, RFC 2525 2.17: nobody will read it, so say that it was lost.
         tcb.counters.add("TcpExtTCPAbortOnData")
         tcb.send_reset(tcb.snd_nxt, None)

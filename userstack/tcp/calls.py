@@ -48,8 +48,8 @@ def open_active(tcb: Tcb, remote: Endpoint | None, *, now: int) -> None:
 
 def _check_remote(remote: Endpoint) -> None:
     # MUST-46
-    if not 1 <= remote.port <= 65535:
-        raise InvalidArgument(f"the remote port must be 1 to 65535, not {remote.port}")
+    if not 0 <= remote.port <= 65535:
+        raise InvalidArgument(f"a port is 0 to 65535, not {remote.port}")
     multicast = remote.address[0] & 0xF0 == 0xE0 if len(remote.address) == 4 else remote.address[0] == 0xFF
     if multicast or is_unspecified(remote.address) or remote.address == b"\xff\xff\xff\xff":
         raise NetworkUnreachable(f"{remote} is no address of one host (RFC 9293 MUST-46)")
@@ -152,7 +152,7 @@ def carry_out_close(tcb: Tcb, *, now: int) -> None:
 
 def release(tcb: Tcb, *, now: int) -> None:
     """The BSD ``close``: CLOSE, and nobody reads any more (MAY-1). Unread data makes it a RST (SHLD-3, RFC 2525 2.17)."""
-    tcb.released = True
+    tcb.released = tcb.deaf = True
     match tcb.state:
         case State.CLOSED | State.CLOSING | State.LAST_ACK | State.TIME_WAIT:
             pass

@@ -117,6 +117,11 @@ class Connection:
         return ended and not self.tcb.recvbuf.size
 
     @property
+    def fin_received(self) -> bool:
+        """The peer's FIN has come, whatever became of the connection afterwards."""
+        return self.tcb.recvbuf.fin_seq is not None and self.tcb.rcv_nxt > self.tcb.recvbuf.fin_seq
+
+    @property
     def nodelay(self) -> bool:
         """TCP_NODELAY: Nagle is off (MUST-17)."""
         return self.tcb.nodelay
@@ -243,6 +248,10 @@ class Connection:
     def release(self, *, now: int) -> None:
         """The BSD ``close``: CLOSE, and no more reading (MAY-1, SHLD-3). Never raises; the connection finishes by itself."""
         calls.release(self.tcb, now=now)
+
+    def stop_reading(self) -> None:
+        """``shutdown(SHUT_RD)``: text that comes after this end has closed too is answered with a RST, as in Linux (SHLD-3)."""
+        self.tcb.deaf = True
 
     def abort(self, *, now: int) -> None:
         """ABORT: RST and CLOSED.

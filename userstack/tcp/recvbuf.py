@@ -83,4 +83,3 @@ class ReceiveBuffer:
         """Flush what lies beyond holes; what is in order stays readable."""
         self._pieces.clear()
         self._islands.clear()
-        self.fin_seq = None

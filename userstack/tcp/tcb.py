@@ -26,12 +26,13 @@ class Tcb:
     """One connection's variables."""
 
     __slots__ = (
-        "ack_now", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "challenge", "close_requested", "config",
-        "congestion", "counters", "error", "irs", "isn", "iss", "last_heard", "last_sent", "local", "max_snd_wnd", "mtu", "nodelay",
-        "outstanding_since", "override_due", "passive", "path_mtu", "peer_mss", "probe_due", "probes", "quiet_until", "rcv_adv",
-        "rcv_nxt", "recovery", "recvbuf", "released", "remote", "reopened_from", "resets", "retransmits", "rtt", "segs_in",
-        "segs_out", "sendbuf", "snd_nxt", "snd_una", "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due",
-        "syns_sent", "time_wait", "timers", "tos", "total_retrans", "trace", "ttl", "unacked_segments", "user_timeout",
+        "ack_now", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "challenge", "close_requested",
+        "config", "congestion", "counters", "deaf", "error", "irs", "isn", "iss", "last_heard", "last_sent", "local",
+        "max_snd_wnd", "mtu", "nodelay", "outstanding_since", "override_due", "passive", "path_mtu", "peer_mss",
+        "probe_due", "probes", "quiet_until", "rcv_adv", "rcv_nxt", "recovery", "recvbuf", "released", "remote",
+        "reopened_from", "resets", "retransmits", "rtt", "segs_in", "segs_out", "sendbuf", "snd_nxt", "snd_una",
+        "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due", "syns_sent", "time_wait", "timers", "tos",
+        "total_retrans", "trace", "ttl", "unacked_segments", "user_timeout",
     )  # fmt: skip
 
     def __init__(
@@ -96,7 +97,9 @@ class Tcb:
         self.congestion: CongestionControl = Reno(self.snd_mss, self.config.initial_window)
         self.close_requested = False
         self.released = False
-        """MAY-1: the application has gone and will read no more."""
+        """MAY-1: the application has gone; nobody will call again."""
+        self.deaf = False
+        """The application will read no more: text that comes once this end has closed is lost (SHLD-3)."""
         self.outstanding_since: int | None = None
         """Since when the front of what is outstanding has waited: the measure of R2 and the user timeout."""
         self.retransmits = 0
