@@ -56,7 +56,7 @@ class ConnectionReset(_Numbered, PeerError, ConnectionResetError):
 
 
 class ConnectionAborted(_Numbered, CallerError, ConnectionAbortedError):
-    """RFC 9293 3.10.5: this end aborted while a call was waiting."""
+    """RFC 9293 3.10.4 "closing": this end closed before the connection was established."""
 
     number = errno.ECONNABORTED
 

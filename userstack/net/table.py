@@ -1,5 +1,6 @@
 """The connections of a host by their four-tuple, each with its one entry in the timer wheel, and which of them have work to do."""
 
+import weakref
 from typing import NamedTuple
 
 from userstack.address import Endpoint
@@ -96,10 +97,14 @@ class ConnectionTable:
         self._ports.remove(entry.key[0].port, entry.use)
         if entry.record is not None:
             self._time_waits -= 1
-        if entry.connection is not None:
-            self._touched.add(entry.connection)
+        connection = entry.connection
+        if connection is None and entry.record is not None and entry.record.owner is not None:
+            owner = entry.record.owner()
+            connection = owner if isinstance(owner, Connection) else None
+        if connection is not None:
+            self._touched.add(connection)
             if entry.listener is not None:
-                entry.listener.syn_queue.discard(entry.connection)
+                entry.listener.syn_queue.discard(connection)
 
     def free(self, entry: Entry, now: int) -> None:
         """The connection is over."""
@@ -133,7 +138,7 @@ class ConnectionTable:
             return
         self._touch(entry)
         if connection.tcb.released and entry.record is not None:
-            entry.connection = entry.record.owner = None
+            entry.connection = None
 
     def touch_listener(self, listener: Listener) -> None:
         """Its readiness may have changed."""
@@ -179,10 +184,9 @@ class ConnectionTable:
         self._ports.remove(entry.key[0].port, entry.use)
         entry.use = entry.use._replace(kind=Kind.TIME_WAIT)
         self._ports.add(entry.key[0].port, entry.use)
+        record.owner = weakref.ref(connection)
         if connection.tcb.released:
             entry.connection = None
-        else:
-            record.owner = connection
         if self._time_waits > self._config.time_wait_max:
             self._counters.add("TcpExtTCPTimeWaitOverflow")
             record.abort(now=now)

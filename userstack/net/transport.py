@@ -225,6 +225,8 @@ class Transport:
     def connect(self, remote: Endpoint, *, binding: Binding | None, config: StackConfig | None, now: int) -> Connection:
         """Active OPEN: see ``Host.connect``."""
         self._check_room()
+        if any(interface.is_broadcast(remote.address) for interface in self.interfaces):
+            raise NetworkUnreachable(f"{remote} is a broadcast address (RFC 9293 MUST-46)")
         bound = None if binding is None else binding.local
         address = bound.address if bound is not None and not is_unspecified(bound.address) else self.source_for(remote.address)
         local = Endpoint(address, bound.port if bound is not None else self._ephemeral(address, remote))

@@ -49,5 +49,6 @@ def leave_persist(tcb: Tcb) -> None:
     tcb.timers.persist = None
     tcb.probes = 0
     tcb.probe_due = False
+    tcb.outstanding_since = None  # however long the window was shut: R2 counts from what is sent now (MUST-37)
     if tcb.flight and tcb.syn_acked:
         tcb.recovery.resend, tcb.recovery.resend_end = tcb.snd_una, tcb.snd_nxt

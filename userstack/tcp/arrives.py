@@ -21,7 +21,7 @@ def segment_arrives(tcb: Tcb, wire: TcpSegment, *, now: int) -> None:
     tcb.segs_in += 1
     match tcb.state:
         case State.CLOSED:
-            _closed(tcb, from_wire(wire, near_seq=0, near_ack=0))
+            _closed(tcb, from_wire(wire, near_seq=0, near_ack=0), wire.source_port)
         case State.LISTEN:
             _listen(tcb, from_wire(wire, near_seq=wire.seq, near_ack=wire.ack), now)
         case State.SYN_SENT:
@@ -45,19 +45,18 @@ def segment_arrives(tcb: Tcb, wire: TcpSegment, *, now: int) -> None:
             assert_never(tcb.state)
 
 
-def owe_reset_for(tcb: Tcb, segment: Segment) -> None:
-    """The RST that the sender of ``segment`` will accept (3.10.7.1); none for a RST."""
-    if segment.rst:
-        return
-    if segment.has_ack:
-        tcb.send_reset(segment.ack, None)
-    else:
-        tcb.send_reset(0, segment.end)
-
-
-def _closed(tcb: Tcb, segment: Segment) -> None:
+def _closed(tcb: Tcb, segment: Segment, port: int) -> None:
     # 3.10.7.1
-    owe_reset_for(tcb, segment)
+    if not segment.rst:
+        _owe_reset_for(tcb, segment, port)
+
+
+def _owe_reset_for(tcb: Tcb, segment: Segment, port: int | None = None) -> None:
+    """The RST that the sender of ``segment`` will accept (3.10.7.1); ``port`` where there is no remote socket."""
+    if segment.has_ack:
+        tcb.send_reset(segment.ack, None, port)
+    else:
+        tcb.send_reset(0, segment.end, port)
 
 
 def _listen(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -160,7 +159,7 @@ def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
     # 3.10.7.4
     if _is_syn_ack_of_crossing(tcb, segment):
         segment = segment.trimmed(tcb.rcv_nxt, tcb.rcv_adv)
-    if not _check_sequence(tcb, segment):
+    if not _check_sequence(tcb, segment, now):
         return
     if segment.rst:
         _check_rst(tcb, segment, now)
@@ -171,7 +170,10 @@ def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
 
 def _idealized(tcb: Tcb, segment: Segment) -> Segment:
     """First step: what lies outside the window, or behind the peer's FIN, is trimmed off."""
-    right = tcb.rcv_adv if tcb.recvbuf.fin_seq is None else min(tcb.rcv_adv, tcb.recvbuf.fin_seq + 1)
+    right = tcb.rcv_adv
+    if tcb.recvbuf.fin_seq is not None:
+        right = min(right, tcb.recvbuf.fin_seq)
+        tcb.ack_now |= segment.fin  # a repeated FIN, beyond a hole still
     if tcb.rcv_nxt <= segment.seq and segment.end <= right:
         return segment
     return segment.trimmed(tcb.rcv_nxt, right)
@@ -191,7 +193,7 @@ def _is_syn_ack_of_crossing(tcb: Tcb, segment: Segment) -> bool:
     )
 
 
-def _check_sequence(tcb: Tcb, segment: Segment) -> bool:
+def _check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
     """First step: table 6. What is not acceptable is answered with an ACK, unless it is a RST."""
     length = 0 if segment.rst else segment.length  # SHLD-2: a RST may carry data, which is nothing to the window
     left, window = tcb.rcv_nxt, tcb.rcv_wnd
@@ -202,7 +204,9 @@ def _check_sequence(tcb: Tcb, segment: Segment) -> bool:
             tcb.ack_now = True
     else:
         acceptable = left <= segment.seq < left + window or left <= segment.end - 1 < left + window
-    if not acceptable and not segment.rst:
+    if not acceptable and segment.syn and not segment.rst:
+        tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")  # RFC 5961 4: "irrespective of the sequence number"
+    elif not acceptable and not segment.rst:
         tcb.ack_now = True
     return acceptable
 
@@ -261,7 +265,7 @@ def _check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     if tcb.state is State.SYN_RECEIVED and tcb.passive:
         _back_to_origin(tcb, segment, clause=clause, now=now)
     elif tcb.config.insecure_syn:
-        owe_reset_for(tcb, segment)
+        _owe_reset_for(tcb, segment)
         tcb.die(ConnectionReset(), cause=segment.cause, clause=clause, now=now)
     else:
         tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")
@@ -441,6 +445,7 @@ def time_wait_of(tcb: Tcb, *, now: int) -> TimeWait:
         config=tcb.config,
         counters=tcb.counters,
         trace=tcb.trace,
+        throttle=tcb.challenge,
         now=now,
         ttl=tcb.ttl,
         tos=tcb.tos,

@@ -29,7 +29,7 @@ def open_passive(tcb: Tcb, *, now: int) -> None:
     move(tcb, State.LISTEN, cause="call OPEN passive", clause="3.10.1", now=now)
 
 
-def open_active(tcb: Tcb, remote: Endpoint | None, *, now: int) -> None:
+def open_active(tcb: Tcb, remote: Endpoint | None, *, now: int, cause: str = "call OPEN active", clause: str = "3.10.1") -> None:
     """3.10.1, active: from CLOSED, or from LISTEN, which turns from passive to active."""
     if tcb.state not in {State.CLOSED, State.LISTEN}:
         raise AlreadyConnected
@@ -43,7 +43,7 @@ def open_active(tcb: Tcb, remote: Endpoint | None, *, now: int) -> None:
     tcb.syn_due = True
     tcb.last_heard = now
     tcb.counters.add("TcpActiveOpens")
-    move(tcb, State.SYN_SENT, cause="call OPEN active", clause="3.10.1", now=now)
+    move(tcb, State.SYN_SENT, cause=cause, clause=clause, now=now)
 
 
 def _check_remote(remote: Endpoint) -> None:
@@ -62,7 +62,7 @@ def send(tcb: Tcb, data: Buffer, *, remote: Endpoint | None, now: int) -> int:
             _raise_dead(tcb)
             raise BrokenPipe if tcb.remote is not None else NotConnected(_UNOPENED)
         case State.LISTEN:
-            open_active(tcb, remote, now=now)
+            open_active(tcb, remote, now=now, cause="call SEND", clause="3.10.2")
             return _queue(tcb, data)
         case State.SYN_SENT | State.SYN_RECEIVED | State.ESTABLISHED | State.CLOSE_WAIT:
             if tcb.close_requested:
@@ -177,8 +177,9 @@ def abort(tcb: Tcb, *, now: int) -> None:
         case State.CLOSED:
             raise NotConnected
         case State.TIME_WAIT:
-            if tcb.time_wait is not None:
-                tcb.time_wait.abort(now=now)
+            if tcb.time_wait is None or tcb.time_wait.state is State.CLOSED:
+                raise NotConnected
+            tcb.time_wait.abort(now=now)
             return
         case State.SYN_RECEIVED | State.ESTABLISHED | State.FIN_WAIT_1 | State.FIN_WAIT_2 | State.CLOSE_WAIT:
             # Note: 3.5.2 would have the sender of a RST in TIME-WAIT, 3.10.5 in CLOSED: as every stack does, the latter.
@@ -195,6 +196,8 @@ def user_timeout(tcb: Tcb, *, now: int) -> None:
     if tcb.state is State.CLOSED:
         return
     if tcb.time_wait is not None:
-        tcb.time_wait.user_timeout_expired(now=now)
+        if tcb.time_wait.state is State.TIME_WAIT:
+            tcb.error = ConnectionTimedOut()
+            tcb.time_wait.user_timeout_expired(now=now)
         return
     tcb.die(ConnectionTimedOut(), cause="user timeout", clause="3.10.8", now=now)

@@ -39,9 +39,7 @@ def reset_for(segment: TcpSegment) -> TcpSegment | None:
 
 def _next(tcb: Tcb, now: int) -> TcpSegment | None:
     if tcb.resets:
-        number, ack = tcb.resets.pop(0)
-        tcb.counters.add("TcpOutRsts")
-        return _segment(tcb, number, ack or 0, RST if ack is None else RST | ACK, 0)
+        return _reset(tcb, *tcb.resets.pop(0))
     if tcb.time_wait is not None:
         return tcb.time_wait.poll_transmit(now=now)
     if tcb.syn_due:
@@ -57,6 +55,12 @@ def _next(tcb: Tcb, now: int) -> TcpSegment | None:
     if tcb.ack_now and tcb.state in _ACKS:
         return _with_ack(tcb, tcb.snd_nxt, 0)
     return None
+
+
+def _reset(tcb: Tcb, port: int, number: int, ack: int | None) -> TcpSegment:
+    tcb.counters.add("TcpOutRsts")
+    flags = RST if ack is None else RST | ACK
+    return TcpSegment(tcb.local.port, port, seq.wrap(number), seq.wrap(ack or 0), flags)
 
 
 def _syn(tcb: Tcb, now: int) -> TcpSegment:
@@ -81,7 +85,9 @@ def _lost(tcb: Tcb, now: int) -> TcpSegment | None:
     if first >= recovery.resend_end or not tcb.snd_wnd:
         return None
     room = tcb.snd_una + min(tcb.congestion.cwnd, tcb.snd_wnd) - first
-    size = min(tcb.snd_mss, tcb.sendbuf.end - first, room, recovery.resend_end - first)
+    size = min(tcb.snd_mss, tcb.sendbuf.end - first, room)
+    if recovery.resend_end < tcb.snd_nxt:  # otherwise new data may fill the segment up (SHLD-28)
+        size = min(size, recovery.resend_end - first)
     if size < 0 or (size == 0 and room < 1):
         return None
     segment = _send(tcb, first, size, now)
@@ -153,8 +159,8 @@ def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
     end = first + size
     payload = tcb.sendbuf.read(first, size) if size else b""
     flags = PSH if size and end == tcb.sendbuf.end else 0  # MUST-61
-    # A window probe of the last octet takes no FIN along; it is one octet by definition.
-    if tcb.close_requested and end == tcb.sendbuf.end and (tcb.snd_wnd or not size):
+    # A FIN takes sequence space too: behind data it goes along only where the window has room for it.
+    if tcb.close_requested and end == tcb.sendbuf.end and (not size or end < tcb.snd_una + tcb.snd_wnd):
         flags |= FIN
         end += 1
     again = first < tcb.snd_nxt

@@ -107,8 +107,8 @@ class Tcb:
         self.syns_sent = 0
         self.unacked_segments = 0
         self.owe_nothing()
-        self.resets: list[tuple[int, int | None]] = []
-        """Owed: RST segments as (SEQ, ACK or None)."""
+        self.resets: list[tuple[int, int, int | None]] = []
+        """Owed: RST segments as (port, SEQ, ACK or None)."""
 
     def owe_nothing(self) -> None:
         """Forget what processing has promised to send."""
@@ -168,10 +168,12 @@ class Tcb:
         else:
             self.counters.add("TcpExtTCPACKSkippedChallenge")
 
-    def send_reset(self, seq: int, ack: int | None) -> None:
-        """Owe ``<SEQ=seq><CTL=RST>``, or with ``ack`` ``<SEQ=seq><ACK=ack><CTL=RST,ACK>``."""
+    def send_reset(self, seq: int, ack: int | None, port: int | None = None) -> None:
+        """Owe ``<SEQ=seq><CTL=RST>``, or with ``ack`` ``<SEQ=seq><ACK=ack><CTL=RST,ACK>``, to the remote port or to ``port``."""
+        if port is None:
+            port = 0 if self.remote is None else self.remote.port
         if len(self.resets) < _MAX_RESETS:
-            self.resets.append((seq, ack))
+            self.resets.append((port, seq, ack))
         else:
             self.counters.add("TcpExtTCPRstQDrop")
 

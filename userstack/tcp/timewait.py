@@ -1,13 +1,16 @@
 """TIME-WAIT as a record of its own: what must be remembered of a connection for 2 MSL and nothing more (RFC 9293 3.6.1)."""
 
+from collections.abc import Callable
+
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.tcp import seq
+from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.segment import Segment, from_wire
 from userstack.tcp.state import State, move
 from userstack.trace import TimerFired, Tracer
-from userstack.wire.tcp import ACK, TcpSegment
+from userstack.wire.tcp import ACK, RST, TcpSegment
 
 
 class TimeWait:
@@ -23,8 +26,10 @@ class TimeWait:
         "rcv_nxt",
         "rcv_wnd",
         "remote",
+        "reset_owed",
         "snd_nxt",
         "state",
+        "throttle",
         "tos",
         "trace",
         "ttl",
@@ -41,6 +46,7 @@ class TimeWait:
         config: StackConfig,
         counters: Counters,
         trace: Tracer | None,
+        throttle: ChallengeThrottle,
         now: int,
         ttl: int,
         tos: int,
@@ -54,40 +60,73 @@ class TimeWait:
         self.config = config
         self.counters = counters
         self.trace = trace
+        self.throttle = throttle
         self.ttl = ttl
         self.tos = tos
         self.ack_now = False
-        self.owner: object | None = None
-        """The connection that an application still holds, for whoever wakes it."""
+        self.reset_owed: tuple[int, int | None] | None = None
+        """SEQ and ACK of a RST to send."""
+        self.owner: Callable[[], object] | None = None
+        """A weak reference to the connection, for whoever wakes the one that waits for the end."""
         self.deadline = now + 2 * config.msl
 
     def on_segment(self, wire: TcpSegment, *, now: int) -> None:
         """RFC 9293 3.10.7.4 for the TIME-WAIT state; ``reopens`` is to be asked first."""
+        if self.state is not State.TIME_WAIT:
+            return
         segment = from_wire(wire, near_seq=self.rcv_nxt, near_ack=self.snd_nxt)
-        if segment.rst:
+        if not self._acceptable(segment):  # first step
+            self._answer(segment, now)
+        elif segment.rst:  # second step
             self._reset(segment, now)
-        elif segment.syn:
-            # Fourth step with RFC 5961: whatever its SEQ, it is answered with an ACK.
-            self.ack_now = True
-        elif segment.fin:
-            # Only a repeated FIN is expected: it is left of the window, acknowledged, and restarts the wait.
-            self.ack_now = True
-            if segment.end == self.rcv_nxt:
-                self.deadline = now + 2 * self.config.msl
-        elif segment.length or not self._in_window(segment.seq) or (segment.has_ack and segment.ack > self.snd_nxt):
-            # Note: an acceptable bare ACK is not acknowledged: two ends in TIME-WAIT would do so for ever.
-            self.ack_now = True
+        elif segment.bad_options and segment.seq == self.rcv_nxt:  # MUST-7
+            self.counters.add("TcpExtTCPBadOptions")
+            self._close(cause=f"{segment.cause} with an option of illegal length", clause="3.1", now=now)
+        elif segment.syn:  # fourth step
+            self._syn(segment, now)
+        elif segment.has_ack and (segment.length or segment.ack > self.snd_nxt):
+            # Fifth step. Note: an acceptable bare ACK gets no answer: two ends in TIME-WAIT would answer each other for ever.
+            self._answer(segment, now)
 
-    def _in_window(self, number: int) -> bool:
-        return number == self.rcv_nxt or self.rcv_nxt <= number < self.rcv_nxt + self.rcv_wnd
+    def _acceptable(self, segment: Segment) -> bool:
+        length = 0 if segment.rst else segment.length
+        left, right = self.rcv_nxt, self.rcv_nxt + self.rcv_wnd
+        if segment.seq == left:
+            return not length or self.rcv_wnd > 0
+        return left <= segment.seq < right or (length > 0 and left <= segment.end - 1 < right)
+
+    def _answer(self, segment: Segment, now: int) -> None:
+        """The ACK; a FIN, and only a repeated one is expected here, restarts the 2 MSL."""
+        if segment.rst:
+            return
+        if segment.syn:
+            self._challenge(now)
+            return
+        self.ack_now = True
+        if segment.fin and segment.end <= self.rcv_nxt + 1:
+            self.deadline = now + 2 * self.config.msl
+
+    def _challenge(self, now: int) -> None:
+        if self.throttle.allow(now):
+            self.counters.add("TcpExtTCPChallengeACK")
+            self.ack_now = True
+        else:
+            self.counters.add("TcpExtTCPACKSkippedChallenge")
 
     def _reset(self, segment: Segment, now: int) -> None:
         if self.config.rfc1337:
             self.counters.add("TcpExtTCPRfc1337Drop")
-        elif segment.seq == self.rcv_nxt or (self.config.insecure_rst and self._in_window(segment.seq)):
+        elif segment.seq == self.rcv_nxt or self.config.insecure_rst:
             self._close(cause=segment.cause, clause="3.10.7.4 step 2", now=now)
-        elif self._in_window(segment.seq):
-            self.ack_now = True
+        else:
+            self._challenge(now)
+
+    def _syn(self, segment: Segment, now: int) -> None:
+        if not self.config.insecure_syn:
+            self._challenge(now)
+            return
+        self.reset_owed = (segment.ack, None) if segment.has_ack else (0, segment.end)
+        self._close(cause=segment.cause, clause="3.10.7.4 step 4", now=now)
 
     def reopens(self, wire: TcpSegment) -> bool:
         """MAY-2: a SYN above all that the old incarnation received may begin a new one (RFC 9293 3.6.1)."""
@@ -114,18 +153,18 @@ class TimeWait:
         move(self, State.CLOSED, cause=cause, clause=clause, now=now)
 
     def poll_transmit(self, *, now: int) -> TcpSegment | None:
-        """``<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>``, if it is owed."""
+        """``<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`` or the RST, if one is owed."""
+        if self.reset_owed is not None:
+            (number, ack), self.reset_owed = self.reset_owed, None
+            self.counters.add("TcpOutRsts")
+            return self._segment(number, ack or 0, RST if ack is None else RST | ACK, 0)
         if not self.ack_now:
             return None
         self.ack_now = False
-        return TcpSegment(
-            self.local.port,
-            self.remote.port,
-            seq.wrap(self.snd_nxt),
-            seq.wrap(self.rcv_nxt),
-            ACK,
-            min(self.rcv_wnd, 0xFFFF),
-        )
+        return self._segment(self.snd_nxt, self.rcv_nxt, ACK, min(self.rcv_wnd, 0xFFFF))
+
+    def _segment(self, number: int, ack: int, flags: int, window: int) -> TcpSegment:
+        return TcpSegment(self.local.port, self.remote.port, seq.wrap(number), seq.wrap(ack), flags, window)
 
     def next_deadline(self) -> int | None:
         """The end of the 2 MSL."""
