@@ -25,24 +25,33 @@ class WireError(ValueError):
 
 
 class Codec(Protocol):
-    """Bytes to values (``decode_``, raising ``WireError``) and values to bytes (``encode_``)."""
+    """Bytes to values (``decode_``, raising ``WireError``) and values to bytes (``encode_``, raising ``InvalidArgument``).
+
+    The payload of a decoded value may be a view onto the bytes given: who keeps it longer than those bytes stay copies it.
+    """
 
     name: str
 
     def decode_ip(self, data: Buffer) -> IPPacket:
-        """Take an IP packet apart; trailing octets past its total length are link padding and are cut off."""
+        """Take an IP packet apart; trailing octets past its total length are link padding and are cut off.
+
+        Of IPv6 the fixed header is read: extension headers stay in the payload, ``protocol`` names the first of them.
+        """
         ...
 
     def encode_ip(self, packet: IPPacket) -> bytes:
-        """Build the whole packet, header checksum included."""
+        """Build the whole packet, header checksum included. IPv6 has a flow label of 0, and neither options nor fragments."""
         ...
 
     def decode_tcp(self, packet: IPPacket, *, verify: bool = True) -> TcpSegment:
-        """Take the payload of ``packet`` apart as TCP; ``verify=False`` where the device vouches for the checksum."""
+        """Take the payload of ``packet`` apart as TCP; ``verify=False`` where the device vouches for the checksum.
+
+        Options keep their octets, whatever lengths their RFCs want; what they mean is not the codec's to say.
+        """
         ...
 
     def encode_tcp(self, segment: TcpSegment, source: bytes, destination: bytes) -> bytes:
-        """Build header, options (padded with EOL to 32 bits) and payload, checksum included (MUST-2)."""
+        """Build header, options (in their order, padded with EOL to 32 bits) and payload, checksum included (MUST-2)."""
         ...
 
     def decode_icmp(self, packet: IPPacket) -> IcmpMessage:
@@ -54,7 +63,7 @@ class Codec(Protocol):
         ...
 
     def decode_ethernet(self, data: Buffer) -> EthernetFrame:
-        """Take an Ethernet II frame apart."""
+        """Take an Ethernet II frame apart. A type below 0x600 is the length of an 802.3 frame, and nobody's here."""
         ...
 
     def encode_ethernet(self, frame: EthernetFrame) -> bytes:

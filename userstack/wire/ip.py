@@ -11,7 +11,10 @@ Buffer = bytes | bytearray | memoryview
 
 @dataclass(slots=True)
 class IPPacket:
-    """An IPv4 (RFC 791) or IPv6 (RFC 8200) packet. ``source`` and ``destination`` are packed; their length tells the version."""
+    """An IPv4 (RFC 791) or IPv6 (RFC 8200) packet. ``source`` and ``destination`` are packed; their length tells the version.
+
+    IPv6 has no place for ``identification``, ``dont_fragment`` and what follows: read, they are the defaults.
+    """
 
     source: bytes
     destination: bytes

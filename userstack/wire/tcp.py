@@ -64,7 +64,7 @@ class TcpSegment:
     reserved: int = 0
     """The three bits between the data offset and AE."""
     bad_options: bool = False
-    """An option's length was illegal (below 2, or past the header): those before it stand in ``options`` (MUST-7)."""
+    """An option's length was illegal (below 2, or past the header): those before it stand in ``options`` (MUST-7). Not written."""
 
 
 def flag_names(flags: int) -> str:
