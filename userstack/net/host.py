@@ -92,7 +92,7 @@ class Host:
     def _demultiplex(self, packet: IPPacket, now: int, checksum_ok: bool) -> str | None:
         """Hand a packet up; the name of the counter where it is thrown away."""
         if packet.destination not in self._own or not is_valid_source(packet.source, self.interfaces):
-            return "IpInAddrErrors"  # MUST-57, MUST-63
+            return "IpInAddrErrors" if packet.version == 4 else "Ip6InAddrErrors"  # MUST-57, MUST-63
         if packet.is_fragment:
             return "IpReasmFails"
         if packet.protocol == TCP:
@@ -116,7 +116,12 @@ class Host:
     def _receive_icmp(self, packet: IPPacket, now: int) -> str | None:
         self.counters.add("IpInDelivers")
         self.counters.add("IcmpInMsgs")
-        message = self.codec.decode_icmp(packet)
+        try:
+            message = self.codec.decode_icmp(packet)
+        except WireError as broken:
+            if broken.counter != "IcmpInErrors":
+                self.counters.add("IcmpInErrors")
+            raise
         reply = icmp.echo_reply(packet, message, codec=self.codec, ttl=self.config.default_ttl)
         if reply is not None:
             self.counters.add("IcmpInEchos")

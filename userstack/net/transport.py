@@ -9,7 +9,7 @@ from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.errors import AddressInUse, AddressNotAvailable, InvalidArgument, NetworkUnreachable, NoBufferSpace
 from userstack.net.icmp import IcmpError
-from userstack.net.interface import Interface
+from userstack.net.interface import Interface, is_valid_source
 from userstack.net.listener import Listener
 from userstack.net.ports import Binding, Kind, PortTable, Use
 from userstack.net.table import ConnectionRow, ConnectionTable, Entry
@@ -225,8 +225,9 @@ class Transport:
     def connect(self, remote: Endpoint, *, binding: Binding | None, config: StackConfig | None, now: int) -> Connection:
         """Active OPEN: see ``Host.connect``."""
         self._check_room()
-        if any(interface.is_broadcast(remote.address) for interface in self.interfaces):
-            raise NetworkUnreachable(f"{remote} is a broadcast address (RFC 9293 MUST-46)")
+        if remote.address not in self._own and not is_valid_source(remote.address, self.interfaces):
+            # Whoever cannot send us anything is nobody to connect to; loopback never leaves a host (RFC 1122 3.2.1.3).
+            raise NetworkUnreachable(f"{remote} is no address of one host (RFC 9293 MUST-46)")
         bound = None if binding is None else binding.local
         address = bound.address if bound is not None and not is_unspecified(bound.address) else self.source_for(remote.address)
         local = Endpoint(address, bound.port if bound is not None else self._ephemeral(address, remote))
