@@ -1,0 +1,46 @@
+"""The sans-I/O host with a clock that its owner moves: what a virtual host and its sockets share.
+
+Law: whatever the core owes is taken out at once, after each packet, call and deadline, and carries the nanosecond of its cause.
+"""
+
+from userstack.net.host import Host
+from userstack.sim.sockaddr import ANY
+
+
+class Engine:
+    """A host, the time, and what was sent and not yet taken."""
+
+    __slots__ = ("_sent", "core", "now")
+
+    def __init__(self, core: Host, start: int) -> None:
+        self.core = core
+        self.now = start
+        self._sent: list[tuple[int, bytes]] = []
+
+    def deliver(self, packet: bytes) -> None:
+        """One IP packet arrives now."""
+        self.core.deliver(packet, now=self.now)
+        self.flush()
+
+    def take(self) -> list[tuple[int, bytes]]:
+        """What was sent since the last call, with the nanosecond of each."""
+        sent, self._sent = self._sent, []
+        return sent
+
+    def run(self, until: int) -> None:
+        """Fire every deadline up to and at ``until``, each on its nanosecond."""
+        while (deadline := self.core.next_deadline()) is not None and deadline <= until:
+            self.now = max(self.now, deadline)
+            self.core.advance(now=self.now)
+            self.flush()
+        self.now = until
+
+    def this_host(self) -> bytes:
+        """The first IPv4 address of the host, packed; the unspecified one where it has none."""
+        return next((interface.address for interface in self.core.interfaces if len(interface.address) == 4), ANY)
+
+    def flush(self) -> None:
+        """Take out what the core owes now. Nobody sleeps on readiness here, so the list of the touched is dropped."""
+        while (packet := self.core.poll_transmit(now=self.now)) is not None:
+            self._sent.append((self.now, packet))
+        self.core.touched()

@@ -1,0 +1,190 @@
+"""The options of a socket as ``setsockopt`` and ``getsockopt`` see them: kept per socket, inherited by what it accepts.
+
+Law: what is not implemented answers ENOPROTOOPT. No option is taken and then ignored.
+"""
+
+import errno
+import socket
+import struct
+from dataclasses import dataclass, replace
+
+from userstack.config import MILLISECOND, StackConfig
+from userstack.errors import InvalidArgument
+from userstack.sim.sockaddr import C_INT, failure
+from userstack.tcp.connection import Connection
+from userstack.wire.ip import Buffer
+
+INT = struct.Struct("@i")
+LINGER = struct.Struct("@ii")
+ECN_BITS = 0x03
+SEND_BUFFER_LEAST, RECEIVE_BUFFER_LEAST = 2304, 1152
+"""Octets of payload. As Linux does, the options give back twice what was set, and what is set is at least this."""
+OPTLEN_MOST = 1024
+"""Python's own limit on getsockopt's length."""
+
+
+@dataclass(slots=True)
+class SocketOptions:
+    """The values of one socket."""
+
+    config: StackConfig
+    reuse_address: bool = False
+    linger: bool = False
+    linger_seconds: int = 0
+    nodelay: bool = False
+    user_timeout: int = 0
+    """Milliseconds, 0 for the configuration's R2."""
+    ttl: int = 0
+    tos: int = 0
+
+    def __post_init__(self) -> None:
+        self.nodelay = not self.config.nagle
+        self.ttl = self.config.default_ttl
+        self.tos = self.config.tos
+
+    @property
+    def resets_on_close(self) -> bool:
+        """SO_LINGER with 0 seconds: close() aborts."""
+        return self.linger and self.linger_seconds == 0
+
+    def for_connections(self) -> StackConfig:
+        """The settings that connections of this socket begin with."""
+        return replace(self.config, nagle=not self.nodelay, default_ttl=self.ttl, tos=self.tos)
+
+    def apply(self, connection: Connection) -> None:
+        """Hand a connection what concerns it and may change while it lives."""
+        connection.tcb.sendbuf.limit = self.config.send_buffer
+        connection.tcb.recvbuf.limit = self.config.receive_buffer
+        connection.nodelay = self.nodelay
+        connection.user_timeout = self.user_timeout * MILLISECOND or None
+        connection.ttl = self.ttl
+        connection.tos = self.tos
+
+    def get(self, level: int, option: int) -> bytes:
+        """The value as the kernel would copy it out.
+
+        Raises:
+            OSError: ENOPROTOOPT: no such option; EOPNOTSUPP: no such level.
+        """
+        match (level, option):
+            case (socket.SOL_SOCKET, socket.SO_LINGER):
+                return LINGER.pack(self.linger, self.linger_seconds)
+            case (socket.SOL_SOCKET, _):
+                value = self._get_socket(option)
+            case (socket.IPPROTO_TCP, socket.TCP_NODELAY):
+                value = self.nodelay
+            case (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT):
+                value = self.user_timeout
+            case (socket.IPPROTO_IP, socket.IP_TTL):
+                value = self.ttl
+            case (socket.IPPROTO_IP, socket.IP_TOS):
+                value = self.tos
+            case (socket.IPPROTO_IP | socket.IPPROTO_TCP, _):
+                raise failure(errno.ENOPROTOOPT)
+            case _:
+                raise failure(errno.EOPNOTSUPP)
+        return INT.pack(value)
+
+    def set(self, level: int, option: int, raw: bytes) -> None:
+        """Take a value as the kernel would.
+
+        Raises:
+            OSError: ENOPROTOOPT: no such option, or it cannot be set; EINVAL: no such value.
+        """
+        match (level, option):
+            case (socket.SOL_SOCKET, socket.SO_REUSEADDR):
+                self.reuse_address = _number(raw) != 0
+            case (socket.SOL_SOCKET, socket.SO_LINGER):
+                self._set_linger(raw)
+            case (socket.SOL_SOCKET, socket.SO_SNDBUF):
+                self.config = replace(self.config, send_buffer=max(_number(raw), SEND_BUFFER_LEAST))
+            case (socket.SOL_SOCKET, socket.SO_RCVBUF):
+                self.config = replace(self.config, receive_buffer=max(_number(raw), RECEIVE_BUFFER_LEAST))
+            case (socket.IPPROTO_TCP, socket.TCP_NODELAY):
+                self.nodelay = _number(raw) != 0
+            case (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT):
+                self.user_timeout = _least(_number(raw), 0)
+            case (socket.IPPROTO_IP, socket.IP_TTL):
+                self._set_ttl(raw)
+            case (socket.IPPROTO_IP, socket.IP_TOS):
+                # Note: the ECN bits of a stream socket are TCP's own, Linux keeps them out of the caller's hands.
+                self.tos = _short_number(raw) & 0xFF & ~ECN_BITS | self.tos & ECN_BITS
+            case _:
+                raise failure(errno.ENOPROTOOPT)
+
+    def _get_socket(self, option: int) -> int:
+        match option:
+            case socket.SO_TYPE:
+                return socket.SOCK_STREAM
+            case socket.SO_DOMAIN:
+                return socket.AF_INET
+            case socket.SO_PROTOCOL:
+                return socket.IPPROTO_TCP
+            case socket.SO_REUSEADDR:
+                return self.reuse_address
+            case socket.SO_SNDBUF:
+                return self.config.send_buffer * 2
+            case socket.SO_RCVBUF:
+                return self.config.receive_buffer * 2
+            case _:
+                raise failure(errno.ENOPROTOOPT)
+
+    def _set_linger(self, raw: bytes) -> None:
+        if len(raw) < LINGER.size:
+            raise InvalidArgument("SO_LINGER takes two ints: on or off, and the seconds")
+        on, seconds = LINGER.unpack_from(raw)
+        self.linger = on != 0
+        self.linger_seconds = seconds
+
+    def _set_ttl(self, raw: bytes) -> None:
+        if not raw:
+            raise InvalidArgument("IP_TTL takes an int")
+        ttl = _short_number(raw)
+        if ttl != -1 and not 1 <= ttl <= 255:
+            raise InvalidArgument(f"IP_TTL must be 1 to 255, or -1 for the default, not {ttl}")
+        self.ttl = self.config.default_ttl if ttl == -1 else ttl
+
+
+def pack_value(value: int | Buffer) -> bytes:
+    """What ``setsockopt`` was given, as the octets that the kernel gets.
+
+    Raises:
+        TypeError: neither a C int nor octets.
+    """
+    if isinstance(value, int):
+        if value not in C_INT:
+            raise TypeError(f"setsockopt: {value} is no C int")
+        return INT.pack(value)
+    return bytes(memoryview(value))
+
+
+def shape_value(raw: bytes, buflen: int) -> int | bytes:
+    """What ``getsockopt`` gives back: an int where no length was asked for, at most ``buflen`` octets otherwise.
+
+    Raises:
+        OSError: the length is out of Python's range.
+    """
+    if not 0 <= buflen <= OPTLEN_MOST:
+        raise OSError("getsockopt buflen out of range")
+    return raw[:buflen] if buflen else int(INT.unpack_from(raw)[0])
+
+
+def _number(raw: bytes) -> int:
+    """The int that options of the socket and of TCP take."""
+    if len(raw) < INT.size:
+        raise InvalidArgument(f"the option takes an int of {INT.size} octets, not {len(raw)}")
+    return int(INT.unpack_from(raw)[0])
+
+
+def _short_number(raw: bytes) -> int:
+    """The number that options of IP take, for which one octet is enough."""
+    if len(raw) >= INT.size:
+        return _number(raw)
+    return raw[0] if raw else 0
+
+
+def _least(value: int, least: int) -> int:
+    """``value``, where it is not below ``least``."""
+    if value < least:
+        raise InvalidArgument(f"the option must be {least} or more, not {value}")
+    return value

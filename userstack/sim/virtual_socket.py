@@ -1,0 +1,430 @@
+"""A non-blocking BSD stream socket over the sans-I/O host, errno for errno what Linux's sockets give.
+
+Law: every call is judged by two states at once, as in the kernel: the socket's own ``Phase`` and TCP's state. What no call has
+reported yet of a connection that died waits as the pending error (SO_ERROR), and whoever asks first takes it away.
+"""
+
+import errno
+import operator
+import socket
+from copy import copy
+from dataclasses import replace
+from enum import Enum, auto
+
+from userstack.address import Endpoint
+from userstack.counters import Counters
+from userstack.errors import (
+    AlreadyConnected,
+    BrokenPipe,
+    ConnectionAborted,
+    ConnectionReset,
+    InvalidArgument,
+    NotConnected,
+)
+from userstack.net.listener import Listener
+from userstack.net.ports import Binding
+from userstack.sim.engine import Engine
+from userstack.sim.sockaddr import ANY, buffer_of, failure, format_name, parse_address, room_in, would_block
+from userstack.sim.socket_options import INT, SocketOptions, pack_value, shape_value
+from userstack.tcp.connection import Connection
+from userstack.tcp.info import ConnectionInfo
+from userstack.tcp.state import CAN_SEND, State
+from userstack.wire.ip import Buffer
+
+UNBOUND = Endpoint(ANY, 0)
+DEFAULT_BACKLOG = 128
+RD, WR = 1, 2
+HANDSHAKE = frozenset({State.SYN_SENT, State.SYN_RECEIVED})
+
+
+class Phase(Enum):
+    """Where the socket stands, whatever TCP does below it (Linux ``sock->state``)."""
+
+    UNCONNECTED = auto()
+    CONNECTING = auto()
+    CONNECTED = auto()
+    DISCONNECTING = auto()
+
+
+class VirtualSocket:
+    """One stream socket of a ``VirtualHost``. No call waits: what cannot be done now raises ``BlockingIOError``."""
+
+    __slots__ = (
+        "_address_locked",
+        "_binding",
+        "_connection",
+        "_engine",
+        "_listener",
+        "_name",
+        "_open",
+        "_options",
+        "_pending",
+        "_phase",
+        "_port_locked",
+        "_reported",
+        "_shut",
+    )
+
+    def __init__(self, engine: Engine, family: int) -> None:
+        if family != socket.AF_INET:
+            raise failure(errno.EAFNOSUPPORT)
+        self._engine = engine
+        self._options = SocketOptions(engine.core.config)
+        self._open = True
+        self._phase = Phase.UNCONNECTED
+        self._shut = 0
+        """RD and WR, as far as shutdown() came."""
+        self._name = UNBOUND
+        self._binding: Binding | None = None
+        self._address_locked = self._port_locked = False
+        """What bind() named stays when a connection ends, what was picked goes (Linux SOCK_BINDADDR_LOCK, SOCK_BINDPORT_LOCK)."""
+        self._listener: Listener | None = None
+        self._connection: Connection | None = None
+        self._pending: OSError | None = None
+        self._reported = False
+        """The connection's error has become the pending error already."""
+
+    # --- opening ---
+
+    def bind(self, address: tuple[str, int]) -> None:
+        """Take a local address and port; host ``""`` is every address, port 0 an ephemeral one.
+
+        Raises:
+            OSError: EINVAL: bound already; EADDRNOTAVAIL: not this host's address; EADDRINUSE: the port is taken.
+        """
+        local = parse_address(address, "bind")
+        self._check_open()
+        if self._tcp is not State.CLOSED or self._binding is not None or self._port_locked:
+            raise InvalidArgument("the socket is bound already")
+        self._take_port(local)
+        self._address_locked = local.address != ANY
+        self._port_locked = local.port != 0
+
+    def listen(self, backlog: int = DEFAULT_BACKLOG) -> None:
+        """Let connections come; a second call only changes the backlog.
+
+        Raises:
+            OSError: EINVAL: the socket is or was connected; EADDRINUSE: another one listens there.
+        """
+        backlog = max(operator.index(backlog), 0)
+        self._check_open()
+        if self._phase is not Phase.UNCONNECTED:
+            raise InvalidArgument("a connected socket cannot listen")
+        if self._listener is not None:
+            self._listener.set_backlog(backlog)
+            return
+        binding = self._binding or self._take_port(self._named())
+        config = self._options.for_connections()
+        self._listener = self._engine.core.listen(binding, backlog=backlog, now=self._engine.now, config=config)
+        self._binding = None
+
+    def accept(self) -> tuple["VirtualSocket", tuple[str, int]]:
+        """The oldest connection that was established, and its peer's address.
+
+        Raises:
+            OSError: EINVAL: not listening; EAGAIN: none is there.
+        """
+        self._check_open()
+        if self._listener is None:
+            raise InvalidArgument("the socket does not listen")
+        connection = self._listener.accept()
+        if connection is None:
+            raise would_block()
+        accepted = VirtualSocket(self._engine, socket.AF_INET)
+        accepted._options = copy(self._options)
+        accepted._adopt(connection)
+        accepted._phase = Phase.CONNECTED
+        self._engine.flush()
+        return accepted, format_name(connection.remote or UNBOUND)
+
+    def connect(self, address: tuple[str, int]) -> None:
+        """Begin to connect, or, where that has begun, say how it stands; returns once, when it is done.
+
+        Raises:
+            OSError: EINPROGRESS: begun; EALREADY: not done yet; EISCONN: done and told; what killed it, once; then ECONNABORTED.
+        """
+        remote = parse_address(address, "connect")
+        self._check_open()
+        match self._phase:
+            case Phase.CONNECTED:
+                raise AlreadyConnected
+            case Phase.DISCONNECTING:
+                raise InvalidArgument("the socket was shut down while it connected")
+            case Phase.UNCONNECTED:
+                self._begin_connecting(remote)
+            case Phase.CONNECTING:
+                self._finish_connecting()
+
+    def connect_ex(self, address: tuple[str, int]) -> int:
+        """``connect``, the errno given back instead of raised."""
+        try:
+            self.connect(address)
+        except socket.gaierror:
+            raise
+        except OSError as error:
+            return error.errno or 0
+        return 0
+
+    def _begin_connecting(self, remote: Endpoint) -> None:
+        if self._listener is not None:
+            raise AlreadyConnected("a listening socket cannot connect")
+        if remote.address == ANY:  # RFC 1122 3.2.1.3 (a): "this host"
+            remote = Endpoint(self._engine.this_host() if self._name.address == ANY else self._name.address, remote.port)
+        if self._binding is None and self._named() != UNBOUND:
+            self._take_port(self._named())
+        config = self._options.for_connections()
+        connection = self._engine.core.connect(remote, binding=self._binding, now=self._engine.now, config=config)
+        self._binding = None
+        self._adopt(connection)
+        self._phase = Phase.CONNECTING
+        self._touch(connection)
+        raise would_block(errno.EINPROGRESS)
+
+    def _finish_connecting(self) -> None:
+        if self._tcp in HANDSHAKE:
+            raise would_block(errno.EALREADY)
+        if self._tcp is State.CLOSED:
+            error = self._take_error() or ConnectionAborted()
+            self._disconnect()
+            raise error
+        self._phase = Phase.CONNECTED
+
+    # --- transfer ---
+
+    def send(self, data: Buffer) -> int:
+        """Queue octets for sending; how many were taken.
+
+        Raises:
+            OSError: EAGAIN: no room, or not connected yet; what killed the connection, once; EPIPE: nothing can be sent any more.
+        """
+        view = buffer_of(data)
+        self._check_open()
+        if self._tcp in HANDSHAKE and not self._shut & WR:
+            raise would_block()
+        error = self._take_error()
+        if error is not None:
+            raise error
+        connection = self._connection
+        if connection is None or self._tcp not in CAN_SEND or self._shut & WR:
+            raise BrokenPipe
+        if not len(view):
+            return 0
+        taken = connection.send(view, now=self._engine.now)
+        self._touch(connection)
+        return taken
+
+    def recv(self, size: int) -> bytes:
+        """Up to ``size`` octets in order; ``b""`` at the end of the stream.
+
+        Raises:
+            OSError: EAGAIN: nothing is there yet; ENOTCONN: not connected; what killed the connection, once.
+        """
+        size = operator.index(size)
+        if size < 0:
+            raise ValueError("negative buffersize in recv")
+        if size == 0:
+            return b""
+        self._check_open()
+        connection = self._connection
+        if connection is None or not connection.tcb.recvbuf.size:
+            self._check_end()
+            return b""
+        data = connection.receive(size, now=self._engine.now)
+        self._touch(connection)
+        return data
+
+    def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0) -> int:
+        """``recv`` into the caller's own buffer; how many octets came."""
+        room = room_in(buffer, nbytes)
+        data = self.recv(len(room))
+        room[: len(data)] = data
+        return len(data)
+
+    def _check_end(self) -> None:
+        """Nothing waits to be read: return where that is the end of the stream, else say why (tcp_recvmsg in Linux)."""
+        connection = self._connection
+        if connection is not None and connection.fin_received:
+            return
+        error = self._take_error() if self._listener is None else None
+        if error is not None:
+            raise error
+        if self._listener is not None or (connection is None and not self._shut & RD):
+            raise NotConnected
+        if not self._shut & RD and self._tcp is not State.CLOSED:
+            raise would_block()
+
+    # --- ending ---
+
+    def shutdown(self, how: int) -> None:
+        """Close one direction or both: SHUT_RD, SHUT_WR, SHUT_RDWR.
+
+        Raises:
+            OSError: EINVAL: no such direction; ENOTCONN: there is no connection.
+        """
+        ways = operator.index(how) + 1
+        self._check_open()
+        if ways not in (RD, WR, RD | WR):
+            raise InvalidArgument(f"shutdown takes SHUT_RD, SHUT_WR or SHUT_RDWR, not {how}")
+        if self._phase is Phase.CONNECTING:
+            self._phase = Phase.DISCONNECTING if self._tcp in HANDSHAKE or self._tcp is State.CLOSED else Phase.CONNECTED
+        if self._listener is not None:
+            if ways & RD:
+                self._stop_listening()
+        elif self._tcp is State.SYN_SENT:
+            self._give_up_connecting()
+        else:
+            self._shut_down(ways)
+
+    def close(self) -> None:
+        """Give the socket back. Data not yet sent still goes out; unread data, or SO_LINGER with 0 seconds, makes it a reset."""
+        if not self._open:
+            return
+        self._open = False
+        if self._listener is not None:
+            self._stop_listening()
+        connection = self._connection
+        if connection is not None:
+            if self._options.resets_on_close and self._tcp is not State.CLOSED:
+                connection.abort(now=self._engine.now)
+            else:
+                connection.release(now=self._engine.now)
+            self._touch(connection)
+        if self._binding is not None:
+            self._engine.core.unbind(self._binding)
+
+    def _shut_down(self, ways: int) -> None:
+        self._shut |= ways
+        connection = self._connection
+        if connection is None or self._tcp is State.CLOSED:
+            raise NotConnected
+        if ways & RD:
+            connection.stop_reading()
+        if ways & WR and (self._tcp in CAN_SEND or self._tcp is State.SYN_RECEIVED):
+            connection.close(now=self._engine.now)
+            self._touch(connection)
+
+    def _give_up_connecting(self) -> None:
+        """Linux disconnects a socket that is shut down in SYN-SENT, and leaves ECONNRESET for whoever asks."""
+        connection = self._connection
+        assert connection is not None
+        connection.abort(now=self._engine.now)
+        self._touch(connection)
+        self._disconnect()
+        self._pending = ConnectionReset()
+
+    def _stop_listening(self) -> None:
+        assert self._listener is not None
+        self._listener.close(now=self._engine.now)
+        self._listener = None
+        self._engine.flush()
+
+    # --- names, options, state ---
+
+    def getsockname(self) -> tuple[str, int]:
+        """The local address and port; ``("0.0.0.0", 0)`` before there is one."""
+        self._check_open()
+        return format_name(self._name)
+
+    def getpeername(self) -> tuple[str, int]:
+        """The remote address and port.
+
+        Raises:
+            OSError: ENOTCONN: there is no connection, or not yet, or no more.
+        """
+        self._check_open()
+        connection = self._connection
+        if connection is None or connection.remote is None or self._tcp in {State.CLOSED, State.SYN_SENT}:
+            raise NotConnected
+        return format_name(connection.remote)
+
+    def setsockopt(self, level: int, option: int, value: int | Buffer) -> None:
+        """Set an option; ENOPROTOOPT for what is not there."""
+        raw = pack_value(value)
+        self._check_open()
+        self._options.set(level, option, raw)
+        if self._listener is not None:
+            self._listener.config = self._options.for_connections()
+        if self._connection is not None:
+            self._options.apply(self._connection)
+
+    def getsockopt(self, level: int, option: int, buflen: int = 0) -> int | bytes:
+        """Read an option, as an int or, with ``buflen``, as at most that many octets. Reading SO_ERROR clears it."""
+        self._check_open()
+        return shape_value(self._read_option(level, option), buflen)
+
+    @property
+    def state(self) -> State:
+        """The state of RFC 9293 3.3.2; after close() still that of the connection."""
+        if self._listener is not None:
+            return State.LISTEN
+        return State.CLOSED if self._connection is None else self._connection.state
+
+    def info(self) -> ConnectionInfo:
+        """What TCP_INFO would tell; of a socket without a connection, what one would begin with."""
+        if self._connection is not None:
+            return self._connection.info()
+        fresh = Connection(self._name, config=self._options.config, isn=lambda *_: 0, counters=Counters())
+        return replace(fresh.info(), state=self.state)
+
+    # --- inside ---
+
+    @property
+    def _tcp(self) -> State:
+        """TCP's state as the kernel's socket sees it: one in TIME-WAIT is closed, a record of its own waits out the 2 MSL."""
+        return State.CLOSED if self.state is State.TIME_WAIT else self.state
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise failure(errno.EBADF)
+
+    def _touch(self, connection: Connection) -> None:
+        self._engine.core.touch(connection)
+        self._engine.flush()
+
+    def _adopt(self, connection: Connection) -> None:
+        self._connection = connection
+        self._reported = False
+        self._name = connection.local
+        self._options.apply(connection)
+
+    def _named(self) -> Endpoint:
+        """What bind() had named, which the socket still has when its connection or its listening is over.
+
+        Note: until the next listen() or connect() takes it again the port may go to another socket; Linux keeps it.
+        """
+        return Endpoint(self._name.address if self._address_locked else ANY, self._name.port if self._port_locked else 0)
+
+    def _take_port(self, local: Endpoint) -> Binding:
+        self._binding = self._engine.core.bind(local, reuse_address=self._options.reuse_address)
+        self._name = self._binding.local
+        return self._binding
+
+    def _disconnect(self) -> None:
+        """Be a fresh socket again, but for what bind() had named."""
+        self._connection = None
+        self._phase = Phase.UNCONNECTED
+        self._shut = 0
+        if not self._address_locked:
+            self._name = Endpoint(ANY, self._name.port)
+
+    def _take_error(self) -> OSError | None:
+        """The pending error, which is then no more pending."""
+        connection = self._connection
+        if connection is not None and connection.error is not None and not self._reported:
+            self._pending = connection.error
+            self._reported = True
+        error, self._pending = self._pending, None
+        return error
+
+    def _read_option(self, level: int, option: int) -> bytes:
+        """An option's octets: what asks for the connection is answered here, the rest by the options themselves."""
+        match (level, option):
+            case (socket.SOL_SOCKET, socket.SO_ERROR):
+                error = self._take_error()
+                return INT.pack(0 if error is None else error.errno)
+            case (socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                return INT.pack(self._listener is not None)
+            case (socket.IPPROTO_TCP, socket.TCP_MAXSEG):
+                return INT.pack(self.info().snd_mss)
+            case _:
+                return self._options.get(level, option)
