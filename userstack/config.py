@@ -29,7 +29,7 @@ class StackConfig:
     rto_max: int = 60 * SECOND
     """RFC 6298 (2.5): at least 60 s."""
     clock_granularity: int = 1 * MILLISECOND
-    """G of RFC 6298: the tick of the timer wheel."""
+    """G of RFC 6298 4: the variance term of the RTO is never below it."""
     r1: int = 3
     """RFC 9293 3.8.3, SHLD-10: retransmissions after which the application is told."""
     r2: int = 100 * SECOND
