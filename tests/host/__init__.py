@@ -1,0 +1,1 @@
+"""What the machine underneath provides, against the real kernel. Needs root."""

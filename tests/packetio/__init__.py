@@ -1,0 +1,1 @@
+"""Devices against the real kernel, which needs root; memory and impairment need nothing."""

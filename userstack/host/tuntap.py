@@ -1,0 +1,73 @@
+"""TUN and TAP: the one place that opens /dev/net/tun and knows its ioctls. A device lives as long as its descriptor is open."""
+
+import errno
+import fcntl
+import os
+import struct
+
+from userstack.errors import SetupError
+from userstack.host.failures import GRANT, setup_error
+from userstack.host.links import check_name
+from userstack.host.netns import in_namespace
+from userstack.host.privileges import TUN_PATH
+
+TUNSETIFF = 0x400454CA
+IFF_TUN = 0x0001
+IFF_TAP = 0x0002
+IFF_NO_PI = 0x1000
+IFF_TUN_EXCL = 0x8000
+"""Do not attach to a device that somebody else made."""
+
+OPEN_MENDS = {
+    errno.ENOENT: (
+        "make it with: mkdir -p /dev/net && mknod /dev/net/tun c 10 200 && chmod 666 /dev/net/tun "
+        "(in a container: --device /dev/net/tun)"
+    ),
+    errno.ENODEV: "this kernel has no TUN: load it with modprobe tun",
+    errno.ENXIO: "this kernel has no TUN: load it with modprobe tun",
+    errno.EPERM: "allow it: in a container with --device /dev/net/tun, otherwise with sudo",
+    errno.EACCES: "allow it: in a container with --device /dev/net/tun, otherwise with sudo or chmod 666 /dev/net/tun",
+}
+
+
+def open_tuntap(name: str, *, level: int, namespace: str | None = None) -> tuple[int, str]:
+    """Make a TUN (level 3) or TAP (level 2) device. It is down and goes when the descriptor is closed.
+
+    Args:
+        name: of the device; the kernel puts the first free number for ``%d``.
+        level: 3 for IP packets, 2 for Ethernet frames.
+        namespace: where the kernel's end lives; the descriptor serves from anywhere.
+
+    Returns:
+        The non-blocking descriptor and the device's name.
+
+    Raises:
+        SetupError: /dev/net/tun is missing, a privilege is, or the name is taken or cannot be.
+    """
+    check_name(name)
+    return in_namespace(namespace, lambda: _open(name, IFF_TUN if level == 3 else IFF_TAP))
+
+
+def _open(name: str, mode: int) -> tuple[int, str]:
+    try:
+        descriptor = os.open(TUN_PATH, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise setup_error(f"open {TUN_PATH}", error, OPEN_MENDS) from error
+    try:
+        return descriptor, _attach(descriptor, name, mode | IFF_NO_PI | IFF_TUN_EXCL)
+    except SetupError:
+        os.close(descriptor)
+        raise
+
+
+def _attach(descriptor: int, name: str, flags: int) -> str:
+    request = struct.pack("16sH22x", name.encode(), flags)
+    mends = {
+        errno.EBUSY: f"a device of that name exists: choose another --name or remove it with: ip link del {name}",
+        errno.EPERM: GRANT,
+    }
+    try:
+        answer = fcntl.ioctl(descriptor, TUNSETIFF, request)
+    except OSError as error:
+        raise setup_error(f"make the device {name}", error, mends) from error
+    return bytes(answer[:16]).rstrip(b"\0").decode()

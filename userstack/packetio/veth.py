@@ -1,0 +1,185 @@
+"""A device of the kernel's, at level 2, through a packet socket (packet(7)): one end of a veth pair, or an Ethernet card.
+
+The trap: a kernel with transmit offload sends over veth with the TCP checksum left partial, since nothing can go wrong on the way,
+and in super-frames longer than the MTU. Law: a frame is vouched for only when the kernel says so of this very frame
+(``PACKET_AUXDATA``); a checksum that is merely wrong is for the stack to find.
+"""
+
+import errno
+import fcntl
+import socket
+import struct
+
+from userstack.errors import SetupError
+from userstack.host.addresses import add_address
+from userstack.host.failures import setup_error
+from userstack.host.inside import open_socket
+from userstack.host.links import create_veth, read_link, remove_link, set_link, wait_until_running
+from userstack.host.quiet import stop_forwarding, stop_ipv6
+from userstack.packetio.device import FULL, GONE, LARGEST_PACKET, Device, DeviceGone
+from userstack.packetio.ethernet import ETHERNET_HEADER
+
+RECEIVE_BUFFER = 4 * 1024 * 1024
+"""Bytes that may wait in the socket: some tens of super-frames of 64 KiB, where the kernel's default holds three."""
+
+ETH_P_ALL = 0x0003
+SOL_PACKET = 263
+PACKET_AUXDATA = 8
+PACKET_IGNORE_OUTGOING = 23
+SO_RCVBUFFORCE = 33
+SIOCGIFNAME = 0x8910
+
+AUXDATA = struct.Struct("=IIIHHHH")
+"""struct tpacket_auxdata: status, length, captured length, offsets of the MAC and network header, VLAN tag, VLAN type."""
+AUXDATA_SPACE = socket.CMSG_SPACE(AUXDATA.size)
+TP_STATUS_CSUMNOTREADY = 1 << 3
+"""The checksum is partial: the sender is this kernel and left it to a device."""
+TP_STATUS_VLAN_VALID = 1 << 4
+TP_STATUS_CSUM_VALID = 1 << 7
+"""The kernel, or the card, has verified the checksum."""
+VOUCHED = TP_STATUS_CSUMNOTREADY | TP_STATUS_CSUM_VALID
+VLAN_ID = 0x0FFF
+
+FOR_US = frozenset({socket.PACKET_HOST, socket.PACKET_BROADCAST})
+
+
+class VethDevice(Device):
+    """Frames of a device that exists already.
+
+    The kernel must have no address on it, or it answers beside the stack: see ``host.addresses.take_addresses``.
+
+    Args:
+        name: of the device, which must be up.
+        namespace: where it lives; None for the caller's own.
+
+    Raises:
+        SetupError: there is no such device, it is down, or a privilege is missing.
+    """
+
+    desc = "packet socket: Ethernet frames"
+
+    def __init__(self, name: str, *, namespace: str | None = None) -> None:
+        link = read_link(name, namespace=namespace)
+        if not link.up:
+            raise SetupError(f"the device {name} is down: raise it with: ip link set {name} up", errno.ENETDOWN)
+        self._socket = open_socket(namespace, socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
+        try:
+            self._prepare(name)
+        except OSError as error:
+            self._socket.close()
+            raise setup_error(f"open the device {name}", error) from error
+        self.namespace = namespace
+        self._index = link.index
+        super().__init__(name, level=2, mtu=link.mtu, mac=link.mac)
+
+    def fileno(self) -> int:
+        """The descriptor of the packet socket; -1 when closed."""
+        return self._socket.fileno()
+
+    def read(self) -> tuple[bytes, bool] | None:
+        """The next frame for us or for everybody, and whether the kernel vouches for its checksum; None when nothing is there.
+
+        Raises:
+            DeviceGone: it was removed.
+        """
+        while True:
+            try:
+                frame, ancillary, _, address = self._socket.recvmsg(LARGEST_PACKET + ETHERNET_HEADER, AUXDATA_SPACE)
+            except OSError as error:
+                self._read_failed(error)
+                return None
+            status, tag = _auxdata(ancillary)
+            # The kernel took a VLAN tag out: without it, another network's frame would look like one of ours.
+            if address[2] in FOR_US and not (status & TP_STATUS_VLAN_VALID and tag & VLAN_ID):
+                self.counters.add("rx_packets")
+                return frame, bool(status & VOUCHED)
+            self.counters.add("rx_dropped")
+
+    def _prepare(self, name: str) -> None:
+        self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+        self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        except PermissionError:  # NET_RAW without NET_ADMIN: as much as the system's limit allows
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        # Bound last: an unbound packet socket of protocol 0 hears nothing, so no other device's frame is ever in its queue.
+        self._socket.bind((name, ETH_P_ALL))
+
+    def _read_failed(self, error: OSError) -> None:
+        if error.errno in FULL:
+            return
+        if error.errno in GONE or (error.errno == errno.ENETDOWN and not self._exists()):
+            raise DeviceGone(self.name) from error
+        self.counters.add("rx_errors")
+
+    def _exists(self) -> bool:
+        """Whether the device is merely down."""
+        try:
+            fcntl.ioctl(self._socket, SIOCGIFNAME, struct.pack("16xi20x", self._index))
+        except OSError:
+            return False
+        return True
+
+    def _send_bytes(self, packet: bytes) -> None:
+        self._socket.send(packet)
+
+    def _close(self) -> None:
+        self._socket.close()
+
+
+class VethPair(VethDevice):
+    """A veth pair that is made and removed with the device: our end without an address, the other the kernel's.
+
+    Args:
+        name: of our end.
+        peer: the name of the kernel's end.
+        namespace: where our end lives; None for the caller's own.
+        peer_namespace: where the kernel's end lives; None for the same.
+        peer_address: what the kernel gets on its end, with prefix length.
+        mtu: of both, in bytes.
+
+    Raises:
+        SetupError: a name or the address is taken, or a privilege is missing. Nothing is left.
+    """
+
+    desc = "one end of a veth pair: Ethernet frames"
+
+    def __init__(
+        self,
+        name: str,
+        peer: str,
+        *,
+        namespace: str | None = None,
+        peer_namespace: str | None = None,
+        peer_address: str | None = None,
+        mtu: int = 1500,
+    ) -> None:
+        self.peer = peer
+        self.peer_namespace = peer_namespace or namespace
+        create_veth(name, peer, namespace=namespace, peer_namespace=peer_namespace, mtu=mtu)
+        try:
+            stop_forwarding(name, namespace=namespace)
+            stop_ipv6(name, namespace=namespace)
+            if peer_address is not None:
+                add_address(peer, peer_address, namespace=self.peer_namespace)
+            set_link(peer, namespace=self.peer_namespace, up=True)
+            set_link(name, namespace=namespace, up=True)
+            for end, place in ((name, namespace), (peer, self.peer_namespace)):
+                wait_until_running(end, namespace=place)
+            super().__init__(name, namespace=namespace)
+        except BaseException:
+            remove_link(name, namespace=namespace)
+            raise
+
+    def _close(self) -> None:
+        super()._close()
+        remove_link(self.name, namespace=self.namespace)
+
+
+def _auxdata(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:
+    """The status bits of a frame, and the VLAN tag that was taken out of it."""
+    for level, kind, data in ancillary:
+        if level == SOL_PACKET and kind == PACKET_AUXDATA:
+            status, _, _, _, _, tag, _ = AUXDATA.unpack_from(data)
+            return status, tag
+    return 0, 0
