@@ -9,6 +9,7 @@ def advance(tcb: Tcb, ack: int, now: int) -> None:
     """SND.UNA <- ``ack``: what is thereby acknowledged leaves the send buffer, the timers follow (RFC 6298 5.2, 5.3)."""
     tcb.bytes_acked += tcb.sendbuf.acknowledge(ack)
     tcb.snd_una = ack
+    tcb.syn_due = False  # a SYN that its timer has made due again is not sent any more
     tcb.rtt.acknowledged(ack, now)
     tcb.retransmits = 0
     if tcb.flight:
