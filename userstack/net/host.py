@@ -167,7 +167,6 @@ class Host:
         return None if outgoing is None else self._encode(outgoing)
 
     def _encode(self, outgoing: Outgoing) -> bytes:
-        self.counters.add("TcpOutSegs")
         self._identification = (self._identification + 1) & 0xFFFF
         return self.codec.encode_ip(
             IPPacket(

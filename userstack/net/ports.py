@@ -9,7 +9,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from userstack.address import Endpoint, is_unspecified
-from userstack.errors import AddressInUse, AddressNotAvailable
+from userstack.errors import AddressInUse, AddressNotAvailable, InvalidArgument
 
 
 class Kind(Enum):
@@ -32,13 +32,18 @@ class Use(NamedTuple):
 class Binding:
     """A local socket that a program has bound."""
 
-    __slots__ = ("explicit", "local", "use")
+    __slots__ = ("local", "use", "used_up")
 
-    def __init__(self, local: Endpoint, use: Use, *, explicit: bool) -> None:
+    def __init__(self, local: Endpoint, use: Use) -> None:
         self.local = local
         self.use = use
-        self.explicit = explicit
-        """The program named the port itself."""
+        self.used_up = False
+        """It has become a connection, or was given back."""
+
+    def check(self) -> None:
+        """Raise ``InvalidArgument`` where it is used up."""
+        if self.used_up:
+            raise InvalidArgument(f"the binding of {self.local} is used up: bind again")
 
 
 class PortTable:
@@ -59,13 +64,12 @@ class PortTable:
             AddressNotAvailable: no ephemeral port is free.
         """
         use = Use(local.address, reuse_address, Kind.BOUND)
-        explicit = local.port != 0
-        if not explicit:
+        if not local.port:
             local = local._replace(port=self.choose(lambda port: port not in self._uses))
         elif not all(_get_along(use, other) for other in self._uses.get(local.port, ())):
             raise AddressInUse(f"{local} is in use")
         self.add(local.port, use)
-        return Binding(local, use, explicit=explicit)
+        return Binding(local, use)
 
     def choose(self, is_free: Callable[[int], bool]) -> int:
         """An ephemeral port that ``is_free``, from a random place on (RFC 6056 3.3.1).
@@ -96,6 +100,12 @@ class PortTable:
         self.remove(binding.local.port, binding.use)
         binding.use = binding.use._replace(kind=kind)
         self.add(binding.local.port, binding.use)
+
+    def release(self, binding: Binding) -> None:
+        """The bound socket is gone, or has become something that counts by itself."""
+        binding.check()
+        binding.used_up = True
+        self.remove(binding.local.port, binding.use)
 
     def add(self, port: int, use: Use) -> None:
         """Count one more use."""

@@ -18,7 +18,7 @@ from userstack.wire.tcp import TcpSegment
 Key = tuple[Endpoint, Endpoint]
 """The local and the remote socket."""
 
-_NOT_YET = frozenset({State.SYN_RECEIVED, State.LISTEN, State.CLOSED})
+_OVER = frozenset({State.CLOSED, State.LISTEN})
 
 
 class Entry:
@@ -75,14 +75,18 @@ class ConnectionTable:
         self._touched: set[Connection | Listener] = set()
         self._time_waits = 0
 
-    def __len__(self) -> int:
-        return len(self.entries)
+    @property
+    def live(self) -> int:
+        """How many connections there are, without the TIME-WAIT records."""
+        return len(self.entries) - self._time_waits
 
     def enter(self, connection: Connection, use: Use, listener: Listener | None = None) -> None:
         """A connection that has just left CLOSED or LISTEN; with ``listener`` it goes into its SYN queue."""
         if connection.remote is None:
             raise RuntimeError("a connection without a remote socket is not for the table")
         entry = Entry((connection.local, connection.remote), connection, use, listener)
+        if entry.key in self.entries:
+            raise RuntimeError(f"there is a connection {entry.key} already")
         self.entries[entry.key] = entry
         self._ports.add(connection.local.port, use)
         if listener is not None:
@@ -103,8 +107,13 @@ class ConnectionTable:
             connection = owner if isinstance(owner, Connection) else None
         if connection is not None:
             self._touched.add(connection)
-            if entry.listener is not None:
-                entry.listener.syn_queue.discard(connection)
+            self._leave_syn_queue(entry, connection)
+        entry.connection = entry.timer.owner = None  # entry and timer hold each other: no cycle may keep the connection
+
+    def _leave_syn_queue(self, entry: Entry, connection: Connection) -> None:
+        if entry.listener is not None:
+            entry.listener.syn_queue.discard(connection)
+            entry.listener = None
 
     def free(self, entry: Entry, now: int) -> None:
         """The connection is over."""
@@ -114,19 +123,15 @@ class ConnectionTable:
 
     def segment_arrives(self, entry: Entry, segment: TcpSegment, now: int) -> None:
         """Hand a segment to its connection, and a child that is thereby established to its listener."""
-        if entry.record is not None:
-            entry.record.on_segment(segment, now=now)
-        elif entry.connection is not None:
-            entry.connection.on_segment(segment, now=now, source=entry.key[1].address)
-            self._establish(entry, entry.connection)
+        entry.machine.on_segment(segment, now=now)
+        if entry.listener is not None and entry.connection is not None and entry.connection.is_established:
+            self._establish(entry, entry.listener, entry.connection)
         self._touch(entry)
+        if entry.machine.state in _OVER and not entry.machine.owes_reset:
+            self.free(entry, now)  # at once: what comes next in the same batch is no longer its
 
-    def _establish(self, entry: Entry, connection: Connection) -> None:
-        listener = entry.listener
-        if listener is None or connection.state in _NOT_YET:
-            return
-        entry.listener = None
-        listener.syn_queue.discard(connection)
+    def _establish(self, entry: Entry, listener: Listener, connection: Connection) -> None:
+        self._leave_syn_queue(entry, connection)
         listener.accept_queue.append(connection)
         self._counters.add("TcpPassiveOpens")
         self._touched.add(listener)
@@ -134,11 +139,12 @@ class ConnectionTable:
     def touch(self, connection: Connection) -> None:
         """After a call on a connection: its output and its timers have to follow."""
         entry = None if connection.remote is None else self.entries.get((connection.local, connection.remote))
-        if entry is None or entry.connection is not connection:
+        if entry is None:
             return
-        self._touch(entry)
-        if connection.tcb.released and entry.record is not None:
-            entry.connection = None
+        if entry.connection is connection or (entry.record is not None and entry.record is connection.time_wait):
+            self._touch(entry)
+            if connection.tcb.released and entry.record is not None:
+                entry.connection = None
 
     def touch_listener(self, listener: Listener) -> None:
         """Its readiness may have changed."""
@@ -151,8 +157,12 @@ class ConnectionTable:
 
     def _touch(self, entry: Entry) -> None:
         self._dirty[entry] = None
-        if entry.connection is not None:
-            self._touched.add(entry.connection)
+        connection = entry.connection
+        if connection is None:
+            return
+        self._touched.add(connection)
+        if entry.record is None and connection.time_wait is not None:
+            self._keep_record(entry, connection, connection.time_wait)
 
     def poll_transmit(self, now: int) -> tuple[Entry, TcpSegment] | None:
         """The next segment of any connection that has one."""
@@ -167,10 +177,10 @@ class ConnectionTable:
 
     def _settle(self, entry: Entry, now: int) -> None:
         """Nothing is left to send: go over to the TIME-WAIT record, free what is over, or arm the timer."""
-        connection = entry.connection
-        if entry.record is None and connection is not None and connection.time_wait is not None:
-            self._keep_record(entry, connection, connection.time_wait, now)
-        if entry.machine.state in {State.CLOSED, State.LISTEN}:
+        if entry.record is not None and self._time_waits > self._config.time_wait_max and entry.record.state is State.TIME_WAIT:
+            self._counters.add("TcpExtTCPTimeWaitOverflow")
+            entry.record.abort(now=now)
+        if entry.machine.state in _OVER:
             self.free(entry, now)
             return
         deadline = entry.machine.next_deadline()
@@ -178,18 +188,17 @@ class ConnectionTable:
         if deadline is not None and (armed is None or deadline < armed):
             self.wheel.arm(entry.timer, deadline)
 
-    def _keep_record(self, entry: Entry, connection: Connection, record: TimeWait, now: int) -> None:
+    def _keep_record(self, entry: Entry, connection: Connection, record: TimeWait) -> None:
+        """From TIME-WAIT on the record is what counts."""
         entry.record = record
+        record.owner = weakref.ref(connection)
+        self._leave_syn_queue(entry, connection)  # a reopened TIME-WAIT has become one again
         self._time_waits += 1
         self._ports.remove(entry.key[0].port, entry.use)
         entry.use = entry.use._replace(kind=Kind.TIME_WAIT)
         self._ports.add(entry.key[0].port, entry.use)
-        record.owner = weakref.ref(connection)
-        if connection.tcb.released:
+        if connection.tcb.released or not connection.is_established:
             entry.connection = None
-        if self._time_waits > self._config.time_wait_max:
-            self._counters.add("TcpExtTCPTimeWaitOverflow")
-            record.abort(now=now)
 
     def advance(self, now: int) -> None:
         """Fire every deadline up to ``now``."""
@@ -200,7 +209,7 @@ class ConnectionTable:
     def _expire(self, entry: Entry, now: int) -> None:
         deadline = entry.machine.next_deadline()
         if deadline is None:
-            return
+            return  # its timer was turned off and the wheel's entry left where it stood
         if deadline > now:  # the wheel's entry was left where it stood when the deadline moved
             self.wheel.arm(entry.timer, deadline)
             return

@@ -23,9 +23,6 @@ from userstack.tcp.timewait import TimeWait
 from userstack.trace import Tracer
 from userstack.wire.tcp import ACK, RST, SYN, TcpSegment
 
-_REUSE_STEP = 65537
-"""How far above a TIME-WAIT record's sequence numbers a connection begins that takes its place, as Linux's tcp_tw_reuse."""
-
 
 class Outgoing(NamedTuple):
     """A segment on its way down to IP."""
@@ -101,10 +98,7 @@ class Transport:
             return "TcpInErrs"
         if not self._has_room(listener):
             return "TcpExtListenDrops"
-        child = self._new_connection(local, config=listener.config)
-        child.tcb.trace = None  # the LISTEN of the listener was told when it began
-        child.open_passive(now=now)
-        child.tcb.trace = self._trace
+        child = self._new_connection(local, config=listener.config, listening=True)
         child.on_segment(segment, now=now, source=remote.address)
         if child.state is State.SYN_RECEIVED:
             self._enter_child(child, listener)
@@ -114,11 +108,11 @@ class Transport:
         if listener.full:
             self._counters.add("TcpExtListenOverflows")
             return False
-        return len(listener.syn_queue) < listener.config.syn_backlog and len(self.table) < self.config.max_connections
+        return len(listener.syn_queue) < listener.config.syn_backlog and self.table.live < self.config.max_connections
 
     def _reopen(self, entry: Entry, listener: Listener, segment: TcpSegment, now: int) -> str | None:
         """RFC 9293 3.6.1, MAY-2: TIME-WAIT to SYN-RECEIVED."""
-        if not self._has_room(listener):
+        if listener.full or len(listener.syn_queue) >= listener.config.syn_backlog:
             return "TcpExtListenDrops"
         connection = self._new_connection(entry.key[0], config=listener.config, reopening=entry.record)
         connection.on_segment(segment, now=now)
@@ -138,6 +132,7 @@ class Transport:
         if len(self._resets) >= self.config.transmit_queue:
             self._counters.add("IpOutDiscards")
             return
+        self._counters.add("TcpOutSegs")
         self._counters.add("TcpOutRsts")
         self._resets.append(Outgoing(reset, local.address, remote.address, self.config.default_ttl, self.config.tos))
 
@@ -167,8 +162,7 @@ class Transport:
             return None
         entry, segment = found
         machine = entry.machine
-        ttl, tos = (machine.ttl, machine.tos)
-        return Outgoing(segment, entry.key[0].address, entry.key[1].address, ttl, tos)
+        return Outgoing(segment, entry.key[0].address, entry.key[1].address, machine.ttl, machine.tos)
 
     # --- sockets ---
 
@@ -182,10 +176,11 @@ class Transport:
 
     def unbind(self, binding: Binding) -> None:
         """Give a bound socket back that neither listens nor connects."""
-        self.ports.remove(binding.local.port, binding.use)
+        self.ports.release(binding)
 
     def listen(self, binding: Binding, *, backlog: int, config: StackConfig | None, now: int) -> Listener:
         """Listen on a bound socket: see ``Host.listen``."""
+        binding.check()
         if self.ports.listens(binding.local):
             raise AddressInUse(f"something listens on {binding.local} already")
         machine = self._new_connection(binding.local, config=config)
@@ -203,9 +198,14 @@ class Transport:
     def turn_active(self, listener: Listener, remote: Endpoint, *, now: int) -> Connection:
         """RFC 9293 3.10.1: LISTEN to SYN-SENT."""
         self._check_room()
+        self._check_destination(remote)
         connection = listener.machine
-        if is_unspecified(connection.local.address):
-            connection.tcb.local = Endpoint(self.source_for(remote.address), connection.local.port)
+        local = connection.local
+        if is_unspecified(local.address):
+            local = Endpoint(self.source_for(remote.address), local.port)
+        if (local, remote) in self.table.entries:
+            raise AddressNotAvailable(f"there is a connection from {local} to {remote} already")
+        connection.tcb.local = local
         connection.open_active(remote, now=now)
         self._forget(listener, now)
         use = Use(connection.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
@@ -214,7 +214,7 @@ class Transport:
 
     def _forget(self, listener: Listener, now: int) -> None:
         del self.listeners[listener.binding.local]
-        self.unbind(listener.binding)
+        self.ports.release(listener.binding)
         for connection in (*listener.syn_queue, *listener.accept_queue):
             if connection.state is not State.CLOSED:
                 connection.abort(now=now)
@@ -225,9 +225,9 @@ class Transport:
     def connect(self, remote: Endpoint, *, binding: Binding | None, config: StackConfig | None, now: int) -> Connection:
         """Active OPEN: see ``Host.connect``."""
         self._check_room()
-        if remote.address not in self._own and not is_valid_source(remote.address, self.interfaces):
-            # Whoever cannot send us anything is nobody to connect to; loopback never leaves a host (RFC 1122 3.2.1.3).
-            raise NetworkUnreachable(f"{remote} is no address of one host (RFC 9293 MUST-46)")
+        self._check_destination(remote)
+        if binding is not None:
+            binding.check()
         bound = None if binding is None else binding.local
         address = bound.address if bound is not None and not is_unspecified(bound.address) else self.source_for(remote.address)
         local = Endpoint(address, bound.port if bound is not None else self._ephemeral(address, remote))
@@ -239,8 +239,15 @@ class Transport:
         self.table.enter(connection, Use(address, reuse_address, Kind.CONNECTED))
         return connection
 
+    def _check_destination(self, remote: Endpoint) -> None:
+        if not 0 <= remote.port <= 65535:
+            raise InvalidArgument(f"a port is 0 to 65535, not {remote.port}")
+        if remote.address not in self._own and not is_valid_source(remote.address, self.interfaces):
+            # Whoever cannot send us anything is nobody to connect to; loopback never leaves a host (RFC 1122 3.2.1.3).
+            raise NetworkUnreachable(f"{remote} is no address of one host (RFC 9293 MUST-46)")
+
     def _check_room(self) -> None:
-        if len(self.table) >= self.config.max_connections:
+        if self.table.live >= self.config.max_connections:
             raise NoBufferSpace(f"max_connections ({self.config.max_connections}) was reached")
 
     def source_for(self, remote: bytes) -> bytes:
@@ -267,7 +274,7 @@ class Transport:
         if old.record is None or not reuse_address:
             raise AddressNotAvailable(f"there is a connection from {local} to {remote} already")
         # SO_REUSEADDR takes the place of a TIME-WAIT record; as for MAY-2 the new ISS lies above all that the old one used.
-        above = old.record.snd_nxt + _REUSE_STEP
+        above = old.record.next_iss
         old.record.abort(now=now)
         self.table.free(old, now)
         return self._new_connection(local, config=config, isn=lambda *key: seq.wrap(max(seq.unwrap(self._isn(*key), above), above)))
@@ -279,6 +286,7 @@ class Transport:
         config: StackConfig | None = None,
         isn: IsnGenerator | None = None,
         reopening: TimeWait | None = None,
+        listening: bool = False,
     ) -> Connection:
         return Connection(
             local,
@@ -290,6 +298,7 @@ class Transport:
             challenge=self._challenge,
             quiet_until=self._quiet_until,
             reopening=reopening,
+            listening=listening,
         )
 
     def touch(self, connection: Connection) -> None:

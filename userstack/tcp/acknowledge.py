@@ -1,5 +1,6 @@
 """What an acceptable acknowledgement does to the send side (RFC 9293 3.10.7.4 step 5, RFC 5681, RFC 6298)."""
 
+from userstack.tcp import retransmission
 from userstack.tcp.congestion.reno import Reno
 from userstack.tcp.segment import Segment
 from userstack.tcp.tcb import Tcb
@@ -11,21 +12,17 @@ def advance(tcb: Tcb, ack: int, now: int) -> None:
     tcb.snd_una = ack
     tcb.syn_due = False  # a SYN that its timer has made due again is not sent any more
     tcb.rtt.acknowledged(ack, now)
-    tcb.retransmits = 0
-    if tcb.flight:
-        tcb.outstanding_since = now
-        tcb.timers.retransmission = now + tcb.rtt.rto
-    else:
-        tcb.outstanding_since = None
-        tcb.timers.retransmission = None
+    tcb.soft_error = None  # whatever it was, it is overcome
+    retransmission.restart(tcb, now)
+    if not tcb.waiting:
+        leave_persist(tcb)
 
 
 def begin_data(tcb: Tcb) -> None:
     """The handshake is over: RFC 6298 (5.7) and RFC 5681 3.1 treat a lost SYN as a warning."""
-    lost = tcb.syns_sent > 1
-    if lost:
+    if tcb.syn_lost:
         tcb.rtt.restart_after_syn_timeout()
-    tcb.congestion = Reno(tcb.snd_mss, tcb.config.initial_window, after_lost_syn=lost)
+    tcb.congestion = Reno(tcb.snd_mss, tcb.config.initial_window, after_lost_syn=tcb.syn_lost)
     tcb.recovery.resend = tcb.recovery.resend_end = tcb.snd_una
     tcb.recovery.recover = tcb.iss
 
@@ -33,7 +30,11 @@ def begin_data(tcb: Tcb) -> None:
 def new_data(tcb: Tcb, segment: Segment, now: int) -> None:
     """SND.UNA < SEG.ACK =< SND.NXT."""
     acked = segment.ack - tcb.snd_una
+    timer = tcb.timers.retransmission
+    again = tcb.recovery.is_repeated_partial(segment.ack)
     advance(tcb, segment.ack, now)
+    if again:
+        tcb.timers.retransmission = timer  # RFC 6582 3.2 step 3: only the first partial ACK restarts it
     tcb.recovery.on_ack(acked, tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion)
 
 
@@ -46,10 +47,10 @@ def duplicate(tcb: Tcb, segment: Segment) -> None:
 
 
 def leave_persist(tcb: Tcb) -> None:
-    """The window has opened: probing ends, and what the closed window threw away is sent again at once."""
+    """The window has opened, or nothing waits for it any more: probing ends, and what was thrown away is sent again at once."""
     tcb.timers.persist = None
     tcb.probes = 0
     tcb.probe_due = False
-    tcb.outstanding_since = None  # however long the window was shut: R2 counts from what is sent now (MUST-37)
+    tcb.unanswered_since = None
     if tcb.flight and tcb.syn_acked:
         tcb.recovery.resend, tcb.recovery.resend_end = tcb.snd_una, tcb.snd_nxt

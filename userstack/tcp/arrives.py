@@ -11,7 +11,7 @@ from userstack.tcp.calls import carry_out_close
 from userstack.tcp.options import read_mss
 from userstack.tcp.segment import Segment, from_wire
 from userstack.tcp.state import CAN_RECEIVE_TEXT, State, move
-from userstack.tcp.tcb import Tcb
+from userstack.tcp.tcb import MAX_WINDOW, Tcb
 from userstack.tcp.timewait import TimeWait
 from userstack.wire.tcp import SYN, TcpSegment
 
@@ -79,12 +79,8 @@ def _reopen(tcb: Tcb, record: TimeWait, wire: TcpSegment, now: int) -> None:
     """MAY-2 (3.6.1). Condition (1): the new ISS lies above every sequence number of the old incarnation."""
     segment = from_wire(wire, near_seq=record.rcv_nxt, near_ack=record.snd_nxt)
     iss = seq.unwrap(tcb.isn(record.local, record.remote, now), record.snd_nxt)
-    _receive_syn(tcb, segment, iss=max(iss, record.snd_nxt + _REOPEN_STEP))
+    _receive_syn(tcb, segment, iss=max(iss, record.next_iss))
     move(tcb, State.SYN_RECEIVED, cause=segment.cause, clause="3.6.1", now=now)
-
-
-_REOPEN_STEP = 128_000
-"""How far above the old incarnation a new one begins at least, in sequence numbers; the increment of BSD's ISN."""
 
 
 def _receive_syn(tcb: Tcb, segment: Segment, *, iss: int) -> None:
@@ -99,7 +95,7 @@ def _receive_syn(tcb: Tcb, segment: Segment, *, iss: int) -> None:
 def _take_syn(tcb: Tcb, segment: Segment) -> None:
     tcb.irs = segment.seq
     tcb.rcv_nxt = segment.seq + 1
-    tcb.rcv_adv = tcb.rcv_nxt + tcb.config.receive_buffer
+    tcb.rcv_adv = tcb.rcv_nxt + min(tcb.config.receive_buffer, MAX_WINDOW)
     tcb.peer_mss = read_mss(segment.options)
     tcb.congestion.set_mss(tcb.snd_mss)
     # Note: 3.10.7.2 leaves SND.WND to the ACK, but a FIN may have to be sent before that one comes (3.10.4, SYN-RECEIVED).
@@ -119,7 +115,6 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     if segment.rst:  # second step
         if segment.has_ack:
-            tcb.counters.add("TcpAttemptFails")
             tcb.die(ConnectionRefused(), cause=segment.cause, clause="3.10.7.3 step 2", now=now)
         return
     if not segment.syn:  # fifth step
@@ -127,14 +122,12 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     if segment.bad_options:
         tcb.counters.add("TcpExtTCPBadOptions")
         return
-    tcb.last_heard = now
     if segment.has_ack:
         _syn_sent_acked(tcb, segment, now)
     else:
         _take_syn(tcb, segment)
         tcb.timers.retransmission = None
-        tcb.rtt.forget_timing()
-        tcb.syns_sent = 0  # what goes out now is the first SYN,ACK, not a SYN once more
+        tcb.rtt.forget_timing()  # SYN and SYN,ACK are one sequence number sent twice
         tcb.syn_due = True
         move(tcb, State.SYN_RECEIVED, cause=segment.cause, clause="3.10.7.3 step 4", now=now)
 
@@ -207,7 +200,11 @@ def _check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not acceptable and segment.syn and not segment.rst:
         tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")  # RFC 5961 4: "irrespective of the sequence number"
     elif not acceptable and not segment.rst:
-        tcb.ack_now = True
+        # Note: two ends that lost track of each other would answer bare ACKs with bare ACKs for ever, so those pass the throttle.
+        if length:
+            tcb.ack_now = True
+        else:
+            tcb.send_challenge_ack(now)
     return acceptable
 
 
@@ -219,19 +216,15 @@ def _check_rst(tcb: Tcb, segment: Segment, now: int) -> None:
     clause = "3.10.7.4 step 2"
     match tcb.state:
         case State.SYN_RECEIVED if tcb.passive:
-            tcb.counters.add("TcpAttemptFails")
             _back_to_origin(tcb, segment, clause=clause, now=now)
         case State.SYN_RECEIVED:
-            tcb.counters.add("TcpAttemptFails")
             tcb.die(ConnectionRefused(), cause=segment.cause, clause=clause, now=now)
         case State.CLOSE_WAIT:
             # Note: as Linux says it: the peer has closed in order before, so what is broken is only our way.
-            tcb.counters.add("TcpEstabResets")
             tcb.die(BrokenPipe("the peer has closed and then reset the connection"), cause=segment.cause, clause=clause, now=now)
         case State.CLOSING | State.LAST_ACK:
             tcb.die(None, cause=segment.cause, clause=clause, now=now)
         case _:
-            tcb.counters.add("TcpEstabResets")
             tcb.die(ConnectionReset(), cause=segment.cause, clause=clause, now=now)
 
 
@@ -251,7 +244,7 @@ def _check_options(tcb: Tcb, segment: Segment, now: int) -> bool:
         return True
     tcb.counters.add("TcpExtTCPBadOptions")
     if segment.seq == tcb.rcv_nxt:
-        tcb.send_reset(tcb.snd_nxt, None)
+        tcb.send_reset(tcb.acceptable_seq, None)
         error = ConnectionReset("the peer sent an option of illegal length")
         tcb.die(error, cause=f"{segment.cause} with an option of illegal length", clause="3.1", now=now)
     return False
@@ -282,7 +275,7 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not tcb.snd_una - tcb.max_snd_wnd <= segment.ack <= tcb.snd_nxt:
         tcb.send_challenge_ack(now)
         return False
-    tcb.last_heard = now
+    tcb.unanswered_since = None
     had_syn_acked = tcb.syn_acked
     if segment.ack > tcb.snd_una:
         acknowledge.new_data(tcb, segment, now)
@@ -300,10 +293,9 @@ def _check_ack_of_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not tcb.snd_una < segment.ack <= tcb.snd_nxt:
         tcb.send_reset(segment.ack, None)
         return False
-    tcb.last_heard = now
+    tcb.unanswered_since = None
     acknowledge.advance(tcb, segment.ack, now)
-    tcb.snd_wnd, tcb.snd_wl1, tcb.snd_wl2 = segment.window, segment.seq, segment.ack
-    tcb.max_snd_wnd = max(tcb.max_snd_wnd, tcb.snd_wnd)
+    _set_send_window(tcb, segment.seq, segment)
     tcb.reopened_from = None
     move(tcb, State.ESTABLISHED, cause=segment.cause, clause="3.10.7.4 step 5", now=now)
     _established(tcb, segment, now)
@@ -329,6 +321,10 @@ def _update_send_window(tcb: Tcb, segment: Segment) -> None:
     first = segment.seq if segment.syn else max(segment.seq, tcb.rcv_nxt)  # of the idealized segment
     if not (segment.syn or tcb.snd_wl1 < first or (tcb.snd_wl1 == first and tcb.snd_wl2 <= segment.ack)):
         return
+    _set_send_window(tcb, first, segment)
+
+
+def _set_send_window(tcb: Tcb, first: int, segment: Segment) -> None:
     was_shut = tcb.snd_wnd == 0
     tcb.snd_wnd, tcb.snd_wl1, tcb.snd_wl2 = segment.window, first, segment.ack
     tcb.max_snd_wnd = max(tcb.max_snd_wnd, segment.window)
@@ -354,7 +350,7 @@ def _process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     if tcb.deaf and tcb.state is not State.ESTABLISHED:
         # SHLD-3, RFC 2525 2.17: nobody will read it, so say that it was lost.
         tcb.counters.add("TcpExtTCPAbortOnData")
-        tcb.send_reset(tcb.snd_nxt, None)
+        tcb.send_reset(tcb.acceptable_seq, None)
         tcb.die(ConnectionReset("data came after close"), cause=f"{segment.cause} with text after CLOSE", clause="3.6.1", now=now)
         return False
     if segment.seq > tcb.rcv_nxt:
@@ -362,7 +358,7 @@ def _process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
         tcb.ack_now = True  # RFC 5681 4.2: at once above a gap (MAY-13)
         return True
     # RFC 5681 4.2: at once when it fills all or part of a gap; SHLD-19: at least every second segment.
-    filled_gap = tcb.recvbuf.islands > 0
+    filled_gap = tcb.recvbuf.has_islands
     _append(tcb, segment)
     tcb.unacked_segments += 1
     if filled_gap or tcb.unacked_segments >= 2 or len(segment.payload) >= 2 * tcb.rcv_mss:
@@ -376,7 +372,7 @@ def _append(tcb: Tcb, segment: Segment) -> None:
     tcb.recvbuf.append(segment.payload)
     tcb.bytes_received += len(segment.payload)
     tcb.rcv_nxt += len(segment.payload)
-    if tcb.recvbuf.islands:
+    if tcb.recvbuf.has_islands:
         _text_in_order(tcb)
 
 
@@ -389,13 +385,13 @@ def _text_in_order(tcb: Tcb) -> None:
 def _hold(tcb: Tcb, segment: Segment) -> None:
     """SHLD-31: keep text and FIN beyond a hole."""
     if segment.payload:
-        if tcb.recvbuf.islands >= tcb.config.out_of_order_ranges:
+        if not tcb.recvbuf.hold(segment.seq, segment.payload):
             tcb.counters.add("TcpExtTCPOFODrop")
             return
-        tcb.counters.add("TcpExtTCPOFOQueue")
-        tcb.recvbuf.hold(segment.seq, segment.payload)
-    if segment.fin and tcb.recvbuf.fin_seq is None:
-        tcb.recvbuf.fin_seq = segment.end - 1
+        if segment.seq > tcb.rcv_nxt:
+            tcb.counters.add("TcpExtTCPOFOQueue")
+    if segment.fin:
+        tcb.recvbuf.note_fin(segment.end - 1)
 
 
 def _process_fin(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -404,8 +400,7 @@ def _process_fin(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     if segment.fin:
         tcb.ack_now = True
-        if tcb.recvbuf.fin_seq is None:
-            tcb.recvbuf.fin_seq = segment.end - 1
+        tcb.recvbuf.note_fin(segment.end - 1)
     _take_fin(tcb, segment, now)
 
 

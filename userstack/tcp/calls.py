@@ -41,8 +41,6 @@ def open_active(tcb: Tcb, remote: Endpoint | None, *, now: int, cause: str = "ca
     tcb.passive = False
     tcb.snd_nxt = tcb.iss + 1
     tcb.syn_due = True
-    tcb.last_heard = now
-    tcb.counters.add("TcpActiveOpens")
     move(tcb, State.SYN_SENT, cause=cause, clause=clause, now=now)
 
 
@@ -108,7 +106,10 @@ def _raise_dead(tcb: Tcb) -> None:
     """What killed the connection is told once, as the kernel's sockets do; afterwards it is just closed."""
     if tcb.error is not None:
         error, tcb.error = tcb.error, None
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame: no cycle may keep the connection alive
 
 
 def _window_opened(tcb: Tcb) -> None:
@@ -134,6 +135,8 @@ def close(tcb: Tcb, *, now: int) -> None:
         case State.FIN_WAIT_1 | State.FIN_WAIT_2:
             pass  # "ok" is acceptable, as long as there is no second FIN
         case State.CLOSING | State.LAST_ACK | State.TIME_WAIT:
+            if tcb.time_wait is not None and tcb.time_wait.state is State.CLOSED:
+                raise NotConnected
             raise BrokenPipe(_CLOSING)
         case _:
             assert_never(tcb.state)
@@ -154,21 +157,28 @@ def release(tcb: Tcb, *, now: int) -> None:
     """The BSD ``close``: CLOSE, and nobody reads any more (MAY-1). Unread data makes it a RST (SHLD-3, RFC 2525 2.17)."""
     tcb.released = tcb.deaf = True
     match tcb.state:
-        case State.CLOSED | State.CLOSING | State.LAST_ACK | State.TIME_WAIT:
+        case State.CLOSED | State.TIME_WAIT:
             pass
         case State.LISTEN | State.SYN_SENT | State.SYN_RECEIVED:
             close(tcb, now=now)
+        case State.CLOSING | State.LAST_ACK:
+            _reset_unread(tcb, now)
         case State.ESTABLISHED | State.FIN_WAIT_1 | State.FIN_WAIT_2 | State.CLOSE_WAIT:
-            if tcb.recvbuf.size:
-                tcb.counters.add("TcpExtTCPAbortOnClose")
-                tcb.send_reset(tcb.snd_nxt, None)
-                tcb.die(None, cause="call CLOSE with unread data", clause="3.6.1", now=now)
-            else:
+            if not _reset_unread(tcb, now):
                 close(tcb, now=now)
-                if tcb.state is State.FIN_WAIT_2:
-                    tcb.timers.fin_wait_2 = now + tcb.config.fin_timeout
+            if tcb.state is State.FIN_WAIT_2:
+                tcb.timers.fin_wait_2 = now + tcb.config.fin_timeout
         case _:
             assert_never(tcb.state)
+
+
+def _reset_unread(tcb: Tcb, now: int) -> bool:
+    if not tcb.recvbuf.size:
+        return False
+    tcb.counters.add("TcpExtTCPAbortOnClose")
+    tcb.send_reset(tcb.acceptable_seq, None)
+    tcb.die(None, cause="call CLOSE with unread data", clause="3.6.1", now=now)
+    return True
 
 
 def abort(tcb: Tcb, *, now: int) -> None:
@@ -183,7 +193,7 @@ def abort(tcb: Tcb, *, now: int) -> None:
             return
         case State.SYN_RECEIVED | State.ESTABLISHED | State.FIN_WAIT_1 | State.FIN_WAIT_2 | State.CLOSE_WAIT:
             # Note: 3.5.2 would have the sender of a RST in TIME-WAIT, 3.10.5 in CLOSED: as every stack does, the latter.
-            tcb.send_reset(tcb.snd_nxt, None)
+            tcb.send_reset(tcb.acceptable_seq, None)
         case State.LISTEN | State.SYN_SENT | State.CLOSING | State.LAST_ACK:
             pass
         case _:

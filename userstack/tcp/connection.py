@@ -20,7 +20,7 @@ from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.errors import InvalidArgument
-from userstack.tcp import arrives, calls, icmp, output, timeouts
+from userstack.tcp import arrives, calls, icmp, output, retransmission, timeouts
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.isn import IsnGenerator
@@ -35,8 +35,8 @@ from userstack.wire.tcp import TcpSegment
 class Connection:
     """A TCP connection. Calls raise the errors of ``errors``; what the network does never raises.
 
-    It begins in CLOSED; with ``reopening`` it begins in TIME-WAIT, and the SYN that ``reopening.reopens`` has approved is the
-    first segment it must get (RFC 9293 3.6.1, MAY-2).
+    It begins in CLOSED. With ``listening`` it begins in LISTEN, for one SYN of those that a listener gets. With ``reopening`` it
+    begins in TIME-WAIT, and the SYN that ``reopening.reopens`` has approved must be its first segment (RFC 9293 3.6.1, MAY-2).
     """
 
     __slots__ = ("__weakref__", "tcb")
@@ -53,6 +53,7 @@ class Connection:
         challenge: ChallengeThrottle | None = None,
         quiet_until: int = 0,
         reopening: TimeWait | None = None,
+        listening: bool = False,
     ) -> None:
         self.tcb = Tcb(
             local,
@@ -64,6 +65,7 @@ class Connection:
             trace=trace,
             quiet_until=quiet_until,
             reopening=reopening,
+            listening=listening,
         )
 
     # --- what it is ---
@@ -87,6 +89,16 @@ class Connection:
     def time_wait(self) -> TimeWait | None:
         """The record that the connection has become; None before TIME-WAIT."""
         return self.tcb.time_wait
+
+    @property
+    def is_established(self) -> bool:
+        """The handshake was completed, whatever has become of the connection since."""
+        return self.tcb.syn_acked
+
+    @property
+    def owes_reset(self) -> bool:
+        """A RST has still to go out."""
+        return bool(self.tcb.resets) or (self.tcb.time_wait is not None and self.tcb.time_wait.owes_reset)
 
     @property
     def error(self) -> OSError | None:
@@ -137,7 +149,7 @@ class Connection:
 
     @user_timeout.setter
     def user_timeout(self, value: int | None) -> None:
-        timeouts.set_user_timeout(self.tcb, value, now=self.tcb.last_sent)
+        retransmission.set_user_timeout(self.tcb, value)
 
     @property
     def ttl(self) -> int:

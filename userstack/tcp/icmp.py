@@ -16,7 +16,6 @@ def on_error(tcb: Tcb, error: OSError, *, hard: bool, wire_seq: int, now: int) -
     if not _believable(tcb, wire_seq):
         tcb.counters.add("TcpExtOutOfWindowIcmps")
     elif hard:
-        tcb.counters.add("TcpAttemptFails" if tcb.state in {State.SYN_SENT, State.SYN_RECEIVED} else "TcpEstabResets")
         tcb.die(error, cause=f"ICMP {type(error).__name__}", clause="3.9.2.2", now=now)
     else:
         tcb.soft_error = error

@@ -4,12 +4,11 @@
 only when the device can take one (law 4). The order: resets, SYN, what is lost, a window probe, new data and FIN, a bare ACK.
 """
 
-from userstack.tcp import seq
+from userstack.tcp import retransmission, seq
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.options import mss_option
 from userstack.tcp.state import State
-from userstack.tcp.tcb import Tcb
-from userstack.tcp.timeouts import arm_retransmission
+from userstack.tcp.tcb import MAX_WINDOW, Tcb
 from userstack.wire.tcp import ACK, FIN, PSH, RST, SYN, Option, TcpSegment
 
 _SENDS_DATA = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
@@ -18,10 +17,12 @@ _ACKS = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, Stat
 
 def poll_transmit(tcb: Tcb, *, now: int) -> TcpSegment | None:
     """The next segment, or None when there is nothing to send now."""
+    retransmitted = tcb.total_retrans
     segment = _next(tcb, now)
     if segment is not None:
         tcb.segs_out += 1
-        tcb.last_sent = now
+        if tcb.total_retrans == retransmitted:  # RFC 4022: what is only sent again does not count
+            tcb.counters.add("TcpOutSegs")
     elif tcb.state in _SENDS_DATA:
         _wait_for_window(tcb, now)
     return segment
@@ -53,7 +54,7 @@ def _next(tcb: Tcb, now: int) -> TcpSegment | None:
     elif tcb.state is State.FIN_WAIT_1 and not tcb.fin_sent:
         return _send(tcb, tcb.snd_nxt, 0, now)  # 3.10.4: CLOSE in SYN-RECEIVED sends its FIN at once
     if tcb.ack_now and tcb.state in _ACKS:
-        return _with_ack(tcb, tcb.snd_nxt, 0)
+        return _with_ack(tcb, tcb.acceptable_seq, 0)
     return None
 
 
@@ -69,9 +70,9 @@ def _syn(tcb: Tcb, now: int) -> TcpSegment:
     tcb.syns_sent += 1
     if tcb.syns_sent == 1:
         tcb.rtt.time(tcb.iss + 1, now)
-    else:
+    elif tcb.syn_lost:
         _count_retransmission(tcb, 0)
-    arm_retransmission(tcb, now)
+    retransmission.arm(tcb, now)
     options = (mss_option(tcb.rcv_mss),)  # SHLD-5, MAY-3; MUST-65: here and nowhere else
     if tcb.state is State.SYN_SENT:
         return _segment(tcb, tcb.iss, 0, SYN, tcb.rcv_wnd, options)
@@ -110,7 +111,7 @@ def _fresh(tcb: Tcb, now: int) -> TcpSegment | None:
     if tcb.recovery.resend < tcb.recovery.resend_end or tcb.fin_sent:
         return None
     unsent = tcb.unsent
-    if unsent and not tcb.flight and now - tcb.last_sent > tcb.rtt.rto:
+    if unsent and not tcb.flight and now - tcb.data_sent_at > tcb.rtt.rto:
         tcb.congestion.on_idle()
     offered = tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt
     usable = min(offered, tcb.snd_una + tcb.congestion.cwnd - tcb.snd_nxt)
@@ -141,15 +142,13 @@ def _worth_sending(tcb: Tcb, unsent: int, usable: int) -> bool:
 
 def _wait_for_window(tcb: Tcb, now: int) -> None:
     """Nothing may go out now: if something waits for the peer's window alone, a timer has to watch over it (law 5)."""
-    waiting = tcb.flight or tcb.unsent or (tcb.close_requested and not tcb.fin_sent)
-    if not waiting or not tcb.syn_acked:
+    if not tcb.waiting or not tcb.syn_acked:
         return
     if not tcb.snd_wnd:
-        tcb.timers.retransmission = None
+        retransmission.stop(tcb)
+        tcb.timers.override, tcb.override_due = None, False
         if tcb.timers.persist is None:  # SHLD-29: after one retransmission timeout
             tcb.timers.persist = now + tcb.rtt.rto
-            if tcb.outstanding_since is None:
-                tcb.outstanding_since = now
     elif not tcb.flight and tcb.timers.override is None:
         tcb.timers.override = now + tcb.config.override_timeout
 
@@ -171,8 +170,9 @@ def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
     tcb.snd_nxt = max(tcb.snd_nxt, end)
     segment = _with_ack(tcb, first, flags, payload=payload)
     tcb.timers.override = None
+    tcb.data_sent_at = now
     if tcb.snd_wnd or not tcb.syn_acked:
-        arm_retransmission(tcb, now)
+        retransmission.arm(tcb, now)
     carry_out_close(tcb, now=now)
     return segment
 
@@ -199,7 +199,7 @@ def _with_ack(tcb: Tcb, number: int, flags: int, options: tuple[Option, ...] = (
 
 def _offer_window(tcb: Tcb) -> None:
     """Receiver's silly window avoidance (3.8.6.2.2): the right edge moves by a worthwhile amount or not at all."""
-    edge = tcb.rcv_nxt + tcb.recvbuf.free
+    edge = tcb.rcv_nxt + min(tcb.recvbuf.free, MAX_WINDOW)
     if edge - tcb.rcv_adv >= min(tcb.recvbuf.limit // 2, tcb.snd_mss):
         tcb.rcv_adv = edge
 
@@ -210,5 +210,5 @@ def _segment(
     if tcb.remote is None:
         raise RuntimeError("a segment cannot be sent without a remote socket")
     return TcpSegment(
-        tcb.local.port, tcb.remote.port, seq.wrap(number), seq.wrap(ack), flags, min(window, 0xFFFF), 0, options, payload
+        tcb.local.port, tcb.remote.port, seq.wrap(number), seq.wrap(ack), flags, min(window, MAX_WINDOW), 0, options, payload
     )

@@ -54,6 +54,13 @@ class RangeSet:
         if self._starts and self._starts[0] < bound:
             self._starts[0] = bound
 
+    def discard_above(self, bound: int) -> None:
+        """Take ``bound`` and everything above it out."""
+        keep = bisect_left(self._starts, bound)
+        del self._starts[keep:], self._ends[keep:]
+        if self._ends and self._ends[-1] > bound:
+            self._ends[-1] = bound
+
     def clear(self) -> None:
         """Take everything out."""
         self._starts.clear()

@@ -11,11 +11,12 @@ _DUPLICATES = 3
 class Recovery:
     """Loss detection and NewReno's fast recovery of one connection."""
 
-    __slots__ = ("duplicates", "fast", "recover", "resend", "resend_end")
+    __slots__ = ("_partial", "duplicates", "fast", "recover", "resend", "resend_end")
 
     def __init__(self, iss: int) -> None:
         self.duplicates = 0
         self.fast = False
+        self._partial = False
         self.recover = iss
         """RFC 6582: the highest sequence number sent when the last loss was found; no new fast retransmit up to it."""
         self.resend = iss
@@ -37,10 +38,15 @@ class Recovery:
         if self.duplicates != _DUPLICATES or snd_una <= self.recover:
             return False
         self.fast = True
+        self._partial = False
         self.recover = snd_nxt
         congestion.on_fast_retransmit(snd_nxt - snd_una)
         self._resend_one(snd_una, snd_nxt, mss)
         return True
+
+    def is_repeated_partial(self, ack: int) -> bool:
+        """True for a partial ACK of fast recovery that is not its first."""
+        return self.fast and self._partial and ack < self.recover
 
     def on_ack(self, acked: int, snd_una: int, snd_nxt: int, mss: int, congestion: CongestionControl) -> None:
         """SND.UNA has moved by ``acked`` octets to ``snd_una``."""
@@ -52,6 +58,7 @@ class Recovery:
             self.fast = False
             congestion.on_recovered(snd_nxt - snd_una)
         else:
+            self._partial = True
             congestion.on_partial_ack(acked)
             self._resend_one(snd_una, snd_nxt, mss)
 

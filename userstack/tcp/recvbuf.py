@@ -10,11 +10,11 @@ from userstack.wire.ip import Buffer
 
 
 class ReceiveBuffer:
-    """Reassembly and the application's queue of one connection. ``limit`` is RCV.BUFF in octets."""
+    """Reassembly and the application's queue. ``limit`` is RCV.BUFF in octets, ``max_pieces`` bounds what is held beyond holes."""
 
-    __slots__ = ("_chunks", "_head", "_islands", "_pieces", "fin_seq", "limit", "size")
+    __slots__ = ("_chunks", "_ends", "_head", "_islands", "_max_pieces", "_pieces", "fin_seq", "limit", "size")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, max_pieces: int) -> None:
         self.limit = limit
         self.size = 0
         """RCV.USER: octets in order that wait for the application."""
@@ -22,13 +22,16 @@ class ReceiveBuffer:
         """The sequence number of the peer's FIN, once it is known, even beyond a hole."""
         self._chunks: deque[bytes] = deque()
         self._head = 0
-        self._pieces: dict[int, bytes] = {}
+        self._max_pieces = max_pieces
+        self._pieces: dict[int, bytearray] = {}
+        self._ends: dict[int, int] = {}
+        """The start of the piece that ends there: what follows it in sequence is put behind it."""
         self._islands = RangeSet()
 
     @property
-    def islands(self) -> int:
-        """How many pieces are held beyond holes."""
-        return len(self._pieces)
+    def has_islands(self) -> bool:
+        """Something is held beyond a hole."""
+        return bool(self._pieces)
 
     @property
     def free(self) -> int:
@@ -36,33 +39,50 @@ class ReceiveBuffer:
         return max(self.limit - self.size, 0)
 
     def append(self, data: Buffer) -> None:
-        """Text that begins at RCV.NXT where no island lies in its way."""
+        """Text that begins at RCV.NXT."""
         self._chunks.append(bytes(data))
         self.size += len(data)
 
-    def hold(self, seq: int, data: Buffer) -> None:
-        """Keep text for later (SHLD-31); what is held already stays as it is."""
+    def hold(self, seq: int, data: Buffer) -> bool:
+        """Keep text for later (SHLD-31); what is held already stays as it is. False: there are too many pieces."""
         for start, end in self._islands.gaps(seq, seq + len(data)):
-            self._pieces[start] = bytes(data[start - seq : end - seq])
-        self._islands.add(seq, seq + len(data))
+            if start not in self._ends and len(self._pieces) >= self._max_pieces:
+                return False
+            piece_start = self._ends.pop(start, start)
+            self._pieces.setdefault(piece_start, bytearray()).extend(data[start - seq : end - seq])
+            self._ends[end] = piece_start
+            self._islands.add(start, end)
+        return True
+
+    def note_fin(self, seq: int) -> None:
+        """The peer's FIN stands at ``seq``: nothing counts that was held behind it. The first FIN holds."""
+        if self.fin_seq is not None:
+            return
+        self.fin_seq = seq
+        for end, start in list(self._ends.items()):
+            if end > seq:
+                del self._ends[end]
+                piece = self._pieces[start]
+                del piece[max(seq - start, 0) :]
+                if piece:
+                    self._ends[seq] = start
+                else:
+                    del self._pieces[start]
+        self._islands.discard_above(seq)
 
     def advance(self, rcv_nxt: int) -> int:
-        """Move the islands that now begin at ``rcv_nxt`` into the queue; the new RCV.NXT."""
-        for _start, end in self._islands:
-            if _start > rcv_nxt:
+        """Move what now begins at or left of ``rcv_nxt`` into the queue; the new RCV.NXT."""
+        for start in sorted(self._pieces):
+            if start > rcv_nxt:
                 break
-            rcv_nxt = self._take_pieces(rcv_nxt, end)
+            piece = self._pieces.pop(start)
+            end = start + len(piece)
+            del self._ends[end]
+            if end > rcv_nxt:
+                self.append(piece[rcv_nxt - start :])
+                rcv_nxt = end
         self._islands.discard_below(rcv_nxt)
         return rcv_nxt
-
-    def _take_pieces(self, seq: int, end: int) -> int:
-        # Text that ran over the start of an island was trimmed by nobody: pieces may begin left of RCV.NXT.
-        for start in sorted(start for start in self._pieces if start < end):
-            piece = self._pieces.pop(start)
-            if start + len(piece) > seq:
-                self.append(piece[seq - start :])
-                seq = start + len(piece)
-        return seq
 
     def read(self, limit: int) -> bytes:
         """Up to ``limit`` octets for the application; empty when there are none."""
@@ -82,4 +102,5 @@ class ReceiveBuffer:
     def drop_islands(self) -> None:
         """Flush what lies beyond holes; what is in order stays readable."""
         self._pieces.clear()
+        self._ends.clear()
         self._islands.clear()

@@ -1,13 +1,14 @@
 """The eleven states of RFC 9293 3.3.2 and the one function that moves a machine from one to another.
 
-Rule 1: a state changes nowhere but in ``move``. Rule 2: ``move`` knows every legal pair, and an illegal one is a bug of ours, never
-the peer's doing. The diagram of the documentation is drawn from ``TRANSITIONS``.
+Rule 1: a state changes nowhere but in ``move``, which traces and counts it. Rule 2: ``move`` knows every legal pair, and an illegal
+one is a bug of ours, never the peer's doing. The diagram of the documentation is drawn from ``TRANSITIONS``.
 """
 
 from enum import StrEnum
 from typing import Protocol
 
 from userstack.address import Endpoint
+from userstack.counters import Counters
 from userstack.trace import Tracer, Transition
 
 
@@ -41,17 +42,14 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.TIME_WAIT: frozenset({State.SYN_RECEIVED, State.CLOSED}),
 }
 
-SYNCHRONIZED = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED})
-"""RFC 9293 3.5.2, third group: both ends know each other's sequence numbers."""
-
 CAN_SEND = frozenset({State.ESTABLISHED, State.CLOSE_WAIT})
 """Where SEND takes data that goes out at once (RFC 9293 3.10.2)."""
 
 CAN_RECEIVE_TEXT = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
 """Where segment text is taken (RFC 9293 3.10.7.4 step 7)."""
 
-FIN_SENT = frozenset({State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK, State.TIME_WAIT})
-"""Where this end has closed."""
+_ATTEMPTS = frozenset({State.SYN_SENT, State.SYN_RECEIVED})
+_OPEN = frozenset({State.ESTABLISHED, State.CLOSE_WAIT})
 
 
 class Machine(Protocol):
@@ -60,6 +58,7 @@ class Machine(Protocol):
     state: State
     local: Endpoint
     trace: Tracer | None
+    counters: Counters
 
     @property
     def remote(self) -> Endpoint | None:
@@ -77,5 +76,16 @@ def move(machine: Machine, new: State, *, cause: str, clause: str, now: int) -> 
     if new not in TRANSITIONS[old]:
         raise RuntimeError(f"no transition {old} -> {new} ({cause}, RFC 9293 {clause})")
     machine.state = new
+    _count(machine, old, new)
     if machine.trace is not None:
         machine.trace(Transition(now, machine.local, machine.remote, old, new, cause, clause))
+
+
+def _count(machine: Machine, old: State, new: State) -> None:
+    """The counters that RFC 4022 defines by transitions."""
+    if new is State.SYN_SENT:
+        machine.counters.add("TcpActiveOpens")
+    elif old in _ATTEMPTS and new in {State.CLOSED, State.LISTEN}:
+        machine.counters.add("TcpAttemptFails")
+    elif old in _OPEN and new is State.CLOSED:
+        machine.counters.add("TcpEstabResets")

@@ -21,18 +21,21 @@ from userstack.tcp.timers import Timers
 from userstack.tcp.timewait import TimeWait
 from userstack.trace import Tracer
 
+MAX_WINDOW = 0xFFFF
+"""The most that the window field can offer (MUST-1)."""
+
 
 class Tcb:
     """One connection's variables."""
 
     __slots__ = (
         "ack_now", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "challenge", "close_requested",
-        "config", "congestion", "counters", "deaf", "error", "irs", "isn", "iss", "last_heard", "last_sent", "local",
+        "config", "congestion", "counters", "data_sent_at", "deaf", "error", "irs", "isn", "iss", "local",
         "max_snd_wnd", "mtu", "nodelay", "outstanding_since", "override_due", "passive", "path_mtu", "peer_mss",
         "probe_due", "probes", "quiet_until", "rcv_adv", "rcv_nxt", "recovery", "recvbuf", "released", "remote",
         "reopened_from", "resets", "retransmits", "rtt", "segs_in", "segs_out", "sendbuf", "snd_nxt", "snd_una",
-        "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due", "syns_sent", "time_wait", "timers", "tos",
-        "total_retrans", "trace", "ttl", "unacked_segments", "user_timeout",
+        "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due", "syn_lost", "syns_sent", "time_wait",
+        "timers", "tos", "total_retrans", "trace", "ttl", "unacked_segments", "unanswered_since", "user_timeout",
     )  # fmt: skip
 
     def __init__(
@@ -47,8 +50,9 @@ class Tcb:
         trace: Tracer | None,
         quiet_until: int,
         reopening: TimeWait | None,
+        listening: bool,
     ) -> None:
-        self.state = State.CLOSED if reopening is None else State.TIME_WAIT
+        self.state = State.LISTEN if listening else State.CLOSED if reopening is None else State.TIME_WAIT
         self.local = local
         self.remote: Endpoint | None = None if reopening is None else reopening.remote
         self.config = config
@@ -71,15 +75,13 @@ class Tcb:
         self.tos = config.tos
         self.error: OSError | None = None
         self.soft_error: OSError | None = None
-        self.timers = Timers()
-        self.rtt = RttEstimator(config)
         self._reset_counts()
         self.start(0)
 
     def _reset_counts(self) -> None:
         self.bytes_sent = self.bytes_acked = self.bytes_received = self.bytes_retrans = 0
         self.segs_in = self.segs_out = self.total_retrans = 0
-        self.last_heard = self.last_sent = 0
+        self.data_sent_at = 0
 
     def start(self, iss: int) -> None:
         """A new incarnation with that initial send sequence number: all send and receive variables afresh."""
@@ -87,12 +89,12 @@ class Tcb:
         self.snd_una = self.snd_nxt = iss
         self.snd_wnd = self.max_snd_wnd = self.snd_wl1 = self.snd_wl2 = 0
         self.irs = self.rcv_nxt = 0
-        self.rcv_adv = self.config.receive_buffer
+        self.rcv_adv = min(self.config.receive_buffer, MAX_WINDOW)
         """RCV.NXT + RCV.WND: the right edge that was offered; it never moves left (SHLD-14)."""
         self.peer_mss: int | None = None
         self.path_mtu = self.mtu
         self.sendbuf = SendBuffer(iss + 1, self.config.send_buffer)
-        self.recvbuf = ReceiveBuffer(self.config.receive_buffer)
+        self.recvbuf = ReceiveBuffer(self.config.receive_buffer, self.config.out_of_order_ranges)
         self.recovery = Recovery(iss)
         self.congestion: CongestionControl = Reno(self.snd_mss, self.config.initial_window)
         self.close_requested = False
@@ -104,7 +106,12 @@ class Tcb:
         """Since when the front of what is outstanding has waited: the measure of R2 and the user timeout."""
         self.retransmits = 0
         self.probes = 0
+        self.unanswered_since: int | None = None
+        """When the first zero-window probe went out that nobody has answered."""
         self.syns_sent = 0
+        self.syn_lost = False
+        self.rtt = RttEstimator(self.config)
+        self.timers = Timers()
         self.unacked_segments = 0
         self.owe_nothing()
         self.resets: list[tuple[int, int, int | None]] = []
@@ -139,6 +146,20 @@ class Tcb:
     def unsent(self) -> int:
         """Octets that the application gave and that never went out."""
         return max(self.sendbuf.end - self.snd_nxt, 0)
+
+    @property
+    def waiting(self) -> bool:
+        """Something of ours is not acknowledged or has not gone out."""
+        return bool(self.flight or self.unsent or (self.close_requested and not self.fin_sent))
+
+    @property
+    def acceptable_seq(self) -> int:
+        """The SEQ of a segment without data: SND.NXT, but not beyond the peer's window.
+
+        Note: behind an octet that was only a probe, or a window that shrank, SND.NXT would be unacceptable to the peer, and its
+        answer to us likewise: each would answer the other for ever. Linux sends the same.
+        """
+        return min(self.snd_nxt, self.snd_una + self.snd_wnd) if self.syn_acked else self.snd_nxt
 
     @property
     def flight(self) -> int:
@@ -181,6 +202,7 @@ class Tcb:
         """All queues but what is in order for the application; all timers; all that is owed but a RST."""
         self.timers.stop()
         self.sendbuf.clear()
+        self.unanswered_since = None
         self.recvbuf.drop_islands()
         self.outstanding_since = None
         self.owe_nothing()

@@ -1,33 +1,9 @@
 """TIMEOUTS: what happens when a deadline of a connection comes (RFC 9293 3.8 and 3.10.8, RFC 6298 5)."""
 
 from userstack.errors import ConnectionTimedOut
-from userstack.tcp import calls
+from userstack.tcp import calls, retransmission
 from userstack.tcp.tcb import Tcb
 from userstack.trace import TimerFired
-
-
-def arm_retransmission(tcb: Tcb, now: int) -> None:
-    """RFC 6298 (5.1): something that takes sequence space goes out; start the timer unless it runs."""
-    if tcb.outstanding_since is None:
-        tcb.outstanding_since = now
-    if tcb.timers.retransmission is None:
-        tcb.timers.retransmission = min(now + tcb.rtt.rto, _gives_up_at(tcb, now))
-
-
-def _gives_up_at(tcb: Tcb, now: int) -> int:
-    """When the user timeout passes, or R2 where there is none (MUST-20, MUST-21, MUST-23)."""
-    if tcb.user_timeout is not None:
-        limit = tcb.user_timeout
-    else:
-        limit = tcb.config.r2 if tcb.syn_acked else tcb.config.r2_syn
-    return (now if tcb.outstanding_since is None else tcb.outstanding_since) + limit
-
-
-def set_user_timeout(tcb: Tcb, timeout: int | None, *, now: int) -> None:
-    """TCP_USER_TIMEOUT: how long something may stay unacknowledged, in ns; None goes back to R2."""
-    tcb.user_timeout = timeout
-    if tcb.timers.retransmission is not None:
-        tcb.timers.retransmission = min(tcb.timers.retransmission, _gives_up_at(tcb, now))
 
 
 def on_deadline(tcb: Tcb, *, now: int) -> None:
@@ -45,35 +21,34 @@ def on_deadline(tcb: Tcb, *, now: int) -> None:
         calls.user_timeout(tcb, now=now)
     if timers.persist is not None and now >= timers.persist:
         _persist(tcb, now)
+    if timers.user_timeout is not None and now >= timers.user_timeout:
+        _give_up(tcb, now)
     if timers.retransmission is not None and now >= timers.retransmission:
         _retransmission(tcb, now)
 
 
 def _retransmission(tcb: Tcb, now: int) -> None:
     """3.10.8, RETRANSMISSION TIMEOUT, with RFC 6298 (5.4) to (5.6)."""
-    if now >= _gives_up_at(tcb, now):
-        _give_up(tcb, now)
-        return
     tcb.counters.add("TcpExtTCPTimeouts")
     tcb.retransmits += 1
     tcb.rtt.back_off()
     tcb.rtt.forget_timing()
-    if tcb.retransmits == tcb.config.r1:
+    if tcb.retransmits == tcb.config.r1 and tcb.soft_error is None:
         tcb.soft_error = ConnectionTimedOut(f"{tcb.retransmits} retransmissions without an answer")  # SHLD-9
     if tcb.syn_acked:
         tcb.congestion.on_timeout(tcb.flight, again=tcb.retransmits > 1)
         tcb.recovery.on_timeout(tcb.snd_una, tcb.snd_nxt)
     else:
-        tcb.syn_due = True
-    tcb.timers.retransmission = min(now + tcb.rtt.rto, _gives_up_at(tcb, now))
+        tcb.syn_due = tcb.syn_lost = True
+    tcb.timers.retransmission = now + tcb.rtt.rto
     _trace(tcb, "retransmission", f"attempt {tcb.retransmits}, RTO now {tcb.rtt.rto // 1_000_000} ms", now)
 
 
 def _persist(tcb: Tcb, now: int) -> None:
     """3.8.6.1: probe, and back off; as long as the peer answers the connection stays (MUST-37)."""
-    heard = max(tcb.last_heard, tcb.outstanding_since or 0)
-    limit = tcb.config.r2 if tcb.user_timeout is None else tcb.user_timeout
-    if tcb.probes and now - heard >= limit:
+    if tcb.unanswered_since is None:
+        tcb.unanswered_since = now
+    elif now - tcb.unanswered_since >= retransmission.patience(tcb):
         _give_up(tcb, now)
         return
     tcb.probe_due = True

@@ -10,7 +10,7 @@ gone; TIME-WAIT has a record of its own with the 2 MSL.
 class Timers:
     """``None``: not running."""
 
-    __slots__ = ("delayed_ack", "fin_wait_2", "override", "persist", "retransmission")
+    __slots__ = ("delayed_ack", "fin_wait_2", "override", "persist", "retransmission", "user_timeout")
 
     def __init__(self) -> None:
         self.retransmission: int | None = None
@@ -18,6 +18,7 @@ class Timers:
         self.delayed_ack: int | None = None
         self.override: int | None = None
         self.fin_wait_2: int | None = None
+        self.user_timeout: int | None = None
 
     def earliest(self) -> tuple[str, int] | None:
         """The name and the time of the next deadline."""
@@ -28,6 +29,7 @@ class Timers:
             ("delayed ACK", self.delayed_ack),
             ("override", self.override),
             ("FIN-WAIT-2", self.fin_wait_2),
+            ("user timeout", self.user_timeout),
         ):
             if deadline is not None and (best is None or deadline < best[1]):
                 best = (name, deadline)
@@ -35,4 +37,4 @@ class Timers:
 
     def stop(self) -> None:
         """Turn every timer off."""
-        self.retransmission = self.persist = self.delayed_ack = self.override = self.fin_wait_2 = None
+        self.retransmission = self.persist = self.delayed_ack = self.override = self.fin_wait_2 = self.user_timeout = None

@@ -103,7 +103,7 @@ class TimeWait:
             self._challenge(now)
             return
         self.ack_now = True
-        if segment.fin and segment.end <= self.rcv_nxt + 1:
+        if segment.fin and segment.end == self.rcv_nxt:
             self.deadline = now + 2 * self.config.msl
 
     def _challenge(self, now: int) -> None:
@@ -128,10 +128,20 @@ class TimeWait:
         self.reset_owed = (segment.ack, None) if segment.has_ack else (0, segment.end)
         self._close(cause=segment.cause, clause="3.10.7.4 step 4", now=now)
 
+    @property
+    def owes_reset(self) -> bool:
+        """A RST has still to go out."""
+        return self.reset_owed is not None
+
+    @property
+    def next_iss(self) -> int:
+        """MAY-2 (1): where a new incarnation may begin, above all that this one used; Linux's tcp_tw_reuse steps as far."""
+        return self.snd_nxt + 65537
+
     def reopens(self, wire: TcpSegment) -> bool:
         """MAY-2: a SYN above all that the old incarnation received may begin a new one (RFC 9293 3.6.1)."""
         segment = from_wire(wire, near_seq=self.rcv_nxt, near_ack=self.snd_nxt)
-        return segment.syn and not segment.rst and not segment.has_ack and segment.seq > self.rcv_nxt
+        return segment.syn and not (segment.rst or segment.has_ack or segment.bad_options) and segment.seq > self.rcv_nxt
 
     def on_deadline(self, *, now: int) -> None:
         """RFC 9293 3.10.8, TIME-WAIT TIMEOUT."""
@@ -155,12 +165,14 @@ class TimeWait:
     def poll_transmit(self, *, now: int) -> TcpSegment | None:
         """``<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`` or the RST, if one is owed."""
         if self.reset_owed is not None:
+            self.counters.add("TcpOutSegs")
             (number, ack), self.reset_owed = self.reset_owed, None
             self.counters.add("TcpOutRsts")
             return self._segment(number, ack or 0, RST if ack is None else RST | ACK, 0)
         if not self.ack_now:
             return None
         self.ack_now = False
+        self.counters.add("TcpOutSegs")
         return self._segment(self.snd_nxt, self.rcv_nxt, ACK, min(self.rcv_wnd, 0xFFFF))
 
     def _segment(self, number: int, ack: int, flags: int, window: int) -> TcpSegment:
