@@ -52,7 +52,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class TimerFired:
-    """A deadline of a connection came: ``retransmission``, ``persist``, ``delayed ACK``, ``TIME-WAIT``, ``user timeout``."""
+    """A deadline of a connection came: ``retransmission``, ``persist``, ``FIN-WAIT-2``, ``TIME-WAIT``, ``R2``, ``user timeout``."""
 
     time: int
     local: Endpoint
