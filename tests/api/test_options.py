@@ -1,0 +1,104 @@
+"""Socket options: those that there are, and the refusal of the rest."""
+
+import asyncio
+import errno
+import socket
+import struct
+
+import pytest
+
+from tests.support.stacks import connect, two_connections, two_stacks_and_wire
+from tests.support.virtual_time import virtual_time
+from userstack import NoSuchOption
+
+TCP, IP, SOL = socket.IPPROTO_TCP, socket.IPPROTO_IP, socket.SOL_SOCKET
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    ("level", "option", "before", "value", "after"),
+    [
+        (TCP, socket.TCP_NODELAY, 0, 1, 1),
+        (TCP, socket.TCP_NODELAY, 0, 7, 1),
+        (TCP, socket.TCP_NODELAY, 0, struct.pack("i", 1), 1),
+        (TCP, socket.TCP_USER_TIMEOUT, 0, 5000, 5000),
+        (TCP, socket.TCP_USER_TIMEOUT, 0, 0, 0),
+        (IP, socket.IP_TTL, 64, 3, 3),
+        (IP, socket.IP_TTL, 64, -1, 64),
+        (IP, socket.IP_TOS, 0, 0xB8, 0xB8),
+        (IP, socket.IP_TOS, 0, 0xBB, 0xB8),  # the ECN bits are not the application's
+    ],
+)
+async def test_what_is_set_is_read(level: int, option: int, before: int, value: int | bytes, after: int) -> None:
+    async with two_connections() as (client, _):
+        assert client.getsockopt(level, option) == before
+        client.setsockopt(level, option, value)
+        assert client.getsockopt(level, option) == after
+        assert client.getsockopt(level, option, 4) == struct.pack("i", after)
+
+
+@virtual_time
+async def test_what_can_only_be_read() -> None:
+    async with two_connections() as (client, server):
+        assert client.getsockopt(TCP, socket.TCP_MAXSEG) == 1460
+        assert client.getsockopt(SOL, socket.SO_TYPE) == socket.SOCK_STREAM
+        assert client.getsockopt(SOL, socket.SO_SNDBUF) == 256 * 1024
+        assert client.getsockopt(SOL, socket.SO_RCVBUF) == 65535
+        assert client.getsockopt(SOL, socket.SO_REUSEADDR) == 0
+        assert server.getsockopt(SOL, socket.SO_REUSEADDR) == 1  # inherited from its listener
+        with pytest.raises(NoSuchOption) as caught:
+            client.setsockopt(TCP, socket.TCP_MAXSEG, 100)
+        assert caught.value.errno == errno.ENOPROTOOPT
+
+
+@virtual_time
+async def test_so_error_tells_what_killed_the_connection_and_then_nothing() -> None:
+    async with two_connections() as (client, server):
+        assert client.getsockopt(SOL, socket.SO_ERROR) == 0
+        server.abort()
+        await client.wait_closed()
+        assert client.getsockopt(SOL, socket.SO_ERROR) == errno.ECONNRESET
+        assert client.getsockopt(SOL, socket.SO_ERROR) == 0
+        assert await client.recv() == b""
+
+
+@virtual_time
+async def test_so_error_tells_of_trouble_that_the_connection_survived() -> None:
+    async with two_stacks_and_wire() as (first, second, (wire, _)):
+        client, server = await connect(first, second)
+        wire.cut = True
+        await client.send(b"x")
+        await asyncio.sleep(10)  # R1 is three retransmissions: RFC 9293 3.8.3, SHLD-9
+        wire.cut = False
+        assert await server.recv() == b"x"
+        assert client.getsockopt(SOL, socket.SO_ERROR) == errno.ETIMEDOUT
+        assert client.getsockopt(SOL, socket.SO_ERROR) == 0
+
+
+@virtual_time
+@pytest.mark.parametrize(("level", "option"), [(SOL, socket.SO_KEEPALIVE), (TCP, 9999), (99, 1)])
+async def test_an_option_that_does_not_exist_is_refused(level: int, option: int) -> None:
+    async with two_connections() as (client, _):
+        with pytest.raises(NoSuchOption) as caught:
+            client.setsockopt(level, option, 1)
+        assert caught.value.errno == errno.ENOPROTOOPT
+        with pytest.raises(NoSuchOption):
+            client.getsockopt(level, option)
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    ("level", "option", "value"),
+    [
+        (IP, socket.IP_TTL, 0),
+        (IP, socket.IP_TTL, 256),
+        (IP, socket.IP_TOS, 256),
+        (TCP, socket.TCP_USER_TIMEOUT, -1),
+        (TCP, socket.TCP_NODELAY, b"1"),
+    ],
+)
+async def test_a_value_that_cannot_be_is_refused(level: int, option: int, value: int | bytes) -> None:
+    async with two_connections() as (client, _):
+        with pytest.raises(OSError, match="not ") as caught:
+            client.setsockopt(level, option, value)
+        assert caught.value.errno == errno.EINVAL

@@ -1,0 +1,256 @@
+"""The pump: order, batches, back-pressure of the device, the one timer, and what happens when something breaks."""
+
+import asyncio
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pytest
+
+from tests.support.driven import Scene, ScriptedDevice
+from tests.support.stacks import turns, virtual_loop
+from tests.support.virtual_time import virtual_time
+from userstack.config import MILLISECOND, SECOND
+from userstack.errors import NetworkError
+from userstack.tcp.connection import Connection
+
+
+@contextmanager
+def scene(now: Callable[[], int] | None = None) -> Iterator[Scene]:
+    with ScriptedDevice([]) as device:
+        made = Scene(device, now)
+        yield made
+        made.driver.stop()
+
+
+def never() -> bool:
+    return False
+
+
+@virtual_time
+@pytest.mark.requirement("MUST-58")
+async def test_a_batch_is_taken_in_before_anything_is_sent() -> None:
+    with scene() as it:
+        it.host.leaving.extend([b"one", b"two"])
+        it.device.arrive(*(str(number).encode() for number in range(20)))
+        await turns()
+        assert it.log == [
+            *(f"deliver {number}" for number in range(16)), "write one", "write two", "transmit done",
+            *(f"deliver {number}" for number in range(16, 20)), "read nothing", "transmit done",
+        ]  # fmt: skip
+
+
+@virtual_time
+async def test_many_calls_in_one_turn_make_one_pass() -> None:
+    with scene() as it:
+        for number in range(3):
+            it.host.leaving.append(str(number).encode())
+            it.driver.flush()
+        await turns()
+        assert it.log == ["write 0", "write 1", "write 2", "transmit done"]
+
+
+@virtual_time
+async def test_a_long_burst_gives_way_to_what_arrives() -> None:
+    with scene() as it:
+        it.host.leaving.extend(str(number).encode() for number in range(1000))
+        it.driver.flush()
+        it.device.arrive(b"in")
+        await turns()
+        assert it.log.index("deliver in") < it.log.index("write 999")
+        assert [line for line in it.log if line.startswith("write")] == [f"write {number}" for number in range(1000)]
+
+
+@virtual_time
+async def test_a_full_device_keeps_the_packet_and_stops_generation() -> None:
+    with scene() as it:
+        it.host.leaving.extend([b"one", b"two"])
+        it.device.refusals = 3
+        it.driver.flush()
+        await asyncio.sleep(0)
+        it.driver.flush()
+        it.device.arrive(b"in")
+        await turns()
+        assert it.log.count("full") == 3
+        assert [line for line in it.log if line.startswith("write")] == ["write one", "write two"]
+        before_taken = it.log[: it.log.index("write one")]
+        assert "deliver in" in before_taken
+        assert "transmit done" not in before_taken
+        quiet = len(it.log)
+        await turns()
+        assert len(it.log) == quiet  # nobody watches for room any more
+
+
+@virtual_time
+async def test_one_timer_serves_the_nearest_deadline_exactly() -> None:
+    with scene() as it:
+        it.host.deadline = 5 * SECOND
+        it.driver.flush()
+        await turns()
+        it.host.deadline = 2 * SECOND + 1
+        it.driver.flush()
+        await turns()
+        assert len(virtual_loop().armed()) == 1
+        await asyncio.sleep(10)
+        assert [line for line in it.log if line.startswith("advance")] == [f"advance {2 * SECOND + 1}"]
+
+
+@virtual_time
+async def test_a_deadline_that_moved_away_is_met_where_it_went() -> None:
+    with scene() as it:
+        it.host.deadline = 1 * SECOND
+        it.driver.flush()
+        await turns()
+        it.host.deadline = 3 * SECOND
+        it.driver.flush()
+        await turns()
+        assert [handle.when() for handle in virtual_loop().armed()] == [1]  # left where it stands: moving it is dearer than a visit
+        await asyncio.sleep(10)
+        assert it.log[-3:] == [f"advance {3 * SECOND}", "read nothing", "transmit done"]
+
+
+@virtual_time
+async def test_a_loop_that_calls_early_is_asked_again() -> None:
+    # The stack's clock is behind the loop's: every timer comes too early for it, and the deadline must not be missed.
+    with scene(lambda: virtual_loop().clock.nanoseconds * 9 // 10) as it:
+        it.host.deadline = 1 * SECOND
+        it.driver.flush()
+        await asyncio.sleep(10)
+        assert it.log.count(f"advance {1 * SECOND}") == 1
+        assert len(it.log) < 60  # and it did not spin
+
+
+@virtual_time
+async def test_a_device_with_deadlines_is_read_then() -> None:
+    with scene() as it:
+        it.device.arriving.append(b"delayed")  # without the descriptor showing it
+        it.device.deadline = 20 * MILLISECOND
+        it.driver.flush()
+        await asyncio.sleep(0.019)
+        assert "deliver delayed" not in it.log
+        it.device.deadline = None
+        await asyncio.sleep(0.002)
+        assert "deliver delayed" in it.log
+
+
+@virtual_time
+async def test_who_waits_sleeps_until_the_condition_holds() -> None:
+    with scene() as it:
+        asked: list[int] = []
+        open_from = 3
+
+        def ready() -> bool:
+            asked.append(len(asked))
+            return len(asked) > open_from
+
+        waiting = asyncio.create_task(it.driver.until(it.subject, ready))
+        await turns()
+        it.driver.touch(cast("Connection", object()))
+        await turns()
+        assert len(asked) == 1
+        for _ in range(2):
+            it.driver.touch(cast("Connection", it.subject))
+            await turns()
+        assert not waiting.done()
+        before = len(asked)
+        it.driver.wake(it.subject)
+        assert len(asked) == before + 1  # asked where it is woken, not by a task that is woken in vain
+        await waiting
+
+
+@virtual_time
+async def test_a_cancelled_wait_leaves_no_trace() -> None:
+    with scene() as it:
+        waiting = asyncio.create_task(it.driver.until(it.subject, never))
+        await turns()
+        assert it.driver.waiting == 1
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert it.driver.waiting == 0
+
+
+@virtual_time
+@pytest.mark.parametrize("where", ["read", "write", "write later"])
+async def test_a_device_that_is_gone_is_told_to_everybody_once(where: str) -> None:
+    with scene() as it:
+        waiting = [asyncio.create_task(it.driver.until(it.subject, never)) for _ in range(2)]
+        it.host.deadline = 5 * SECOND
+        it.host.leaving.append(b"packet")
+        if where == "write later":
+            it.device.refusals = 1
+            it.driver.flush()
+            await asyncio.sleep(0)
+        gone = OSError(errno.ENODEV, "No such device")
+        if where == "read":
+            it.device.fail(gone)
+        else:
+            it.device.failure = gone
+            it.driver.flush()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        for result in results:
+            assert isinstance(result, NetworkError)
+            assert result.errno == errno.ENODEV
+            assert "the device scripted is gone: No such device" in str(result)
+        assert results[0] is not results[1]
+        with pytest.raises(NetworkError):
+            await it.driver.until(it.subject, never)
+        await it.driver.until(it.subject, lambda: True)  # what is there already can still be had
+        with pytest.raises(NetworkError):
+            it.driver.check()
+        assert not it.driver.running
+        it.driver.flush()
+        assert virtual_loop().armed() == []
+
+
+@virtual_time
+async def test_stop_does_not_wait_for_a_full_device() -> None:
+    with scene() as it:
+        it.host.leaving.append(b"never")
+        it.device.refusals = 1_000_000
+        it.driver.flush()
+        await asyncio.sleep(0)
+        it.driver.stop()
+        assert "write never" not in it.log
+
+
+@virtual_time
+@pytest.mark.parametrize("call", ["deliver", "poll_transmit", "advance"])
+async def test_a_bug_of_ours_is_told_and_counted_and_the_rest_goes_on(call: str) -> None:
+    told: list[dict[str, Any]] = []
+    virtual_loop().set_exception_handler(lambda _, context: told.append(context))
+    with scene() as it:
+        bug = ZeroDivisionError("ours")
+        it.host.bugs[call] = bug
+        it.host.deadline = 1 * SECOND
+        it.device.arrive(b"first", b"second")
+        await asyncio.sleep(2)
+        it.host.leaving.append(b"out")
+        it.driver.flush()
+        await turns()
+        assert [context["exception"] for context in told] == [bug]
+        assert told[0]["message"].startswith("userstack: a bug while ")
+        assert it.host.counters["UserstackBugs"] == 1
+        assert "deliver second" in it.log
+        assert "write out" in it.log
+
+
+@virtual_time
+async def test_stop_sends_what_is_owed_and_leaves_nothing() -> None:
+    with scene() as it:
+        it.host.deadline = 5 * SECOND
+        waiting = asyncio.create_task(it.driver.until(it.subject, never))
+        await turns()
+        it.driver.flush()
+        it.host.leaving.extend(str(number).encode() for number in range(1000))
+        it.driver.stop()
+        it.driver.stop()
+        assert "write 999" in it.log
+        with pytest.raises(ConnectionAbortedError):
+            await waiting
+        assert virtual_loop().armed() == []
+        assert virtual_loop().watched == set()
+        quiet = len(it.log)
+        it.device.arrive(b"ignored")
+        await asyncio.sleep(10)
+        assert len(it.log) == quiet

@@ -1,0 +1,29 @@
+"""The public names and where they live, for type checkers; ``__init__.py`` imports them when they are asked for."""
+
+from userstack.address import Endpoint as Endpoint
+from userstack.api.connection import SHUT_RD as SHUT_RD
+from userstack.api.connection import SHUT_RDWR as SHUT_RDWR
+from userstack.api.connection import SHUT_WR as SHUT_WR
+from userstack.api.connection import Connection as Connection
+from userstack.api.errors import Busy as Busy
+from userstack.api.errors import ClosedHandle as ClosedHandle
+from userstack.api.errors import NoSuchOption as NoSuchOption
+from userstack.api.links import interface as interface
+from userstack.api.links import link as link
+from userstack.api.links import memory as memory
+from userstack.api.links import tap as tap
+from userstack.api.links import tun as tun
+from userstack.api.links import veth as veth
+from userstack.api.listener import Listener as Listener
+from userstack.api.settings import Settings as Settings
+from userstack.api.stack import Stack as Stack
+from userstack.config import StackConfig as StackConfig
+from userstack.counters import Counters as Counters
+from userstack.errors import CallerError as CallerError
+from userstack.errors import NetworkError as NetworkError
+from userstack.errors import PeerError as PeerError
+from userstack.errors import SetupError as SetupError
+from userstack.errors import UserstackError as UserstackError
+from userstack.packetio.impairment import Impairment as Impairment
+from userstack.tcp.info import ConnectionInfo as ConnectionInfo
+from userstack.tcp.state import State as State

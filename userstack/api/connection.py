@@ -1,0 +1,299 @@
+"""A connection as a program sees it: the kernel's stream socket with awaits. Law: what the kernel's socket raises, this raises.
+
+Where a call has to wait it gives way to the event loop, and only there. A second task in the same call on the same connection is
+refused (``Busy``): the bytes would go to either.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self, overload
+
+from userstack.address import Endpoint, format_address
+from userstack.api import options
+from userstack.api.errors import ClosedHandle
+from userstack.api.guards import Exclusive
+from userstack.config import StackConfig
+from userstack.errors import ConnectionAborted, InvalidArgument, NotConnected
+from userstack.runtime.driver import Driver
+from userstack.tcp import connection as tcp
+from userstack.tcp.info import ConnectionInfo
+from userstack.tcp.state import CAN_SEND, State
+from userstack.wire.ip import Buffer
+
+SHUT_RD = socket.SHUT_RD
+SHUT_WR = socket.SHUT_WR
+SHUT_RDWR = socket.SHUT_RDWR
+
+_LINGER = struct.Struct("ii")
+"""``struct linger``: on or off, and seconds."""
+_FIN_ACKNOWLEDGED = frozenset({State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED})
+
+
+class Connection:
+    """One end of a TCP connection; made by ``Stack.connect`` and ``Listener.accept``. An async context manager.
+
+    Args:
+        core: the connection of the sans-I/O host.
+        driver: what moves its packets.
+        reuse_address: what SO_REUSEADDR reads.
+        forget: called once, when the program is through with it.
+    """
+
+    def __init__(
+        self, core: tcp.Connection, driver: Driver, *, reuse_address: bool = False, forget: Callable[["Connection"], None]
+    ) -> None:
+        self._core = core
+        self._driver = driver
+        self._reuse_address = reuse_address
+        self._forget = forget
+        self._linger: float | None = None
+        self._reading_shut = False
+        self._closed: Callable[[], OSError] | None = None
+        self._receiving = Exclusive("recv of this connection")
+        self._sending = Exclusive("send of this connection")
+
+    @property
+    def state(self) -> State:
+        """The state of RFC 9293 3.3.2."""
+        return self._core.state
+
+    def info(self) -> ConnectionInfo:
+        """What ``ss -ti`` shows of a connection (RFC 9293 3.10.6, STATUS); works in every state, after ``close`` too."""
+        return self._core.info()
+
+    async def recv(self, limit: int = 65536) -> bytes:
+        """Receive up to ``limit`` bytes, at least one; ``b""`` when the peer will send no more.
+
+        Raises:
+            ConnectionResetError: the peer reset the connection; told once, after what had arrived in order before.
+            TimeoutError: the peer fell silent; told once.
+            Busy: another task is receiving.
+            ClosedHandle: this end was closed. ``ConnectionAborted``: it was aborted.
+        """
+        if limit < 0:
+            raise InvalidArgument(f"recv wants a number of bytes from 0 up, not {limit}")
+        with self._receiving:
+            if not await self._data_to_come() or not limit:
+                return b""
+            data = self._core.receive(limit, now=self._driver.now())
+            self._driver.touch(self._core)
+            return data
+
+    async def recv_into(self, buffer: bytearray | memoryview) -> int:
+        """Receive into ``buffer``, as much as is there and fits. Returns the number of bytes; 0 when the peer will send no more.
+
+        Raises:
+            OSError: as ``recv``.
+        """
+        view = memoryview(buffer).cast("B")
+        with self._receiving:
+            if not await self._data_to_come() or not view:
+                return 0
+            size = self._core.receive_into(view, now=self._driver.now())
+            self._driver.touch(self._core)
+            return size
+
+    async def send(self, data: Buffer) -> None:
+        """Send all of ``data``; waits while the send buffer is full, that is while the peer or the network does not keep up.
+
+        Returning means that the stack has the bytes, not that the peer has. As with asyncio's ``sock_sendall``, a send that is
+        cancelled or fails has sent a part that cannot be known: what to do then is close or abort.
+
+        Raises:
+            ConnectionResetError: the peer reset the connection; told once, then it is a ``BrokenPipeError``.
+            BrokenPipeError: this end has shut down sending, or the connection is gone.
+            TimeoutError: what was sent before was not acknowledged in time; told once.
+            NetworkError: the device is gone.
+            Busy: another task is sending.
+            ClosedHandle: this end was closed. ``ConnectionAborted``: it was aborted.
+        """
+        rest = memoryview(data).cast("B")
+        with self._sending:
+            while True:
+                await self._driver.until(self._core, lambda: self._core.writable or self._closed is not None)
+                self._check_open()
+                self._driver.check()
+                taken = self._core.send(rest, now=self._driver.now())
+                self._driver.touch(self._core)
+                rest = rest[taken:]
+                if not rest:
+                    return
+
+    async def shutdown(self, how: int = SHUT_WR) -> None:
+        """Close one direction or both, and keep the connection: ``SHUT_WR`` sends a FIN once what was sent before is through.
+
+        After ``SHUT_RD`` a receive gives what has arrived, then ``b""``; as with the kernel's sockets, the peer is told nothing.
+
+        Raises:
+            OSError: with ENOTCONN, where there is no connection any more.
+        """
+        if how not in (SHUT_RD, SHUT_WR, SHUT_RDWR):
+            raise InvalidArgument(f"shutdown takes SHUT_RD, SHUT_WR or SHUT_RDWR, not {how}")
+        self._check_open()
+        self._check_connected()
+        if how != SHUT_RD and self._core.state in CAN_SEND:
+            self._core.close(now=self._driver.now())
+            self._driver.touch(self._core)
+        if how != SHUT_WR:
+            self._reading_shut = True
+            self._core.stop_reading()
+            self._driver.wake(self._core)
+
+    async def close(self) -> None:
+        """Be through with the connection; may be called twice. The stack finishes it in the background: what was sent arrives.
+
+        Unread data, or data that still comes, makes it a reset (RFC 2525 2.17). ``set_linger`` changes what close does.
+        ``wait_closed`` afterwards waits for the end.
+        """
+        if self._closed is not None:
+            return
+        self._end(lambda: ClosedHandle("this connection was closed"))
+        if self._linger == 0:
+            self._abort_core()
+            return
+        self._core.release(now=self._driver.now())
+        self._driver.touch(self._core)
+        if self._linger is not None:
+            # As in Linux: when the time is over, or the device is gone, close returns all the same.
+            with suppress(OSError):
+                async with asyncio.timeout(self._linger):
+                    await self._driver.until(self._core, lambda: self._core.state in _FIN_ACKNOWLEDGED)
+
+    def abort(self) -> None:
+        """Reset the connection at once (RFC 9293 3.10.5), also after ``close``; what was not yet sent is lost."""
+        if self._closed is None:
+            self._end(lambda: ConnectionAborted("this connection was aborted"))
+        self._abort_core()
+
+    async def wait_closed(self) -> None:
+        """Wait until the state is CLOSED: both FINs acknowledged and TIME-WAIT over, or the connection broken."""
+        await self.wait_state()
+
+    async def wait_state(self, *states: State) -> State:
+        """Wait until the connection is in one of ``states`` or in CLOSED, which it never leaves. Returns the state.
+
+        A state that it only passes through while one batch of packets is processed may go unseen.
+        """
+        await self._driver.until(self._core, lambda: self._core.state in states or self._core.state is State.CLOSED)
+        return self._core.state
+
+    def getsockname(self) -> tuple[str, int]:
+        """This end's address and port."""
+        self._check_open()
+        return socket_name(self._core.local)
+
+    def getpeername(self) -> tuple[str, int]:
+        """The peer's address and port.
+
+        Raises:
+            OSError: with ENOTCONN where the connection is over, TIME-WAIT included, as with the kernel's sockets.
+        """
+        self._check_open()
+        remote = self._core.remote
+        if remote is None or self._core.state in (State.CLOSED, State.TIME_WAIT):
+            raise NotConnected
+        return socket_name(remote)
+
+    def set_linger(self, seconds: float | None) -> None:
+        """Say what ``close`` does (SO_LINGER). None: return at once, finish in the background (the default). 0: reset.
+
+        Above 0: wait up to that time for the peer to acknowledge everything, the FIN included; then go on in the background.
+        """
+        if seconds is not None and not seconds >= 0:
+            raise InvalidArgument(f"set_linger takes a number of seconds from 0 up, or None, not {seconds}")
+        self._linger = seconds
+
+    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
+        """Set TCP_NODELAY, TCP_USER_TIMEOUT, IP_TTL, IP_TOS, or SO_LINGER (a packed ``struct linger``), as on the kernel's sockets.
+
+        Raises:
+            OSError: with ENOPROTOOPT for every other option; with EINVAL for a value that cannot be.
+        """
+        self._check_open()
+        if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
+            self._linger = _unpack_linger(value)
+            return
+        options.set_option(self._core, level, option, _as_int(value), self._config)
+
+    @overload
+    def getsockopt(self, level: int, option: int) -> int: ...
+    @overload
+    def getsockopt(self, level: int, option: int, buflen: int) -> bytes: ...
+    def getsockopt(self, level: int, option: int, buflen: int = 0) -> int | bytes:
+        """Read an option, as an int or, with ``buflen``, as packed bytes.
+
+        There are those that can be set, and SO_ERROR (reading clears it), SO_REUSEADDR, SO_SNDBUF, SO_RCVBUF, SO_TYPE, TCP_MAXSEG.
+
+        Raises:
+            OSError: with ENOPROTOOPT for every other option.
+        """
+        self._check_open()
+        if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
+            on = self._linger is not None
+            return _LINGER.pack(on, int(self._linger or 0))[:buflen] if buflen else int(on)
+        if (level, option) == (socket.SOL_SOCKET, socket.SO_REUSEADDR):
+            value = int(self._reuse_address)
+        else:
+            value = options.get_option(self._core, level, option, self._config)
+        return struct.pack("i", value)[:buflen] if buflen else value
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<Connection {self._core.local} {self._core.remote or '*'} {self._core.state}>"
+
+    @property
+    def _config(self) -> StackConfig:
+        return self._driver.host.config
+
+    async def _data_to_come(self) -> bool:
+        """Wait until a receive has something to say; False where reading was shut down and nothing is left."""
+        await self._driver.until(self._core, lambda: self._core.readable or self._reading_shut or self._closed is not None)
+        self._check_open()
+        return self._core.readable
+
+    def _check_open(self) -> None:
+        if self._closed is not None:
+            raise self._closed()
+
+    def _check_connected(self) -> None:
+        if self._core.state in (State.CLOSED, State.TIME_WAIT):
+            raise NotConnected
+
+    def _end(self, make_error: Callable[[], OSError]) -> None:
+        self._closed = make_error
+        self._forget(self)
+        self._driver.wake(self._core)
+
+    def _abort_core(self) -> None:
+        if self._core.state is not State.CLOSED:
+            self._core.abort(now=self._driver.now())
+            self._driver.touch(self._core)
+
+
+def socket_name(endpoint: Endpoint) -> tuple[str, int]:
+    """An endpoint as the kernel's sockets name it."""
+    return format_address(endpoint.address), endpoint.port
+
+
+def _as_int(value: int | bytes) -> int:
+    if isinstance(value, int):
+        return value
+    if len(value) < struct.calcsize("i"):
+        raise InvalidArgument(f"an option's value is an int, or at least {struct.calcsize('i')} bytes, not {len(value)}")
+    return int(struct.unpack_from("i", value)[0])
+
+
+def _unpack_linger(value: int | bytes) -> float | None:
+    if isinstance(value, int) or len(value) < _LINGER.size:
+        raise InvalidArgument("SO_LINGER takes a struct linger: struct.pack('ii', on, seconds)")
+    on, seconds = _LINGER.unpack_from(value)
+    return float(seconds) if on else None

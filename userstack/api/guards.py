@@ -1,0 +1,58 @@
+"""Checks of what a program passes in. Law: each failure is one clear line that names the value and what it could be."""
+
+from types import TracebackType
+
+from userstack.address import Endpoint, pack_address
+from userstack.api.errors import Busy
+from userstack.errors import InvalidArgument
+
+
+class Exclusive:
+    """A section that one task at a time may be in; the second gets ``Busy`` at once instead of a share of the bytes."""
+
+    __slots__ = ("_taken", "_what")
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._taken = False
+
+    def __enter__(self) -> None:
+        if self._taken:
+            raise Busy(f"another task is already in {self._what}")
+        self._taken = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._taken = False
+
+
+def parse_endpoint(address: str, port: int) -> Endpoint:
+    """An address's text and a port as the core takes them.
+
+    Raises:
+        InvalidArgument: it is no IP address, or no port.
+    """
+    check_port(port)
+    try:
+        return Endpoint(pack_address(address), port)
+    except ValueError as error:
+        raise InvalidArgument(f"{address!r} is no IP address") from error
+
+
+def check_port(port: int) -> None:
+    """Refuse what is no port.
+
+    Raises:
+        InvalidArgument: the number is not in 0 to 65535.
+    """
+    if not 0 <= port <= 65535:
+        raise InvalidArgument(f"a port is 0 to 65535, not {port}")
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Refuse a negative timeout; None means for ever.
+
+    Raises:
+        InvalidArgument: it is below 0, or not a number.
+    """
+    if timeout is not None and not timeout >= 0:
+        raise InvalidArgument(f"a timeout is a number of seconds from 0 up, or None, not {timeout}")

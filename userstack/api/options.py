@@ -1,0 +1,94 @@
+"""Socket options by the kernel's numbers. Law: what is not in the table is refused with ENOPROTOOPT, never accepted and ignored.
+
+``SO_LINGER`` is not here: it belongs to the handle and not to the connection (see ``Connection.set_linger``).
+"""
+
+import socket
+from collections.abc import Callable
+from typing import NamedTuple
+
+from userstack.api.errors import NoSuchOption
+from userstack.config import MILLISECOND, StackConfig
+from userstack.errors import InvalidArgument
+from userstack.tcp.connection import Connection
+
+TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18)
+"""Milliseconds; the number is Linux's where this platform has none of its own."""
+_ECN_BITS = 0x03
+
+
+class _Option(NamedTuple):
+    get: Callable[[Connection, StackConfig], int]
+    set: Callable[[Connection, int, StackConfig], None] | None
+
+
+def _set_user_timeout(connection: Connection, value: int, config: StackConfig) -> None:
+    if value < 0:
+        raise InvalidArgument(f"TCP_USER_TIMEOUT is a number of milliseconds from 0 (none) up, not {value}")
+    connection.user_timeout = value * MILLISECOND or None
+
+
+def _set_ttl(connection: Connection, value: int, config: StackConfig) -> None:
+    if value != -1 and not 1 <= value <= 255:
+        raise InvalidArgument(f"IP_TTL is 1 to 255, or -1 for the default, not {value}")
+    connection.ttl = config.default_ttl if value == -1 else value
+
+
+def _set_tos(connection: Connection, value: int, config: StackConfig) -> None:
+    if not 0 <= value <= 255:
+        raise InvalidArgument(f"IP_TOS is 0 to 255, not {value}")
+    # As in Linux: on TCP the ECN bits are not the application's.
+    connection.tos = value & ~_ECN_BITS | connection.tos & _ECN_BITS
+
+
+def _set_nodelay(connection: Connection, value: int, config: StackConfig) -> None:
+    connection.nodelay = bool(value)
+
+
+def _take_error(connection: Connection, config: StackConfig) -> int:
+    # As in Linux: what killed the connection is told once, to whoever asks first; else the last trouble that it survived.
+    tcb = connection.tcb
+    error, soft = tcb.error, tcb.soft_error
+    if error is not None:
+        tcb.error = None
+    else:
+        tcb.soft_error = None
+    return (error or soft or OSError(0, "")).errno or 0
+
+
+_OPTIONS: dict[tuple[int, int], _Option] = {
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY): _Option(lambda c, _: int(c.nodelay), _set_nodelay),
+    (socket.IPPROTO_TCP, socket.TCP_MAXSEG): _Option(lambda c, _: c.info().snd_mss, None),
+    (socket.IPPROTO_TCP, TCP_USER_TIMEOUT): _Option(lambda c, _: (c.user_timeout or 0) // MILLISECOND, _set_user_timeout),
+    (socket.IPPROTO_IP, socket.IP_TTL): _Option(lambda c, _: c.ttl, _set_ttl),
+    (socket.IPPROTO_IP, socket.IP_TOS): _Option(lambda c, _: c.tos, _set_tos),
+    (socket.SOL_SOCKET, socket.SO_ERROR): _Option(_take_error, None),
+    (socket.SOL_SOCKET, socket.SO_SNDBUF): _Option(lambda _, config: config.send_buffer, None),
+    (socket.SOL_SOCKET, socket.SO_RCVBUF): _Option(lambda _, config: config.receive_buffer, None),
+    (socket.SOL_SOCKET, socket.SO_TYPE): _Option(lambda _c, _: int(socket.SOCK_STREAM), None),
+}
+
+
+def set_option(connection: Connection, level: int, option: int, value: int, config: StackConfig) -> None:
+    """Set an option of one connection.
+
+    Raises:
+        NoSuchOption: this stack does not have it, or it can only be read.
+        InvalidArgument: the value cannot be.
+    """
+    found = _OPTIONS.get((level, option))
+    if found is None or found.set is None:
+        raise NoSuchOption
+    found.set(connection, value, config)
+
+
+def get_option(connection: Connection, level: int, option: int, config: StackConfig) -> int:
+    """Read an option of one connection.
+
+    Raises:
+        NoSuchOption: this stack does not have it.
+    """
+    found = _OPTIONS.get((level, option))
+    if found is None:
+        raise NoSuchOption
+    return found.get(connection, config)

@@ -1,0 +1,25 @@
+"""Devices that a stack owns. Apart from ``links``, so that scapy is imported only where a device of ``packetio`` is asked for."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+
+from userstack.api.assembly import clock_of, running
+from userstack.api.settings import Settings
+from userstack.api.stack import Stack
+from userstack.net.interface import Interface
+from userstack.packetio.device import Device
+from userstack.packetio.impaired import ImpairedDevice
+
+
+@asynccontextmanager
+async def owning(device: Device, own: Interface, settings: Settings, *, gateway: str | None = None) -> AsyncIterator[Stack]:
+    """A stack whose device is closed, and thereby removed, after it.
+
+    Raises:
+        InvalidArgument: a setting cannot be.
+    """
+    impairment = settings.get("impairment")
+    wire = device if impairment is None else ImpairedDevice(device, impairment, clock_of(settings).now)
+    with closing(wire):
+        async with running(wire, [own], settings, gateway=gateway) as stack:
+            yield stack

@@ -1,0 +1,50 @@
+"""A stack's state as JSON can carry it: for the control socket. Times are nanoseconds, sizes bytes, addresses text."""
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+from userstack.address import Endpoint, format_address
+from userstack.net.host import Host
+from userstack.net.table import ConnectionRow
+from userstack.runtime.device import PacketDevice
+from userstack.tcp.info import ConnectionInfo
+
+
+def row(line: ConnectionRow, now: int) -> dict[str, Any]:
+    """A line of netstat; ``expires_in`` counts from now, and ``info`` is null where there is no connection any more."""
+    return {
+        "local": _endpoint(line.local),
+        "remote": _endpoint(line.remote),
+        "state": line.state.value,
+        "timer": line.timer,
+        "expires_in": None if line.expires is None else line.expires - now,
+        "recv_q": line.recv_q,
+        "send_q": line.send_q,
+        "info": None if line.connection is None else _info(line.connection.info(), now),
+    }
+
+
+def stack(host: Host, device: PacketDevice) -> dict[str, Any]:
+    """What stack it is: process, device, addresses."""
+    return {
+        "pid": os.getpid(),
+        "device": device.name,
+        "level": device.level,
+        "mtu": device.mtu,
+        "mac": device.mac.hex(":") if device.mac is not None else None,
+        "addresses": [str(interface) for interface in host.interfaces],
+        "codec": host.codec.name,
+    }
+
+
+def _info(info: ConnectionInfo, now: int) -> dict[str, Any]:
+    values = asdict(info)
+    for name in ("state", "local", "remote", "timer"):
+        del values[name]
+    expires = values.pop("timer_expires")
+    return {**values, "expires_in": None if expires is None else expires - now}
+
+
+def _endpoint(endpoint: Endpoint | None) -> dict[str, Any] | None:
+    return None if endpoint is None else {"address": format_address(endpoint.address), "port": endpoint.port}

@@ -1,0 +1,212 @@
+"""A running TCP stack as a program sees it: where listeners and connections come from, and what ends them all."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from userstack.address import Endpoint
+from userstack.api import control, report
+from userstack.api.connection import Connection
+from userstack.api.errors import ClosedHandle
+from userstack.api.guards import check_port, check_timeout, parse_endpoint
+from userstack.api.listener import Listener
+from userstack.api.opening import OPENING, establish
+from userstack.counters import Counters
+from userstack.errors import ConnectionAborted, InvalidArgument
+from userstack.net.host import Host
+from userstack.net.ports import Binding
+from userstack.net.table import ConnectionRow
+from userstack.runtime.clock import Clock, MonotonicClock
+from userstack.runtime.device import PacketDevice
+from userstack.runtime.driver import Driver
+from userstack.tcp import connection as tcp
+from userstack.tcp.state import State
+
+T = TypeVar("T")
+
+DRAIN = 2.0
+"""Seconds that leaving a stack waits for what closed connections still have to deliver: enough for one retransmission."""
+
+_DELIVERING = frozenset({State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
+"""Where a connection that the program has closed can be without the peer having acknowledged our FIN."""
+
+_OVER = frozenset({State.TIME_WAIT, State.CLOSED})
+
+
+class Stack:
+    """A host on a device, pumped by the running event loop. Made by ``tun``, ``veth``, ``memory``, ...; an async context manager.
+
+    Args:
+        host: the sans-I/O host.
+        device: where its packets go; it stays the caller's, who closes it after the stack.
+        clock: the time that the host is told.
+    """
+
+    def __init__(self, host: Host, device: PacketDevice, *, clock: Clock | None = None) -> None:
+        self.host = host
+        self.device = device
+        self._driver = Driver(host, device, clock or MonotonicClock())
+        self._listeners: set[Listener] = set()
+        self._connections: set[Connection] = set()
+        self._closed = False
+
+    @property
+    def counters(self) -> Counters:
+        """What happened, under the names of Linux's ``nstat``."""
+        return self.host.counters
+
+    def now(self) -> int:
+        """The stack's time in nanoseconds, in which its deadlines and traces are told."""
+        return self._driver.now()
+
+    def connections(self) -> list[ConnectionRow]:
+        """What netstat would list: listeners, connections, TIME-WAIT."""
+        return self.host.connections()
+
+    async def listen(self, port: int, *, address: str | None = None, backlog: int = 128, reuse_address: bool = False) -> Listener:
+        """Listen for connections.
+
+        Args:
+            port: 0 takes one that is free; ``Listener.getsockname`` tells it.
+            address: one of the stack's; None for every one.
+            backlog: how many established connections may wait to be accepted (one more, as in Linux); then SYNs are dropped.
+            reuse_address: SO_REUSEADDR: take the port although connections of its former user are still in TIME-WAIT.
+
+        Raises:
+            OSError: EADDRINUSE, EADDRNOTAVAIL or EINVAL.
+        """
+        self._check_open()
+        if backlog < 0:
+            raise InvalidArgument(f"a backlog is 0 or more, not {backlog}")
+        binding = self.host.bind(self._local(address, port), reuse_address=reuse_address)
+        core = self._or_unbind(binding, lambda: self.host.listen(binding, backlog=backlog, now=self.now()))
+        listener = Listener(
+            core, self._driver, adopt=lambda accepted: self._adopt(accepted, reuse_address), forget=self._listeners.discard
+        )
+        self._listeners.add(listener)
+        return listener
+
+    async def connect(
+        self,
+        address: str,
+        port: int,
+        *,
+        local_address: str | None = None,
+        local_port: int = 0,
+        timeout: float | None = None,  # noqa: ASYNC109 # an ETIMEDOUT, as of the kernel
+        reuse_address: bool = False,
+    ) -> Connection:
+        """Open a connection and wait until it is established. Cancelling it leaves nothing behind.
+
+        Args:
+            address: of the peer.
+            port: of the peer.
+            local_address: one of the stack's; None for the one nearest to the peer.
+            local_port: 0 for one that is free.
+            timeout: seconds after which to give up; None leaves it to the stack, which sends SYNs for ``StackConfig.r2_syn``.
+            reuse_address: SO_REUSEADDR: take a local port although connections of its former user are still in TIME-WAIT.
+
+        Raises:
+            ConnectionRefusedError: a RST answered.
+            TimeoutError: nothing answered in time.
+            OSError: EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH, EHOSTUNREACH, EINVAL, ...
+        """
+        self._check_open()
+        check_timeout(timeout)
+        remote = parse_endpoint(address, port)
+        local = self._local(local_address, local_port)
+        if local_address is None and not local_port:
+            core = self.host.connect(remote, now=self.now())
+        else:
+            binding = self.host.bind(local, reuse_address=reuse_address)
+            core = self._or_unbind(binding, lambda: self.host.connect(remote, binding=binding, now=self.now()))
+        await establish(core, self._driver, timeout)
+        return self._adopt(core, reuse_address)
+
+    def control(self, directory: Path | None = None) -> AbstractAsyncContextManager[Path]:
+        """Answer ``userstack ss`` and ``api.control.query`` for the length of an ``async with`` block; gives the socket's path.
+
+        Raises:
+            SetupError: the socket cannot be made.
+        """
+        commands: dict[str, Callable[[], Any]] = {
+            "connections": lambda: [report.row(row, self.now()) for row in self.connections()],
+            "counters": self.counters.snapshot,
+            "info": lambda: report.stack(self.host, self.device),
+        }
+        return control.serve(commands, directory)
+
+    async def close(self, *, drain: float = DRAIN) -> None:
+        """End the stack, as a host that goes down; may be called twice.
+
+        Listeners close. Connections that the program has not closed are reset. Those that it has closed get up to ``drain`` seconds
+        to deliver what was sent and to have their FIN acknowledged, and are reset then. TIME-WAIT is cut short. Whoever still waits
+        in a call gets ``ConnectionAbortedError``.
+
+        Args:
+            drain: seconds; 0 ends at once.
+        """
+        check_timeout(drain)
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            for listener in list(self._listeners):
+                await listener.close()
+            for connection in list(self._connections):
+                connection.abort()
+            for core in self._alive():
+                if core.state in OPENING:
+                    self._driver.interrupt(core, lambda: ConnectionAborted("the stack was closed"))
+            if drain:
+                await self._drain(drain)
+        finally:
+            for core in self._alive():
+                core.abort(now=self.now())
+                self._driver.touch(core)
+            self._driver.stop()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close(drain=DRAIN if error is None else 0)
+
+    def __repr__(self) -> str:
+        addresses = ", ".join(str(interface) for interface in self.host.interfaces)
+        return f"<Stack {addresses} on {self.device.name}{' closed' if self._closed else ''}>"
+
+    async def _drain(self, seconds: float) -> None:
+        with suppress(OSError):  # the time is over, or the device gone
+            async with asyncio.timeout(seconds):
+                for core in self._alive():
+                    await self._driver.until(core, lambda core=core: core.state not in _DELIVERING)  # type: ignore[misc]
+
+    def _alive(self) -> list[tcp.Connection]:
+        return [row.connection for row in self.connections() if row.connection is not None and row.state not in _OVER]
+
+    def _local(self, address: str | None, port: int) -> Endpoint:
+        if address is not None:
+            return parse_endpoint(address, port)
+        check_port(port)
+        return Endpoint(bytes(len(self.host.interfaces[0].address)), port)
+
+    def _or_unbind(self, binding: Binding, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except OSError:
+            self.host.unbind(binding)
+            raise
+
+    def _adopt(self, core: tcp.Connection, reuse_address: bool) -> Connection:
+        connection = Connection(core, self._driver, reuse_address=reuse_address, forget=self._connections.discard)
+        self._connections.add(connection)
+        return connection
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedHandle("the stack was closed")
+        self._driver.check()

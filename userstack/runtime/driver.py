@@ -1,0 +1,219 @@
+"""The loop around the sans-I/O host. Law: take in a whole batch, then send; one reader and one timer serve every connection.
+
+Receiving a batch before anything is sent is what RFC 9293 asks for (MUST-58, MUST-59): one ACK answers many segments. A packet that
+the device did not take is kept, and nothing further is built until it went out, so that the core never believes sent what was not.
+"""
+
+import asyncio
+import errno
+from collections.abc import Callable
+
+from userstack.config import SECOND
+from userstack.errors import ConnectionAborted, NetworkError
+from userstack.net.host import Host
+from userstack.net.listener import Listener
+from userstack.runtime.clock import Clock
+from userstack.runtime.device import PacketDevice
+from userstack.runtime.waiters import Waiters
+from userstack.tcp.connection import Connection
+
+BATCH = 16
+"""Packets read before anything is sent: more gains nothing, and holds up the rest of the loop."""
+BURST = 256
+"""Packets sent before the loop gets its turn: a device as fast as TUN takes everything, and who waits would wait for all of it."""
+
+
+class Driver:
+    """Pumps packets between a host and its device on the running event loop, and wakes whoever waits for the outcome.
+
+    Args:
+        host: the sans-I/O stack.
+        device: where its packets come from and go to.
+        clock: the time that the host is told.
+    """
+
+    def __init__(self, host: Host, device: PacketDevice, clock: Clock) -> None:
+        self.host = host
+        self.device = device
+        self.clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._descriptor = device.fileno()
+        self._waiters = Waiters()
+        self._held: bytes | None = None
+        self._flushing: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_deadline = 0
+        self._loop.add_reader(self._descriptor, self._on_readable)
+
+    @property
+    def running(self) -> bool:
+        """False once the device is gone or ``stop`` was called: nothing moves any more."""
+        return self._waiters.failure is None
+
+    @property
+    def waiting(self) -> int:
+        """How many coroutines wait in ``until``."""
+        return len(self._waiters)
+
+    def check(self) -> None:
+        """Refuse what would never leave.
+
+        Raises:
+            NetworkError: the device is gone.
+            ConnectionAborted: the stack was closed.
+        """
+        if self._waiters.failure is not None:
+            raise self._waiters.failure()
+
+    def now(self) -> int:
+        """The stack's time, in nanoseconds."""
+        return self.clock.now()
+
+    def flush(self) -> None:
+        """Have output, wake-ups and the timer seen to in this turn of the loop, once however many calls ask for it."""
+        if self._flushing is None and self.running:
+            self._flushing = self._loop.call_soon(self._flush)
+
+    def touch(self, connection: Connection) -> None:
+        """Say that a call was made on ``connection``, whose output and timers may follow from it."""
+        self.host.touch(connection)
+        self.flush()
+
+    async def until(self, subject: Connection | Listener, ready: Callable[[], bool]) -> None:
+        """Wait until ``ready()`` holds, asked whenever the host says that ``subject`` may have changed.
+
+        Raises:
+            NetworkError: the device is gone.
+            ConnectionAborted: the stack was closed.
+        """
+        await self._waiters.until(subject, ready)
+
+    def wake(self, subject: Connection | Listener) -> None:
+        """Have those who wait for ``subject`` look again, after a call that the host does not know of."""
+        self._waiters.wake((subject,))
+
+    def interrupt(self, subject: Connection | Listener, make_error: Callable[[], OSError]) -> None:
+        """Raise an error in those who wait for ``subject``."""
+        self._waiters.interrupt(subject, make_error)
+
+    def stop(self) -> None:
+        """Send what is owed as far as the device takes it, then leave no reader, writer, timer or waiter behind.
+
+        Who waits, or tries to later, gets ``ConnectionAborted``.
+        """
+        while self.running and self._held is None and self._transmit():
+            pass
+        self._pump()
+        self._end(lambda: ConnectionAborted("the stack was closed"))
+
+    def _on_readable(self) -> None:
+        self._take_in(self.clock.now())
+        self._pump()
+
+    def _take_in(self, now: int) -> None:
+        try:
+            for _ in range(BATCH):
+                arrived = self.device.read()
+                if arrived is None:
+                    break
+                self._deliver(*arrived, now)
+        except OSError as error:
+            self._lose(error)
+
+    def _deliver(self, packet: bytes, vouched: bool, now: int) -> None:
+        try:
+            self.host.deliver(packet, now=now, checksum_ok=vouched)
+        except Exception as error:  # whatever a packet holds, this is ours
+            self._report("taking in a packet", error)
+
+    def _flush(self) -> None:
+        self._flushing = None
+        self._pump()
+
+    def _on_timer(self) -> None:
+        # The loop's clock is coarser than ours and may call early: then nothing is due yet, and the timer is armed for the rest.
+        self._timer = None
+        now = self.clock.now()
+        try:
+            self.host.advance(now=now)
+        except Exception as error:
+            self._report("serving timers", error)
+        self._take_in(now)
+        self._pump()
+
+    def _pump(self) -> None:
+        if not self.running:
+            return
+        if self._held is None and self._transmit():
+            self.flush()
+        if self.running:
+            self._waiters.wake(self.host.touched())
+            self._arm()
+
+    def _transmit(self) -> bool:
+        """Send a burst; True where there may be more to send."""
+        now = self.clock.now()
+        try:
+            for _ in range(BURST):
+                packet = self._next_packet(now)
+                if packet is None:
+                    return False
+                if not self.device.write(packet):
+                    self._held = packet
+                    self._loop.add_writer(self._descriptor, self._on_writable)
+                    return False
+        except OSError as error:
+            self._lose(error)
+            return False
+        return True
+
+    def _next_packet(self, now: int) -> bytes | None:
+        try:
+            return self.host.poll_transmit(now=now)
+        except Exception as error:
+            self._report("building a packet", error)
+            return None
+
+    def _on_writable(self) -> None:
+        packet = self._held
+        assert packet is not None
+        try:
+            if not self.device.write(packet):
+                return
+        except OSError as error:
+            self._lose(error)
+            return
+        self._held = None
+        self._loop.remove_writer(self._descriptor)
+        self._pump()
+
+    def _arm(self) -> None:
+        now = self.clock.now()
+        deadlines = [ns for ns in (self.host.next_deadline(), self.device.next_deadline(now)) if ns is not None]
+        deadline = min(deadlines, default=None)
+        if deadline is None or (self._timer is not None and self._timer_deadline <= deadline):
+            return  # one that fires too early is armed anew then: deadlines move away far more often than they come nearer
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._loop.time() + max(0, deadline - now) / SECOND, self._on_timer)
+        self._timer_deadline = deadline
+
+    def _report(self, doing: str, error: Exception) -> None:
+        """A bug of ours: one packet or timer is lost to it, the other connections go on, and the loop's handler tells about it."""
+        self.host.counters.add("UserstackBugs")
+        self._loop.call_exception_handler({"message": f"userstack: a bug while {doing}", "exception": error})
+
+    def _lose(self, error: OSError) -> None:
+        number, reason = error.errno or errno.ENETDOWN, f"the device {self.device.name} is gone: {error.strerror or error}"
+        self._end(lambda: NetworkError(number, reason))
+
+    def _end(self, make_error: Callable[[], OSError]) -> None:
+        if not self.running:
+            return
+        self._loop.remove_reader(self._descriptor)
+        self._loop.remove_writer(self._descriptor)
+        for handle in (self._flushing, self._timer):
+            if handle is not None:
+                handle.cancel()
+        self._flushing = self._timer = None
+        self._waiters.fail(make_error)
