@@ -1,6 +1,6 @@
 """Every number that a stack can be given, with its unit, its source and, where it is a limit, the reason for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from userstack.errors import InvalidArgument
 
@@ -96,15 +96,29 @@ class StackConfig:
     """First and last port for active opens (RFC 6056; Linux ip_local_port_range)."""
 
     def __post_init__(self) -> None:
-        for name in ("msl", "rto_initial", "rto_min", "rto_max", "r2", "r2_syn", "send_buffer", "receive_buffer", "initial_window"):
-            if getattr(self, name) <= 0:
-                raise InvalidArgument(f"{name} must be above 0, not {getattr(self, name)}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if type(field.default) is int and type(value) is not int:
+                raise InvalidArgument(f"{field.name} must be a whole number, not {value!r}")
+            least = 0 if field.name in _MAY_BE_ZERO else 1
+            if type(field.default) is int and value < least:
+                raise InvalidArgument(f"{field.name} must be at least {least}, not {value}")
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
         if self.rto_min > self.rto_max:
             raise InvalidArgument(f"rto_min ({self.rto_min}) must not be above rto_max ({self.rto_max})")
-        if not 0 <= self.delayed_ack < 500 * MILLISECOND:
+        if self.delayed_ack >= 500 * MILLISECOND:
             raise InvalidArgument(f"delayed_ack must be below 500 ms (RFC 9293 MUST-40), not {self.delayed_ack} ns")
-        if not 1 <= self.default_ttl <= 255:
+        if not 100 * MILLISECOND <= self.override_timeout <= 1 * SECOND:
+            raise InvalidArgument(f"override_timeout must be 0.1 to 1 s (RFC 9293 3.8.6.2.1), not {self.override_timeout} ns")
+        if self.default_ttl > 255:
             raise InvalidArgument(f"default_ttl must be 1 to 255, not {self.default_ttl}")
+        if self.tos > 255:
+            raise InvalidArgument(f"tos must be 0 to 255, not {self.tos}")
         first, last = self.ephemeral_ports
         if not 1 <= first <= last <= 65535:
             raise InvalidArgument(f"ephemeral_ports must be two ports in order, not {first} to {last}")
+
+
+_MAY_BE_ZERO = frozenset({"delayed_ack", "somaxconn", "time_wait_max", "out_of_order_ranges", "challenge_ack_limit", "tos"})

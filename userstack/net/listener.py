@@ -35,7 +35,8 @@ class Listener:
         self.binding = binding
         self.config = config
         self.backlog = min(max(backlog, 0), config.somaxconn)
-        self.syn_queue: set[Connection] = set()
+        self.syn_queue: dict[Connection, None] = {}
+        """In their order of arrival."""
         self.accept_queue: deque[Connection] = deque()
 
     @property

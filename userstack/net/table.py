@@ -90,7 +90,7 @@ class ConnectionTable:
         self.entries[entry.key] = entry
         self._ports.add(connection.local.port, use)
         if listener is not None:
-            listener.syn_queue.add(connection)
+            listener.syn_queue[connection] = None
         self._touch(entry)
 
     def leave(self, entry: Entry) -> None:
@@ -112,7 +112,7 @@ class ConnectionTable:
 
     def _leave_syn_queue(self, entry: Entry, connection: Connection) -> None:
         if entry.listener is not None:
-            entry.listener.syn_queue.discard(connection)
+            entry.listener.syn_queue.pop(connection, None)
             entry.listener = None
 
     def free(self, entry: Entry, now: int) -> None:
@@ -120,6 +120,11 @@ class ConnectionTable:
         self.leave(entry)
         if self._trace is not None:
             self._trace(Freed(now, *entry.key))
+
+    def forget(self, connection: Connection, now: int) -> None:
+        """Free a connection that has just been given up."""
+        if connection.remote is not None:
+            self.free(self.entries[(connection.local, connection.remote)], now)
 
     def segment_arrives(self, entry: Entry, segment: TcpSegment, now: int) -> None:
         """Hand a segment to its connection, and a child that is thereby established to its listener."""
@@ -168,12 +173,20 @@ class ConnectionTable:
         """The next segment of any connection that has one."""
         while self._dirty:
             entry = next(iter(self._dirty))
-            segment = entry.machine.poll_transmit(now=now)
+            segment = self._poll(entry, now)
             if segment is not None:
                 return entry, segment
-            del self._dirty[entry]
             self._settle(entry, now)
         return None
+
+    def _poll(self, entry: Entry, now: int) -> TcpSegment | None:
+        segment = None
+        try:
+            segment = entry.machine.poll_transmit(now=now)
+        finally:
+            if segment is None:  # also after a bug of ours in one connection: it must not stand in the way of the others
+                del self._dirty[entry]
+        return segment
 
     def _settle(self, entry: Entry, now: int) -> None:
         """Nothing is left to send: go over to the TIME-WAIT record, free what is over, or arm the timer."""

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from userstack.address import Endpoint, is_unspecified
+from userstack.address import Endpoint, format_address, is_unspecified
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.errors import AddressInUse, AddressNotAvailable, InvalidArgument, NetworkUnreachable, NoBufferSpace
@@ -96,7 +96,7 @@ class Transport:
             return None
         if not segment.flags & SYN or not remote.port:
             return "TcpInErrs"
-        if not self._has_room(listener):
+        if not self._has_room(listener, now):
             return "TcpExtListenDrops"
         child = self._new_connection(local, config=listener.config, listening=True)
         child.on_segment(segment, now=now, source=remote.address)
@@ -104,15 +104,27 @@ class Transport:
             self._enter_child(child, listener)
         return None
 
-    def _has_room(self, listener: Listener) -> bool:
+    def _has_room(self, listener: Listener, now: int) -> bool:
         if listener.full:
             self._counters.add("TcpExtListenOverflows")
             return False
-        return len(listener.syn_queue) < listener.config.syn_backlog and self.table.live < self.config.max_connections
+        return self.table.live < self.config.max_connections and self._has_room_for_syn(listener, now)
+
+    def _has_room_for_syn(self, listener: Listener, now: int) -> bool:
+        """In a full SYN queue the oldest whose SYN,ACK had to be repeated makes place: it is the likeliest to be forged."""
+        if len(listener.syn_queue) < listener.config.syn_backlog:
+            return True
+        stale = next((child for child in listener.syn_queue if child.tcb.syn_lost), None)
+        if stale is None:
+            return False
+        self._counters.add("TcpExtTCPReqQFullDrop")
+        stale.give_up(now=now)
+        self.table.forget(stale, now)
+        return True
 
     def _reopen(self, entry: Entry, listener: Listener, segment: TcpSegment, now: int) -> str | None:
         """RFC 9293 3.6.1, MAY-2: TIME-WAIT to SYN-RECEIVED."""
-        if listener.full or len(listener.syn_queue) >= listener.config.syn_backlog:
+        if listener.full or not self._has_room_for_syn(listener, now):
             return "TcpExtListenDrops"
         connection = self._new_connection(entry.key[0], config=listener.config, reopening=entry.record)
         connection.on_segment(segment, now=now)
@@ -230,6 +242,8 @@ class Transport:
             binding.check()
         bound = None if binding is None else binding.local
         address = bound.address if bound is not None and not is_unspecified(bound.address) else self.source_for(remote.address)
+        if len(address) != len(remote.address):
+            raise InvalidArgument(f"{format_address(address)} and {format_address(remote.address)} are not of one family")
         local = Endpoint(address, bound.port if bound is not None else self._ephemeral(address, remote))
         reuse_address = binding is not None and binding.use.reuse_address
         connection = self._connection_between(local, remote, reuse_address=reuse_address, config=config, now=now)

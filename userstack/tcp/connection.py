@@ -273,6 +273,10 @@ class Connection:
         """
         calls.abort(self.tcb, now=now)
 
+    def give_up(self, *, now: int) -> None:
+        """A half-open connection that has to make place: CLOSED without a word, as when R2 is reached (RFC 9293 3.8.3)."""
+        self.tcb.die(None, cause="SYN queue full", clause="3.8.3", now=now)
+
     def user_timeout_expired(self, *, now: int) -> None:
         """The user timeout of RFC 9293 3.10.8, run by the caller: CLOSED, with ``ConnectionTimedOut``."""
         calls.user_timeout(self.tcb, now=now)

@@ -1,0 +1,37 @@
+"""Settings that cannot be are refused when they are made, by name."""
+
+from typing import Any
+
+import pytest
+
+from userstack.config import SECOND, StackConfig
+from userstack.errors import InvalidArgument
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tos", 300),
+        ("syn_backlog", 0),
+        ("max_connections", -1),
+        ("msl", 1.5),
+        ("msl", 0),
+        ("delayed_ack", SECOND // 2),
+        ("override_timeout", 2 * SECOND),
+        ("default_ttl", 256),
+        ("rto_min", 61 * SECOND),
+        ("ephemeral_ports", (2000, 1000)),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(name: str, value: object) -> None:
+    values: dict[str, Any] = {name: value}
+    with pytest.raises(InvalidArgument, match=name):
+        StackConfig(**values)
+
+
+def test_the_defaults_are_the_rfcs() -> None:
+    config = StackConfig()
+    assert (config.rto_initial, config.rto_min) == (SECOND, SECOND)
+    assert config.r2 >= 100 * SECOND
+    assert config.r2_syn >= 180 * SECOND
+    assert config.delayed_ack < SECOND // 2
