@@ -78,7 +78,7 @@ def test_loopback_of_the_kernel_has_a_mac_of_zeros_and_no_kind() -> None:
 def test_name_that_is_taken_is_refused_with_the_mend_and_leaves_nothing() -> None:
     with nothing_left_behind(), kernel_namespace() as kernel:
         create_veth(OURS, THEIRS, namespace=kernel.name)
-        with pytest.raises(SetupError, match=rf"file exists; choose another --name or remove it with: ip link del {OURS} "):
+        with pytest.raises(SetupError, match=rf"file exists; choose another name or remove it with: ip link del {OURS} "):
             create_veth(OURS, "other", namespace=kernel.name)
         with pytest.raises(SetupError, match="file exists"):
             create_veth("other", THEIRS, namespace=kernel.name)
@@ -99,8 +99,32 @@ def test_missing_device_is_named() -> None:
 def test_value_that_the_kernel_refuses_is_named() -> None:
     with kernel_namespace() as kernel:
         create_veth(OURS, THEIRS, namespace=kernel.name)
-        with pytest.raises(SetupError, match=f"cannot set mtu 10 of the device {OURS}: invalid argument"):
-            set_link(OURS, namespace=kernel.name, mtu=10)
+        with pytest.raises(SetupError, match=rf"cannot set address 01:00:00:00:00:00 of the device {OURS}: cannot assign"):
+            set_link(OURS, namespace=kernel.name, mac=b"\x01" + bytes(5))
+
+
+@pytest.mark.parametrize("mtu", [67, 65536])
+def test_mtu_that_cannot_be_is_refused_before_the_kernel_is_asked(mtu: int) -> None:
+    told = f"an MTU is 68 to 65535 bytes, not {mtu}"
+    with nothing_left_behind(), pytest.raises(SetupError, match=told):
+        create_veth(OURS, THEIRS, mtu=mtu)
+    with pytest.raises(SetupError, match=told):
+        set_link("nodevice", mtu=mtu)
+
+
+def test_mtu_that_a_device_cannot_have_is_named_with_the_mend() -> None:
+    with kernel_namespace() as kernel:
+        tap = kernel.tap()
+        with pytest.raises(
+            SetupError, match=f"mtu 65535 .*invalid argument; see .* if not 65535, with: ip -d link show {tap.name}"
+        ):
+            set_link(tap.name, namespace=kernel.name, mtu=65535)
+
+
+@pytest.mark.parametrize(("device", "peer"), [(f"{DEVICE_PREFIX}%d", THEIRS), (OURS, f"{DEVICE_PREFIX}%d")])
+def test_veth_names_are_not_completed(device: str, peer: str) -> None:
+    with nothing_left_behind(), pytest.raises(SetupError, match="%d': the kernel completes no names of a veth pair"):
+        create_veth(device, peer)
 
 
 def test_without_privilege_the_mend_is_named() -> None:
@@ -111,7 +135,7 @@ def test_without_privilege_the_mend_is_named() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("a" * 16, "too long: choose another --name of at most 15 bytes"),
+        ("a" * 16, "too long: choose another of at most 15 bytes"),
         ("ääääääää", "too long"),
         ("", "cannot be a device's name"),
         ("..", "cannot be a device's name"),
@@ -137,7 +161,10 @@ def test_forwarding_and_ipv6_are_switched_for_one_device() -> None:
         allow_forwarding(OURS, namespace=kernel.name)
         assert stop_forwarding(OURS, namespace=kernel.name)
         assert not stop_forwarding(OURS, namespace=kernel.name)
-        assert allow_forwarding(OURS, namespace=kernel.name)
+        allow_forwarding(OURS, namespace=kernel.name)
+        assert stop_forwarding(OURS, namespace=kernel.name)
         assert stop_ipv6(OURS, namespace=kernel.name)
         assert not stop_ipv6(OURS, namespace=kernel.name)
         assert not stop_forwarding("nodevice", namespace=kernel.name)
+        with pytest.raises(SetupError, match="no such file"):
+            allow_forwarding("nodevice", namespace=kernel.name)

@@ -41,7 +41,7 @@ def test_name_that_is_taken_is_refused_with_the_mend(level: int) -> None:
         tun = kernel.tun()
         create_veth("va", "vb", namespace=kernel.name)
         for name in (tun.name, "va"):
-            with pytest.raises(SetupError, match=f"choose another --name or remove it with: ip link del {name}"):
+            with pytest.raises(SetupError, match=f"choose another name or remove it with: ip link del {name}"):
                 open_tuntap(name, level=level, namespace=kernel.name)
         assert kernel.run(["ip", "link", "show", "va"]).returncode == 0
 

@@ -1,4 +1,6 @@
+import gc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from scapy.layers.inet import ICMP, IP
@@ -6,6 +8,7 @@ from scapy.sendrecv import sniff
 
 from tests.support.netns import kernel_namespace, nothing_left_behind
 from userstack.config import MILLISECOND, SECOND
+from userstack.errors import InvalidArgument
 from userstack.packetio.impaired import RETRY, ImpairedDevice
 from userstack.packetio.impairment import Impairment
 from userstack.packetio.memory import MemoryDevice, memory_pair
@@ -190,3 +193,14 @@ def test_deadline_of_the_inner_device_counts(far: Pair, clock: StoppedClock) -> 
         clock.time += HOUR
         device.read()
         assert read_all(other) == [b"out"]
+
+
+@pytest.mark.parametrize("given", [{"impairment": {"loss": 0.5}}, {"impairment": Impairment(), "inbound": {}}])
+def test_device_stays_the_callers_when_the_impairment_is_none(far: Pair, given: Any) -> None:
+    near, other = far
+    with pytest.raises(InvalidArgument, match=r"an impairment is told by .*, not by \{"):
+        ImpairedDevice(near, **given)
+    gc.collect()
+    assert not near.closed
+    assert near.write(b"alive")
+    assert read_all(other) == [b"alive"]

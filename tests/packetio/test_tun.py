@@ -12,7 +12,7 @@ from scapy.sendrecv import AsyncSniffer, sniff
 from tests.packetio.frames import answer_arp, checksum_is_right, receive
 from tests.support.confined import without_capabilities, without_tun
 from tests.support.netns import DEVICE_PREFIX, kernel_namespace, nothing_left_behind
-from userstack.errors import NetworkError, SetupError
+from userstack.errors import InvalidArgument, NetworkError, SetupError
 from userstack.host.addresses import list_addresses
 from userstack.host.links import list_devices, read_link, remove_link, set_link
 from userstack.packetio.device import DeviceGone
@@ -60,7 +60,7 @@ def test_constructor_that_fails_leaves_nothing(kind: type[TunDevice | TapDevice]
             kind(namespace=kernel.name, kernel_address="10.77.0.1/24")
         with pytest.raises(SetupError, match="no address with a prefix length"):
             kind(namespace=kernel.name, kernel_address="10.77.0.1111/24")
-        with pytest.raises(SetupError, match="cannot set mtu 5"):
+        with pytest.raises(SetupError, match="an MTU is 68 to 65535 bytes, not 5"):
             kind(namespace=kernel.name, mtu=5)
         with pytest.raises(SetupError, match=r"mknod /dev/net/tun"):
             without_tun(lambda: kind(namespace=None))
@@ -224,3 +224,8 @@ def test_device_that_nobody_closed_is_a_resource_warning() -> None:
         device = TunDevice(namespace=kernel.name)
         with pytest.warns(ResourceWarning, match="unclosed device userstack0"):
             del device
+
+
+def test_tun_has_no_hardware_address() -> None:
+    with nothing_left_behind(), pytest.raises(InvalidArgument, match="a TUN device carries IP packets and has no hardware address"):
+        TunDevice(mac=bytes(6))

@@ -286,3 +286,10 @@ def test_kernel_of_our_end_does_not_pass_our_packets_on() -> None:
         other.send(packets[1])
         leaked, _ = receive(elsewhere, lambda packet: packet[IP].dst == "10.77.0.2")
         assert leaked[IP].id == 2, "the first packet, sent while forwarding was off, was passed on"
+
+
+def test_device_without_frames_is_refused() -> None:
+    with nothing_left_behind(), kernel_namespace() as kernel:
+        name = kernel.tun().name
+        with pytest.raises(SetupError, match=f"the device {name} has no hardware address: choose an Ethernet device"):
+            VethDevice(name, namespace=kernel.name)

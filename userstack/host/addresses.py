@@ -2,26 +2,30 @@
 
 import errno
 import ipaddress
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from socket import AF_INET, AF_INET6
+from operator import itemgetter
+from socket import AF_INET, AF_INET6, inet_ntoa
 
 from pyroute2 import IPRoute
 from pyroute2.netlink import nlmsg
-from pyroute2.netlink.exceptions import NetlinkError
 
 from userstack.errors import SetupError
-from userstack.host.links import LinkInfo, read_link
+from userstack.host.commands import command_of
+from userstack.host.entries import IFA_ADDRESS, IFA_BROADCAST, IFA_LOCAL, RTA_PREFSRC, RTA_PRIORITY, Entry, KernelTables, Kind
+from userstack.host.failures import setup_error
+from userstack.host.links import LinkInfo, read_link, require_ethernet
 from userstack.host.netlink import index_of, with_routes
 from userstack.host.quiet import allow_forwarding, stop_forwarding
 
 IpInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
-TABLE_MAIN = 254
 PROTOCOL_KERNEL = 2
 """rtm_protocol of a route that follows from an address: it comes and goes with it."""
-TYPE_UNICAST = 1
+SCOPE_UNIVERSE = 0
+SCOPE_LINK = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +41,6 @@ class DeviceAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """A route of the main table out of one device that somebody set, rather than one that follows from an address."""
-
-    destination: str
-    """``10.0.0.0/8`` or ``default``."""
-    gateway: str | None
-    metric: int | None
-    source: str | None
-    """The address that the kernel prefers to send from."""
-    scope: int
-    protocol: int
-
-
-@dataclass(frozen=True, slots=True)
 class TakenAddresses:
     """What ``take_addresses`` took from a device, for the stack to use and ``give_back`` to restore."""
 
@@ -58,14 +48,22 @@ class TakenAddresses:
     namespace: str | None
     addresses: tuple[DeviceAddress, ...]
     """In the kernel's order."""
-    routes: tuple[Route, ...]
+    entries: tuple[Entry, ...]
+    """The addresses, and the routes and fixed neighbours that depend on them, as the kernel had them."""
     forwarding: bool
     """Whether the kernel forwarded what came in through the device."""
 
     @property
     def gateway(self) -> str | None:
-        """The next hop of the default route, if there was one."""
-        return next((route.gateway for route in self.routes if route.destination == "default"), None)
+        """The next hop of the default route of the main table with the best metric, if there was one."""
+        found = [
+            (entry.number(RTA_PRIORITY) or 0, way.gateway)
+            for entry in self.entries
+            if entry.is_default_route()
+            for way in entry.nexthops()
+            if way.device == self.link.index and way.gateway is not None
+        ]
+        return inet_ntoa(min(found, key=itemgetter(0))[1]) if found else None
 
 
 def parse_interface(text: str) -> IpInterface:
@@ -115,6 +113,8 @@ def add_address(device: str, address: str, *, namespace: str | None = None) -> N
         routes.addr("add", index=index_of(routes, device), address=str(interface.ip), prefixlen=interface.network.prefixlen)
 
     mends = {errno.EADDRNOTAVAIL: "choose an address that a host can have"}
+    if interface.version == 6:
+        mends[errno.EINVAL] = "IPv6 wants an MTU of at least 1280 bytes (RFC 8200 5)"
     with_routes(namespace, f"give the device {device} the address {address}", add, mends)
 
 
@@ -142,8 +142,9 @@ def require_free_address(address: str, *, namespace: str | None = None) -> None:
     Raises:
         SetupError: a device has it.
     """
+    wanted = ipaddress.ip_address(address)
     for entry in list_addresses(namespace=namespace):
-        if entry.address.partition("/")[0] == address:
+        if ipaddress.ip_interface(entry.address).ip == wanted:
             mend = f"choose another address or remove it with: ip address del {entry.address} dev {entry.device}"
             raise SetupError(f"the address {address} is taken by the device {entry.device}; {mend}", errno.EADDRINUSE)
 
@@ -165,73 +166,76 @@ def add_route(destination: str, *, device: str, gateway: str | None = None, name
         errno.ENETUNREACH: "give the device an address in the gateway's network first",
         errno.ENETDOWN: f"raise the device first: ip link set {device} up",
     }
-    route = Route(destination, gateway, None, None, 0 if gateway else 253, 3)
-    doing = f"route {destination} through {device}"
-    with_routes(namespace, doing, lambda routes: _add_route(routes, index_of(routes, device), route), mends)
+    given = {} if gateway is None else {"gateway": gateway}
+    family = AF_INET6 if ":" in destination + (gateway or "") else AF_INET
+
+    def add(routes: IPRoute) -> None:
+        scope = SCOPE_LINK if gateway is None else SCOPE_UNIVERSE
+        routes.route("add", dst=destination, oif=index_of(routes, device), family=family, scope=scope, **given)
+
+    with_routes(namespace, f"route {destination} through {device}", add, mends)
 
 
-def take_addresses(device: str, *, namespace: str | None = None) -> TakenAddresses:
+def take_addresses(device: str, *, namespace: str | None = None, need_address: bool = True) -> TakenAddresses:
     """Take the IPv4 addresses of a device away from the kernel, so that the stack can have them and the kernel answers for none.
 
-    The routes out of the device go with them, and the kernel forwards nothing any more that comes in through it.
+    The routes out of the device and the neighbours that were fixed there go with them, and the kernel forwards nothing any more
+    that comes in through it. The time of an address with a lifetime stands still until it is given back.
+
+    Args:
+        device: its name.
+        namespace: where it lives; None for the caller's own.
+        need_address: whether a device without an address is refused.
 
     Raises:
-        SetupError: there is no such device, it has no address, or a privilege is missing. Nothing was changed.
+        SetupError: there is no such device, it carries no Ethernet frames, it has no address, or a privilege is missing. Nothing
+            was changed.
     """
     link = read_link(device, namespace=namespace)
-
-    def take(routes: IPRoute) -> TakenAddresses:
-        addresses = _addresses_of(routes, link)
-        if not addresses:
-            raise SetupError(f"the device {device} has no IPv4 address to take over: give one with --address", errno.EADDRNOTAVAIL)
-        forwarding = stop_forwarding(device, namespace=namespace)
-        taken = TakenAddresses(link, namespace, addresses, _routes_of(routes, link.index), forwarding)
+    require_ethernet(link)
+    with KernelTables(namespace) as tables, _told(f"take over the addresses of {device}"):
+        addresses = tables.addresses(link.index)
+        if need_address and not addresses:
+            raise SetupError(f"the device {device} has no IPv4 address to take over: give one", errno.EADDRNOTAVAIL)
+        entries = (*addresses, *tables.neighbours(link.index), *tables.routes(link.index, addresses))
+        told = tuple(_address_of(device, entry) for entry in addresses)
+        taken = TakenAddresses(link, namespace, told, entries, stop_forwarding(device, namespace=namespace))
         try:
-            routes.flush_addr(index=link.index, family=AF_INET)
-        except NetlinkError:
-            _restore(routes, taken)
+            _take(tables, taken)
+        except BaseException:
+            give_back(taken)
             raise
-        return taken
-
-    return with_routes(namespace, f"take over the addresses of {device}", take)
+    return taken
 
 
 def give_back(taken: TakenAddresses) -> None:
-    """Give a device the addresses and routes again that were taken. What it has again already is left; may be called twice.
+    """Give a device what was taken from it. What it has again already is left; may be called twice, and when the device is gone.
 
     Raises:
-        SetupError: the device is gone, or a privilege is missing.
+        SetupError: something could not be restored, all else is. The text has the commands that make it by hand.
     """
-    doing = f"give {taken.link.name} its addresses back"
-    with_routes(taken.namespace, doing, lambda routes: _restore(routes, taken))
+    try:
+        lost = _restore(taken)
+    except SetupError as error:
+        if error.errno == errno.ENOENT:  # the namespace is gone, and the device with it
+            return
+        raise
+    if lost and _is_there(taken):
+        raise SetupError(f"cannot give {taken.link.name} back all that it had; run by hand: {'; '.join(lost)}", errno.EIO)
 
 
 @contextmanager
-def addresses_taken(device: str, *, namespace: str | None = None) -> Iterator[TakenAddresses]:
+def addresses_taken(device: str, *, namespace: str | None = None, need_address: bool = True) -> Iterator[TakenAddresses]:
     """``take_addresses`` for the length of a ``with`` block.
 
     Raises:
         SetupError: as ``take_addresses`` and ``give_back``.
     """
-    taken = take_addresses(device, namespace=namespace)
+    taken = take_addresses(device, namespace=namespace, need_address=need_address)
     try:
         yield taken
     finally:
         give_back(taken)
-
-
-def default_gateway(device: str, *, namespace: str | None = None) -> str | None:
-    """The next hop of the IPv4 default route out of a device, if there is one.
-
-    Raises:
-        SetupError: there is no such device.
-    """
-
-    def read(routes: IPRoute) -> str | None:
-        found = _routes_of(routes, index_of(routes, device))
-        return next((route.gateway for route in found if route.destination == "default"), None)
-
-    return with_routes(namespace, f"look for the default route of {device}", read)
 
 
 def _device_address(device: str, entry: nlmsg) -> DeviceAddress:
@@ -239,44 +243,98 @@ def _device_address(device: str, entry: nlmsg) -> DeviceAddress:
     return DeviceAddress(device, f"{address}/{entry['prefixlen']}", entry.get("broadcast"), entry["scope"])
 
 
-def _addresses_of(routes: IPRoute, link: LinkInfo) -> tuple[DeviceAddress, ...]:
-    return tuple(_device_address(link.name, entry) for entry in routes.get_addr(family=AF_INET, index=link.index))
+def _address_of(device: str, entry: Entry) -> DeviceAddress:
+    _, length, _, scope, _ = entry.fixed
+    broadcast = entry.get(IFA_BROADCAST)
+    local = inet_ntoa(entry.get(IFA_LOCAL) or entry.get(IFA_ADDRESS) or b"")
+    return DeviceAddress(device, f"{local}/{length}", None if broadcast is None else inet_ntoa(broadcast), scope)
 
 
-def _restore(routes: IPRoute, taken: TakenAddresses) -> None:
+def _take(tables: KernelTables, taken: TakenAddresses) -> None:
+    """Remove the addresses, the last first: with its primary one a secondary address would go by itself, or be promoted."""
+    addresses = [entry for entry in taken.entries if entry.kind is Kind.ADDRESS]
+    for entry in reversed(addresses):
+        tables.remove(entry)
+    # With the last address the kernel drops its routes, but for those that go by a next hop object.
+    for entry in tables.routes(taken.link.index, addresses):
+        if all(way.device == taken.link.index for way in entry.nexthops()):
+            tables.remove(entry)
+
+
+def _restore(taken: TakenAddresses) -> list[str]:
+    """Make all again that can be. Returns the commands for what cannot, with the reason."""
+    lost: list[str] = []
+    try:
+        with KernelTables(taken.namespace) as tables, _told(f"give {taken.link.name} its addresses back"):
+            lost += _make_again(tables, taken) or _remove_what_was_not(tables, taken)
+    finally:
+        if taken.forwarding:
+            lost += _forward_again(taken)
+    return lost
+
+
+def _make_again(tables: KernelTables, taken: TakenAddresses) -> list[str]:
+    present = _entries_of(tables, taken)
+    missing = [entry for entry in taken.entries if entry not in present]
+    while missing:
+        failures: list[tuple[Entry, OSError]] = []
+        for entry in missing:
+            try:
+                tables.make(entry)
+            except OSError as error:
+                failures.append((entry, error))
+        # A gateway must be reachable, and a preferred source there, before the route: what failed may go after the others.
+        if len(failures) == len(missing):
+            return [_by_hand(taken, entry, error) for entry, error in failures]
+        missing = [entry for entry, _ in failures]
+    return []
+
+
+def _remove_what_was_not(tables: KernelTables, taken: TakenAddresses) -> list[str]:
+    """The kernel's own routes come with an address; somebody may have removed one of them before."""
+    lost = []
+    sources = {entry.get(IFA_LOCAL) for entry in taken.entries if entry.kind is Kind.ADDRESS}
+    for entry in _entries_of(tables, taken) - set(taken.entries):
+        if entry.kind is Kind.ROUTE and entry.fixed[5] == PROTOCOL_KERNEL and entry.get(RTA_PREFSRC) in sources:
+            try:
+                tables.remove(entry)
+            except OSError as error:
+                lost.append(_by_hand(taken, entry, error).replace(" append ", " del ", 1))
+    return lost
+
+
+def _entries_of(tables: KernelTables, taken: TakenAddresses) -> set[Entry]:
     index = taken.link.index
-    present = _addresses_of(routes, taken.link)
-    for entry in taken.addresses:
-        if entry not in present:
-            address, _, length = entry.address.partition("/")
-            given = {} if entry.broadcast is None else {"broadcast": entry.broadcast}
-            routes.addr("add", index=index, address=address, prefixlen=int(length), scope=entry.scope, **given)
-    known = _routes_of(routes, index)
-    # A gateway must be reachable when its route is added: those on the link go first.
-    for route in sorted(taken.routes, key=lambda route: route.gateway is not None):
-        if route not in known:
-            _add_route(routes, index, route)
-    if taken.forwarding:
+    addresses = [entry for entry in taken.entries if entry.kind is Kind.ADDRESS]
+    return {*tables.addresses(index), *tables.neighbours(index), *tables.routes(index, addresses)}
+
+
+def _forward_again(taken: TakenAddresses) -> list[str]:
+    try:
         allow_forwarding(taken.link.name, namespace=taken.namespace)
+    except SetupError as error:
+        return [f"sysctl net/ipv4/conf/{taken.link.name}/forwarding=1 ({error})"]
+    return []
 
 
-def _routes_of(routes: IPRoute, index: int) -> tuple[Route, ...]:
-    return tuple(
-        Route(
-            destination=f"{entry.get('dst')}/{entry['dst_len']}" if entry["dst_len"] else "default",
-            gateway=entry.get("gateway"),
-            metric=entry.get("priority"),
-            source=entry.get("prefsrc"),
-            scope=entry["scope"],
-            protocol=entry["proto"],
-        )
-        for entry in routes.get_routes(family=AF_INET, table=TABLE_MAIN)
-        if entry.get("oif") == index and entry["type"] == TYPE_UNICAST and entry["proto"] != PROTOCOL_KERNEL
-    )
+def _by_hand(taken: TakenAddresses, entry: Entry, error: OSError) -> str:
+    return f"{command_of(entry, taken.link.name, taken.link.index)} ({os.strerror(error.errno or errno.EIO).lower()})"
 
 
-def _add_route(routes: IPRoute, index: int, route: Route) -> None:
-    optional = {"gateway": route.gateway, "priority": route.metric, "prefsrc": route.source}
-    given = {name: value for name, value in optional.items() if value is not None}
-    family = AF_INET6 if ":" in route.destination + (route.gateway or "") else AF_INET
-    routes.route("add", dst=route.destination, oif=index, family=family, scope=route.scope, proto=route.protocol, **given)
+def _is_there(taken: TakenAddresses) -> bool:
+    """Whether the device still is, under whatever name."""
+    try:
+        with_routes(taken.namespace, f"look at {taken.link.name}", lambda routes: routes.get_links(taken.link.index))
+    except SetupError as error:
+        return error.errno not in {errno.ENODEV, errno.ENOENT}
+    return True
+
+
+@contextmanager
+def _told(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except SetupError:
+        raise
+    except OSError as error:
+        raise setup_error(doing, error) from error

@@ -5,7 +5,6 @@ serves from inside a running event loop, in tens of microseconds.
 """
 
 import errno
-import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -21,10 +20,9 @@ from userstack.address import Endpoint, is_unspecified, pack_address
 from userstack.errors import SetupError
 from userstack.host.failures import setup_error
 from userstack.host.inside import open_socket
+from userstack.host.netlink import answers
 from userstack.tcp.state import State
 
-NLMSG_ERROR = 2
-NLMSG_DONE = 3
 NO_COOKIE = 0xFFFFFFFF_FFFFFFFF
 """INET_DIAG_NOCOOKIE: any socket of the 4-tuple, not a particular incarnation."""
 
@@ -133,30 +131,12 @@ class KernelTcp:
         request.encode()
         try:
             self._socket.send(request.data)
-            for kind, message in self._answers():
-                if kind == NLMSG_DONE:
-                    return
-                yield _kernel_socket(message)
-                if not flags & NLM_F_DUMP:
-                    return
+            for kind, message in answers(self._socket, self._sequence):
+                if kind == SOCK_DIAG_BY_FAMILY:
+                    yield _kernel_socket(message)
         except OSError as error:
             mends = {errno.ENOENT: "this kernel does not tell its TCP states: load it with modprobe tcp_diag"}
             raise setup_error("ask the kernel for its TCP states", error, mends) from error
-
-    def _answers(self) -> Iterator[tuple[int, bytes]]:
-        while True:
-            data = self._socket.recv(65536)
-            offset = 0
-            while offset < len(data):
-                length, kind, _, sequence, _ = struct.unpack_from("=IHHII", data, offset)
-                message = data[offset : offset + length]
-                offset += (length + 3) & ~3
-                if sequence != self._sequence:
-                    continue  # of a listing that its reader did not read to the end
-                if kind == NLMSG_ERROR:
-                    number = -int.from_bytes(message[16:20], "little", signed=True)
-                    raise OSError(number, os.strerror(number))
-                yield kind, message
 
 
 def tcp_state(local: Endpoint, remote: Endpoint, *, namespace: str | None = None) -> State:

@@ -16,6 +16,9 @@ NAME_LIMIT = 15
 """Bytes of a device's name (IFNAMSIZ less its NUL)."""
 CARRIER_PATIENCE = 2.0
 """Seconds; the kernel takes milliseconds, and at most one second under load (net/core/link_watch.c)."""
+SMALLEST_MTU = 68
+"""Bytes; RFC 791 3.2: every link must forward as much."""
+LARGEST_MTU = 65535
 IFF_UP = 0x1
 IFF_RUNNING = 0x40
 
@@ -46,9 +49,29 @@ def check_name(name: str) -> None:
         SetupError: it is empty, too long, or holds what a name must not.
     """
     if len(name.encode()) > NAME_LIMIT:
-        raise SetupError(f"the device name {name!r} is too long: choose another --name of at most {NAME_LIMIT} bytes", errno.EINVAL)
+        raise SetupError(f"the device name {name!r} is too long: choose another of at most {NAME_LIMIT} bytes", errno.EINVAL)
     if name in {"", ".", ".."} or any(character.isspace() or character in "/:" for character in name):
-        raise SetupError(f"{name!r} cannot be a device's name: choose another --name, without blanks, '/' and ':'", errno.EINVAL)
+        raise SetupError(f"{name!r} cannot be a device's name: choose another, without blanks, '/' and ':'", errno.EINVAL)
+
+
+def check_mtu(mtu: int) -> None:
+    """Make sure that a device can have an MTU at all.
+
+    Raises:
+        SetupError: it cannot.
+    """
+    if not SMALLEST_MTU <= mtu <= LARGEST_MTU:
+        raise SetupError(f"an MTU is {SMALLEST_MTU} to {LARGEST_MTU} bytes, not {mtu}: choose another", errno.EINVAL)
+
+
+def require_ethernet(link: LinkInfo) -> None:
+    """Make sure that a device carries Ethernet frames.
+
+    Raises:
+        SetupError: it carries bare packets, as a TUN device does.
+    """
+    if link.mac is None:
+        raise SetupError(f"the device {link.name} has no hardware address: choose an Ethernet device", errno.EINVAL)
 
 
 def unique_device_name(prefix: str = "us") -> str:
@@ -105,10 +128,13 @@ def create_veth(
     Raises:
         SetupError: a name is taken or cannot be, or a privilege is missing. Nothing was made.
     """
-    check_name(device)
-    check_name(peer)
+    for name in (device, peer):
+        check_name(name)
+        if "%" in name:
+            raise SetupError(f"{name!r}: the kernel completes no names of a veth pair, write it out without '%'", errno.EINVAL)
+    check_mtu(mtu)
     mends = {
-        errno.EEXIST: f"choose another --name or remove it with: ip link del {device} (or {peer})",
+        errno.EEXIST: f"choose another name or remove it with: ip link del {device} (or {peer})",
         errno.ENOENT: "see which namespaces there are with: ip netns",
         errno.EOPNOTSUPP: "this kernel has no veth: load it with modprobe veth",
     }
@@ -163,6 +189,7 @@ def set_link(
     """
     changes: dict[str, Any] = {}
     if mtu is not None:
+        check_mtu(mtu)
         changes["mtu"] = mtu
     if mac is not None:
         changes["address"] = mac.hex(":")
@@ -175,7 +202,8 @@ def set_link(
         routes.link("set", index=index_of(routes, device), **changes)
 
     told = ", ".join(f"{name} {value}" for name, value in changes.items())
-    with_routes(namespace, f"set {told} of the device {device}", change)
+    mends = {} if mtu is None else {errno.EINVAL: f"see which MTU it can have, if not {mtu}, with: ip -d link show {device}"}
+    with_routes(namespace, f"set {told} of the device {device}", change, mends)
 
 
 def wait_until_running(device: str, *, namespace: str | None = None) -> None:

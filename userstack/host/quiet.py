@@ -14,9 +14,13 @@ def stop_forwarding(device: str, *, namespace: str | None = None) -> bool:
     return _switch(f"net/ipv4/conf/{device}/forwarding", "1", "0", namespace)
 
 
-def allow_forwarding(device: str, *, namespace: str | None = None) -> bool:
-    """Undo ``stop_forwarding``. True when that was off, and now is on."""
-    return _switch(f"net/ipv4/conf/{device}/forwarding", "0", "1", namespace)
+def allow_forwarding(device: str, *, namespace: str | None = None) -> None:
+    """Undo ``stop_forwarding``.
+
+    Raises:
+        SetupError: the device is gone, or /proc/sys has become read-only.
+    """
+    write_sysctl(f"net/ipv4/conf/{device}/forwarding", "1", namespace=namespace)
 
 
 def stop_ipv6(device: str, *, namespace: str | None = None) -> bool:

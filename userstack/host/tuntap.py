@@ -63,7 +63,7 @@ def _open(name: str, mode: int) -> tuple[int, str]:
 def _attach(descriptor: int, name: str, flags: int) -> str:
     request = struct.pack("16sH22x", name.encode(), flags)
     mends = {
-        errno.EBUSY: f"a device of that name exists: choose another --name or remove it with: ip link del {name}",
+        errno.EBUSY: f"a device of that name exists: choose another name or remove it with: ip link del {name}",
         errno.EPERM: GRANT,
     }
     try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from random import Random
 
 from userstack.config import MILLISECOND
+from userstack.errors import InvalidArgument
 from userstack.packetio.device import Device
 from userstack.packetio.impairment import ImpairedLink, Impairment
 from userstack.packetio.wrapped import WrappedDevice
@@ -28,6 +29,9 @@ class ImpairedDevice(WrappedDevice):
             direction with chance of its own).
         clock: tells the time in ns.
         inbound: what happens to packets that the stack receives.
+
+    Raises:
+        InvalidArgument: an impairment is none. The inner device stays the caller's.
     """
 
     desc = "behind a bad link"
@@ -40,8 +44,11 @@ class ImpairedDevice(WrappedDevice):
         *,
         inbound: Impairment | None = None,
     ) -> None:
+        inbound = impairment if inbound is None else inbound
+        for given in (impairment, inbound):
+            if not isinstance(given, Impairment):
+                raise InvalidArgument(f"an impairment is told by userstack.packetio.impairment.Impairment, not by {given!r}")
         super().__init__(device)
-        inbound = inbound or impairment
         self.outbound = ImpairedLink(impairment, Random(f"{impairment.seed} outbound"))
         self.inbound = ImpairedLink(inbound, Random(f"{inbound.seed} inbound"))
         self._clock = clock

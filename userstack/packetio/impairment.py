@@ -13,6 +13,8 @@ from userstack.counters import Counters
 from userstack.errors import InvalidArgument
 
 PROBABILITIES = ("loss", "duplicate", "reorder", "corrupt")
+TIMES = ("reorder_delay", "delay", "jitter")
+WHOLE = (*TIMES, "rate", "queue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +51,16 @@ class Impairment:
         for name in PROBABILITIES:
             if not 0 <= getattr(self, name) <= 1:
                 raise InvalidArgument(f"{name} must be a share from 0 to 1, not {getattr(self, name)}")
-        if self.burst < 1 or (self.burst > 1 and self.loss > self.burst * (1 - self.loss)):
+        for name in WHOLE:
+            value = getattr(self, name)
+            if type(value) is not int and not (name == "rate" and value is None):
+                raise InvalidArgument(f"{name} must be a whole number, of ns if it is a time, not {value!r}")
+        if not 1 <= self.burst < float("inf") or (self.burst > 1 and self.loss > self.burst * (1 - self.loss)):
             # The spells between bursts are at least one packet long.
             raise InvalidArgument(
-                f"burst must be at least 1, and loss at most burst / (burst + 1), not {self.burst} and {self.loss}"
+                f"burst must be at least 1 and not infinite, loss at most burst / (burst + 1), not {self.burst} and {self.loss}"
             )
-        for name in ("reorder_delay", "delay", "jitter"):
+        for name in TIMES:
             if getattr(self, name) < 0:
                 raise InvalidArgument(f"{name} must not be below 0 ns, not {getattr(self, name)}")
         if self.jitter > self.delay:

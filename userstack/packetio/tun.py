@@ -5,6 +5,7 @@ The address that the stack uses is one that the kernel does not have, so the ker
 
 import os
 
+from userstack.errors import InvalidArgument
 from userstack.host.addresses import add_address
 from userstack.host.links import set_link
 from userstack.host.tuntap import open_tuntap
@@ -12,21 +13,38 @@ from userstack.packetio.device import GONE, LARGEST_PACKET, Device, DeviceGone
 from userstack.packetio.ethernet import ETHERNET_HEADER, random_mac
 
 
-class _TunTap(Device):
-    """What TUN and TAP share: one packet for one system call, on a descriptor whose closing removes the device."""
+class TunTapDevice(Device):
+    """What TUN and TAP share: one packet for one system call, on a descriptor whose closing removes the device.
+
+    Args:
+        name: of the device; the kernel puts the first free number for ``%d``.
+        namespace: where the kernel's end lives; None for the caller's own.
+        kernel_address: what the kernel gets on its end, with prefix length, ``10.9.0.1/24``: it then routes that network to us.
+        mtu: bytes of the largest IP packet.
+        queue_length: packets that may wait for us. The kernel drops beyond it: there is no back-pressure.
+        mac: our six bytes on a TAP device; None for random, locally administered ones. A TUN device has none.
+
+    Raises:
+        SetupError: a privilege or /dev/net/tun is missing, the name or the address is taken or cannot be. Nothing is left.
+        InvalidArgument: a TUN device was given a hardware address.
+    """
+
+    layer: int
+    """3 for IP packets, 2 for Ethernet frames: a class of its own for each."""
 
     def __init__(
         self,
-        name: str,
+        name: str = "userstack%d",
         *,
-        level: int,
-        namespace: str | None,
-        kernel_address: str | None,
-        mtu: int,
-        queue_length: int,
-        mac: bytes | None,
+        namespace: str | None = None,
+        kernel_address: str | None = None,
+        mtu: int = 1500,
+        queue_length: int = 1000,
+        mac: bytes | None = None,
     ) -> None:
-        self._descriptor, name = open_tuntap(name, level=level, namespace=namespace)
+        if mac is not None and self.layer == 3:
+            raise InvalidArgument("a TUN device carries IP packets and has no hardware address: leave mac out")
+        self._descriptor, name = open_tuntap(name, level=self.layer, namespace=namespace)
         try:
             set_link(name, namespace=namespace, mtu=mtu, queue_length=queue_length)
             if kernel_address is not None:
@@ -36,7 +54,7 @@ class _TunTap(Device):
             os.close(self._descriptor)
             raise
         self.namespace = namespace
-        super().__init__(name, level=level, mtu=mtu, mac=mac)
+        super().__init__(name, level=self.layer, mtu=mtu, mac=mac or random_mac() if self.layer == 2 else None)
 
     def fileno(self) -> int:
         """The descriptor of /dev/net/tun; -1 when closed."""
@@ -68,69 +86,15 @@ class _TunTap(Device):
         self._descriptor = -1
 
 
-class TunDevice(_TunTap):
-    """A TUN device: IP packets, no hardware address.
-
-    Args:
-        name: of the device; the kernel puts the first free number for ``%d``.
-        namespace: where the kernel's end lives; None for the caller's own.
-        kernel_address: what the kernel gets on its end, with prefix length, ``10.9.0.1/24``: it then routes that network to us.
-        mtu: bytes of the largest IP packet.
-        queue_length: packets that may wait for us. The kernel drops beyond it: there is no back-pressure.
-
-    Raises:
-        SetupError: a privilege or /dev/net/tun is missing, the name or the address is taken or cannot be. Nothing is left.
-    """
+class TunDevice(TunTapDevice):
+    """A TUN device: IP packets, no hardware address."""
 
     desc = "TUN device: IP packets"
-
-    def __init__(
-        self,
-        name: str = "userstack%d",
-        *,
-        namespace: str | None = None,
-        kernel_address: str | None = None,
-        mtu: int = 1500,
-        queue_length: int = 1000,
-    ) -> None:
-        super().__init__(
-            name, level=3, namespace=namespace, kernel_address=kernel_address, mtu=mtu, queue_length=queue_length, mac=None
-        )
+    layer = 3
 
 
-class TapDevice(_TunTap):
-    """A TAP device: Ethernet frames. The kernel's end has a hardware address of its own; ours is ``mac``.
-
-    Args:
-        name: of the device; the kernel puts the first free number for ``%d``.
-        namespace: where the kernel's end lives; None for the caller's own.
-        kernel_address: what the kernel gets on its end, with prefix length.
-        mtu: bytes of the largest IP packet.
-        queue_length: packets that may wait for us. The kernel drops beyond it: there is no back-pressure.
-        mac: our six bytes; None for a random, locally administered one.
-
-    Raises:
-        SetupError: as for ``TunDevice``.
-    """
+class TapDevice(TunTapDevice):
+    """A TAP device: Ethernet frames. The kernel's end has a hardware address of its own; ours is ``mac``."""
 
     desc = "TAP device: Ethernet frames"
-
-    def __init__(
-        self,
-        name: str = "userstack%d",
-        *,
-        namespace: str | None = None,
-        kernel_address: str | None = None,
-        mtu: int = 1500,
-        queue_length: int = 1000,
-        mac: bytes | None = None,
-    ) -> None:
-        super().__init__(
-            name,
-            level=2,
-            namespace=namespace,
-            kernel_address=kernel_address,
-            mtu=mtu,
-            queue_length=queue_length,
-            mac=mac or random_mac(),
-        )
+    layer = 2

@@ -14,7 +14,7 @@ from userstack.errors import SetupError
 from userstack.host.addresses import add_address
 from userstack.host.failures import setup_error
 from userstack.host.inside import open_socket
-from userstack.host.links import create_veth, read_link, remove_link, set_link, wait_until_running
+from userstack.host.links import create_veth, read_link, remove_link, require_ethernet, set_link, wait_until_running
 from userstack.host.quiet import stop_forwarding, stop_ipv6
 from userstack.packetio.device import FULL, GONE, LARGEST_PACKET, Device, DeviceGone
 from userstack.packetio.ethernet import ETHERNET_HEADER
@@ -40,6 +40,8 @@ TP_STATUS_CSUM_VALID = 1 << 7
 VOUCHED = TP_STATUS_CSUMNOTREADY | TP_STATUS_CSUM_VALID
 VLAN_ID = 0x0FFF
 
+BATCH = 64
+"""Frames for others that are passed over in one ``read``, so that a flood cannot keep it from returning."""
 FOR_US = frozenset({socket.PACKET_HOST, socket.PACKET_BROADCAST})
 
 
@@ -53,13 +55,14 @@ class VethDevice(Device):
         namespace: where it lives; None for the caller's own.
 
     Raises:
-        SetupError: there is no such device, it is down, or a privilege is missing.
+        SetupError: there is no such device, it is down or carries no Ethernet frames, or a privilege is missing.
     """
 
     desc = "packet socket: Ethernet frames"
 
     def __init__(self, name: str, *, namespace: str | None = None) -> None:
         link = read_link(name, namespace=namespace)
+        require_ethernet(link)
         if not link.up:
             raise SetupError(f"the device {name} is down: raise it with: ip link set {name} up", errno.ENETDOWN)
         self._socket = open_socket(namespace, socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
@@ -79,10 +82,12 @@ class VethDevice(Device):
     def read(self) -> tuple[bytes, bool] | None:
         """The next frame for us or for everybody, and whether the kernel vouches for its checksum; None when nothing is there.
 
+        After many frames for others it is None as well: the descriptor is readable still.
+
         Raises:
             DeviceGone: it was removed.
         """
-        while True:
+        for _ in range(BATCH):
             try:
                 frame, ancillary, _, address = self._socket.recvmsg(LARGEST_PACKET + ETHERNET_HEADER, AUXDATA_SPACE)
             except OSError as error:
@@ -94,6 +99,7 @@ class VethDevice(Device):
                 self.counters.add("rx_packets")
                 return frame, bool(status & VOUCHED)
             self.counters.add("rx_dropped")
+        return None
 
     def _prepare(self, name: str) -> None:
         self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
