@@ -18,9 +18,17 @@ def pack_address(text: str) -> bytes:
     """Pack ``"10.9.0.2"`` or ``"fd3d::1"``.
 
     Raises:
-        ValueError: the text is no IP address.
+        TypeError: it is no text; a number or bytes would be taken for an address in another form.
+        ValueError: the text is no IP address, or one with a zone, ``fe80::1%eth0``, which packed addresses do not keep.
     """
-    return ipaddress.ip_address(text).packed
+    if not isinstance(text, str):
+        raise TypeError(f"an IP address is a str, as in '10.9.0.2', not {type(text).__name__}")
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone, and there are none here: leave out what begins with %")
+    try:
+        return ipaddress.ip_address(text).packed
+    except ValueError:
+        raise ValueError(f"{text!r} is no IP address") from None
 
 
 def format_address(address: bytes) -> str:

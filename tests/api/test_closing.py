@@ -5,6 +5,7 @@ import errno
 import gc
 import socket
 import struct
+import threading
 import weakref
 
 import pytest
@@ -94,6 +95,87 @@ async def test_what_is_closed_is_not_kept() -> None:
         del client, listener
         gc.collect()
         assert [trace() for trace in traces] == [None, None]
+
+
+@virtual_time
+async def test_a_connection_that_nobody_holds_is_closed_with_a_warning() -> None:
+    async with two_stacks() as (first, second):
+        client, server = await connect(first, second)
+        await client.send(b"last words")
+        await turns()
+        with pytest.warns(ResourceWarning, match=r"unclosed <Connection 10\.0\.0\.1:\d+ 10\.0\.0\.2:80 ESTABLISHED>"):
+            del client
+        assert await read_all(server) == b"last words"
+        await server.close()
+        await asyncio.sleep(61)
+        assert first.connections() == []
+
+
+@virtual_time
+async def test_a_connection_may_be_dropped_in_any_thread() -> None:
+    async with two_stacks() as (first, second):
+        client, server = await connect(first, second)
+        held = [client]
+        del client
+
+        def drop() -> None:
+            dropping = threading.Thread(target=held.clear)
+            dropping.start()
+            dropping.join()
+
+        with pytest.warns(ResourceWarning, match="unclosed"):
+            drop()
+        assert await server.recv() == b""
+
+
+@virtual_time
+@pytest.mark.parametrize("end", ["close", "abort", "reset", "stack"])
+async def test_a_connection_that_is_over_is_dropped_without_a_word(end: str) -> None:
+    async with two_stacks() as (first, second):
+        client, server = await connect(first, second)
+        if end == "close":
+            await client.close()
+        elif end == "abort":
+            client.abort()
+        elif end == "reset":
+            server.abort()
+            await turns()
+        else:
+            await first.close()
+        del client
+        await turns()
+
+
+@virtual_time
+async def test_a_second_close_of_the_stack_may_cut_the_first_short() -> None:
+    async with two_stacks_and_wire() as (first, second, (wire, _)):
+        client, _ = await connect(first, second)
+        wire.cut = True
+        await client.send(b"never")
+        await client.close()
+        patient = asyncio.create_task(first.close(drain=100))
+        await asyncio.sleep(1)
+        await asyncio.gather(first.close(drain=1000), first.close(drain=7))
+        assert virtual_loop().time() == pytest.approx(8)
+        assert client.state is State.CLOSED
+        await patient
+        await first.close()
+
+
+@virtual_time
+async def test_a_close_that_is_cancelled_has_ended_the_stack() -> None:
+    async with two_stacks_and_wire() as (first, second, (wire, _)):
+        client, _ = await connect(first, second)
+        wire.cut = True
+        await client.close()
+        impatient = asyncio.create_task(first.close(drain=100))
+        await turns()
+        impatient.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+        await first.close()
+        assert client.state is State.CLOSED
+        assert virtual_loop().time() == 0
 
 
 @virtual_time
@@ -202,6 +284,9 @@ async def test_linger_can_be_read_and_turned_off() -> None:
             client.set_linger(-1)
         with pytest.raises(OSError, match="struct linger"):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 1)
+        with pytest.raises(OSError, match="-1"):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, -1))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, -1))
 
 
 @virtual_time

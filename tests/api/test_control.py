@@ -13,7 +13,7 @@ import pytest
 import userstack
 from tests.support.stacks import FIRST, SECOND, connect, two_stacks
 from tests.support.virtual_time import virtual_time
-from userstack import SetupError, State
+from userstack import ClosedHandle, SetupError, State
 from userstack.api import control, report
 
 
@@ -44,6 +44,14 @@ async def test_a_running_stack_tells_its_connections_counters_and_itself(tmp_pat
         assert info["pid"] == os.getpid()
         assert info["addresses"] == [f"{SECOND}/24"]
         assert (info["level"], info["mac"], info["codec"]) == (3, None, "fast")
+
+
+@virtual_time
+async def test_a_closed_stack_answers_nobody(tmp_path: Path) -> None:
+    async with two_stacks() as (first, _):
+        await first.close()
+        with pytest.raises(ClosedHandle):
+            first.control(tmp_path)
 
 
 @pytest.mark.asyncio

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, closing, contextmanager
@@ -174,12 +175,58 @@ async def test_addresses_are_checked_before_anything_is_made(address: str, peer:
         ({"codec": "slow"}, "no codec 'slow'"),
         ({"secret": b"short"}, "at least 16 bytes"),
         ({"mtu": 67}, "at least 68"),
+        ({"mtu": 65536}, "at most 65535"),
         ({"level": 4}, "level is 3"),
     ],
 )
 async def test_settings_are_checked(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(userstack.CallerError, match=told):
         await userstack.memory(f"{FIRST}/24", f"{SECOND}/24", **settings).__aenter__()
+
+
+@virtual_time
+async def test_what_is_wrong_with_a_setting_is_told_before_the_machine_is_asked() -> None:
+    """No namespace of that name: whatever asked the kernel first would say so."""
+    nowhere = "nowhere-at-all"
+    for way in (userstack.tun, userstack.tap, userstack.veth):
+        with pytest.raises(userstack.CallerError, match="no codec"):
+            await way(f"{OURS}/24", netns=nowhere, codec="none").__aenter__()
+        with pytest.raises(userstack.CallerError, match=r"at least 1280.*not 600"):
+            await way("fd00::2/64", netns=nowhere, mtu=600).__aenter__()
+    wrong: list[dict[str, Any]] = [{"codec": "none"}, {"secret": b"short"}, {"gateway": "here"}, {"address": "fd00::2/64"}]
+    for arguments in wrong:
+        with pytest.raises(userstack.CallerError) as caught:
+            await userstack.interface("nothing0", netns=nowhere, **arguments).__aenter__()
+        assert caught.value.errno == errno.EINVAL
+    misspelt: dict[str, Any] = {"sed": 1}
+    for named in (userstack.tun, userstack.tap, userstack.veth, userstack.interface):
+        with pytest.raises(TypeError, match="there is no setting sed"):
+            await named(f"{OURS}/24", netns=nowhere, **misspelt).__aenter__()
+    device, other = memory_pair()
+    with closing(device), closing(other), pytest.raises(TypeError, match="there is no setting sed"):
+        await userstack.link(device, f"{OURS}/24", **misspelt).__aenter__()
+
+
+@virtual_time
+async def test_two_ends_of_one_address_are_refused() -> None:
+    with pytest.raises(userstack.CallerError, match=FIRST):
+        await userstack.memory(f"{FIRST}/24", f"{FIRST}/16").__aenter__()
+
+
+@virtual_time
+async def test_a_gateway_on_a_device_without_next_hops_is_refused() -> None:
+    device, other = memory_pair(3)
+    with closing(device), closing(other), pytest.raises(userstack.CallerError, match="gateway"):
+        await userstack.link(device, f"{FIRST}/24", gateway=SECOND).__aenter__()
+
+
+@pytest.mark.asyncio
+async def test_a_device_goes_where_its_impairment_cannot_be() -> None:
+    wrong: Any = {"loss": 0.5}
+    with clean_namespace() as namespace:
+        with pytest.raises(userstack.CallerError, match="impairment"):
+            await userstack.tun(f"{OURS}/24", netns=namespace.name, impairment=wrong).__aenter__()
+        gc.collect()
 
 
 @virtual_time
@@ -205,11 +252,13 @@ async def test_a_link_may_have_several_addresses_and_an_impaired_device() -> Non
             userstack.link(slow, f"{FIRST}/24", "192.0.2.1/24", **settings) as first,
             userstack.link(other, f"{SECOND}/24", **settings) as second,
         ):
-            await connect(first, second)
+            ends = await connect(first, second)
             assert virtual_loop().time() == pytest.approx(0.15)  # SYN, SYN,ACK, ACK
+            assert [end.state for end in ends] == [State.ESTABLISHED] * 2
             listener = await second.listen(81)
             client = await first.connect(SECOND, 81, local_address="192.0.2.1")
-            assert (await listener.accept()).getpeername() == client.getsockname()
+            async with await listener.accept() as accepted:
+                assert accepted.getpeername() == client.getsockname()
             assert client.getsockname()[0] == "192.0.2.1"
 
 
@@ -241,7 +290,8 @@ async def test_quiet_time_begins_with_the_stack() -> None:
     await asyncio.sleep(1000)
     settings: Settings = {"clock": virtual_loop().clock, "config": StackConfig(quiet_time=True, msl=5_000_000_000)}
     async with userstack.memory(f"{FIRST}/24", f"{SECOND}/24", **settings) as (first, second):
-        await connect(first, second)
+        ends = await connect(first, second)
+        assert [end.state for end in ends] == [State.ESTABLISHED] * 2
         assert 1005 <= virtual_loop().time() < 1011
 
 

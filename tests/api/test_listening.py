@@ -2,12 +2,15 @@
 
 import asyncio
 import errno
+from contextlib import closing
 
 import pytest
 
+import userstack
 from tests.support.stacks import FIRST, SECOND, connect, states, turns, two_stacks, virtual_loop
 from tests.support.virtual_time import virtual_time
 from userstack import ClosedHandle, Connection, State
+from userstack.packetio.memory import memory_pair
 
 
 @virtual_time
@@ -21,11 +24,45 @@ async def test_several_tasks_may_wait_for_connections() -> None:
 
 
 @virtual_time
+async def test_who_waits_longest_accepts_first_and_a_connection_wakes_nobody_else() -> None:
+    async with two_stacks() as (first, second):
+        listener = await second.listen(80)
+        accepting = [asyncio.create_task(listener.accept()) for _ in range(4)]
+        await turns()
+        accepting.pop(0).cancel()
+        clients = []
+        for number in range(3):
+            clients.append(await first.connect(SECOND, 80))
+            await turns()
+            assert [task.done() for task in accepting] == [True] * (number + 1) + [False] * (2 - number)
+        accepted = [await task for task in accepting]
+        assert [one.getpeername() for one in accepted] == [one.getsockname() for one in clients]
+
+
+@virtual_time
+async def test_one_family_is_listened_on_and_either_can_be_named() -> None:
+    clock = virtual_loop().clock
+    one, other = memory_pair()
+    with closing(one), closing(other):
+        async with (
+            userstack.link(one, f"{FIRST}/24", "fd00::1/64", clock=clock) as first,
+            userstack.link(other, f"{SECOND}/24", "fd00::2/64", clock=clock) as second,
+        ):
+            for address, heard, deaf in ((None, SECOND, "fd00::2"), ("0.0.0.0", SECOND, "fd00::2"), ("::", "fd00::2", SECOND)):
+                async with await second.listen(80, address=address, reuse_address=True) as listener:
+                    await (await first.connect(heard, 80)).close()
+                    with pytest.raises(ConnectionRefusedError):
+                        await first.connect(deaf, 80)
+                    assert listener.getsockname()[0] == (address or "0.0.0.0")
+
+
+@virtual_time
 async def test_connections_are_accepted_in_the_order_in_which_they_were_established() -> None:
     async with two_stacks() as (first, second):
         listener = await second.listen(80)
         clients = [await first.connect(SECOND, 80) for _ in range(3)]
-        assert [(await listener.accept()).getpeername() for _ in clients] == [one.getsockname() for one in clients]
+        accepted = [await listener.accept() for _ in clients]
+        assert [one.getpeername() for one in accepted] == [one.getsockname() for one in clients]
 
 
 @virtual_time
@@ -39,9 +76,9 @@ async def test_beyond_the_backlog_a_client_waits_until_somebody_is_accepted() ->
         late = asyncio.create_task(first.connect(SECOND, 80))
         await asyncio.sleep(5)
         assert not late.done()
-        await listener.accept()
+        accepted = await listener.accept()
         clients.append(await late)
-        assert [one.state for one in clients] == [State.ESTABLISHED] * 3
+        assert [one.state for one in (*clients, accepted)] == [State.ESTABLISHED] * 4
 
 
 @virtual_time
@@ -93,7 +130,8 @@ async def test_a_cancelled_accept_takes_nobody_with_it() -> None:
         waiting.cancel()  # in the same turn in which the connection became acceptable
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert (await listener.accept()).getpeername() == client.getsockname()
+        async with await listener.accept() as accepted:
+            assert accepted.getpeername() == client.getsockname()
 
 
 @virtual_time
@@ -146,7 +184,7 @@ async def test_port_0_takes_a_free_one() -> None:
         address, port = listener.getsockname()
         assert address == "0.0.0.0"
         assert 32768 <= port <= 60999
-        await first.connect(SECOND, port)
+        await (await first.connect(SECOND, port)).close()
 
 
 @virtual_time

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,8 @@ async def test_a_cancelled_open_leaves_nothing() -> None:
         await turns()
         assert first.connections() == []
         await second.listen(80)
-        assert (await first.connect(SECOND, 80, local_port=5555)).getsockname() == (FIRST, 5555)
+        async with await first.connect(SECOND, 80, local_port=5555) as client:
+            assert client.getsockname() == (FIRST, 5555)
 
 
 @virtual_time
@@ -88,7 +90,7 @@ async def test_an_open_ends_with_its_stack() -> None:
 @virtual_time
 async def test_the_local_end_can_be_chosen_and_must_be_free() -> None:
     async with two_stacks() as (first, second):
-        await connect(first, second)
+        ends = await connect(first, second)
         await second.listen(81)
         client = await first.connect(SECOND, 81, local_address=FIRST, local_port=5555)
         assert client.getsockname() == (FIRST, 5555)
@@ -98,6 +100,7 @@ async def test_the_local_end_can_be_chosen_and_must_be_free() -> None:
         with pytest.raises(OSError, match="not an address") as caught:
             await first.connect(SECOND, 81, local_address=SECOND)
         assert caught.value.errno == errno.EADDRNOTAVAIL
+        assert [end.state for end in ends] == [State.ESTABLISHED] * 2
 
 
 @virtual_time
@@ -112,6 +115,33 @@ async def test_a_failed_open_gives_its_port_back() -> None:
         await turns()
         await (await first.listen(5555)).close()
         assert second.connections() == []
+
+
+@virtual_time
+async def test_a_port_is_given_back_whatever_went_wrong() -> None:
+    def choose(*_: object) -> int:
+        raise ValueError("no number")
+
+    async with two_stacks(isn=choose) as (first, _):
+        with pytest.raises(ValueError, match="no number"):
+            await first.connect(SECOND, 80, local_port=5555)
+        await (await first.listen(5555)).close()
+
+
+@virtual_time
+@pytest.mark.parametrize("address", [167772162, b"\x0a\x00\x00\x02", None])
+async def test_an_address_that_is_no_text_is_a_type_error(address: Any) -> None:
+    async with two_stacks() as (first, _):
+        with pytest.raises(TypeError, match="an IP address is a str"):
+            await first.connect(address, 80)
+
+
+@virtual_time
+async def test_an_address_with_a_zone_is_refused() -> None:
+    async with two_stacks() as (first, _):
+        with pytest.raises(OSError, match="zone") as caught:
+            await first.connect("fe80::1%eth0", 80)
+        assert caught.value.errno == errno.EINVAL
 
 
 @virtual_time

@@ -111,3 +111,8 @@ def test_a_network_of_two_has_no_broadcast() -> None:
     assert not pair.is_broadcast(pack_address("10.0.0.0"))
     assert is_valid_source(pack_address("10.0.0.0"), [pair])
     assert pair.is_broadcast(pack_address("255.255.255.255"))
+
+
+def test_a_zone_is_refused_rather_than_dropped() -> None:
+    with pytest.raises(InvalidArgument, match="zone"):
+        Interface.parse("fe80::1%eth0/64")

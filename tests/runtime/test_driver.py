@@ -3,16 +3,19 @@
 import asyncio
 import errno
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, cast
 
 import pytest
 
-from tests.support.driven import Scene, ScriptedDevice
+from tests.support.driven import Scene, ScriptedDevice, ScriptedHost
 from tests.support.stacks import turns, virtual_loop
 from tests.support.virtual_time import virtual_time
 from userstack.config import MILLISECOND, SECOND
-from userstack.errors import NetworkError
+from userstack.errors import CallerError, NetworkError
+from userstack.net.host import Host
+from userstack.packetio.memory import memory_pair
+from userstack.runtime.driver import Driver
 from userstack.tcp.connection import Connection
 
 
@@ -233,6 +236,74 @@ async def test_a_bug_of_ours_is_told_and_counted_and_the_rest_goes_on(call: str)
         assert it.host.counters["UserstackBugs"] == 1
         assert "deliver second" in it.log
         assert "write out" in it.log
+
+
+@virtual_time
+async def test_a_packet_that_cannot_be_built_does_not_hold_up_the_next() -> None:
+    told: list[dict[str, Any]] = []
+    virtual_loop().set_exception_handler(lambda _, context: told.append(context))
+    with scene() as it:
+        it.host.bugs["poll_transmit"] = ZeroDivisionError("ours")
+        it.host.leaving.append(b"next")
+        it.driver.flush()
+        await turns()
+        assert it.log == ["write next", "transmit done"]
+    assert len(told) == 1
+
+
+@virtual_time
+async def test_a_bug_that_stays_keeps_neither_the_loop_nor_stop() -> None:
+    told: list[dict[str, Any]] = []
+    virtual_loop().set_exception_handler(lambda _, context: told.append(context))
+    with scene() as it:
+        it.host.lasting = ZeroDivisionError("ours")
+        it.driver.flush()
+        await turns()
+        before = len(told)
+        assert before > 0
+        await turns()
+        assert len(told) == before
+        it.driver.stop()
+        assert not it.driver.running
+
+
+@virtual_time
+async def test_a_device_has_one_driver_until_its_end() -> None:
+    with scene() as it:
+        with pytest.raises(CallerError, match="scripted serves a stack already") as caught:
+            Scene(it.device)
+        assert caught.value.errno == errno.EBUSY
+        it.device.arrive(b"still read")
+        await turns()
+        assert "deliver still read" in it.log
+        it.driver.stop()
+        again = Scene(it.device)
+        it.driver.stop()
+        it.device.arrive(b"by the other")
+        await turns()
+        assert "deliver by the other" in it.log
+        again.driver.stop()
+
+
+@virtual_time
+async def test_a_descriptor_whose_device_was_closed_is_anybodys_again() -> None:
+    log: list[str] = []
+    clock = virtual_loop().clock
+    one, other = memory_pair()
+    stale = Driver(cast("Host", ScriptedHost([])), one, clock)
+    number = one.fileno()
+    one.close()
+    fresh, far = memory_pair()
+    with closing(other), closing(fresh), closing(far):
+        assert fresh.fileno() == number
+        driver = Driver(cast("Host", ScriptedHost(log)), fresh, clock)
+        with pytest.raises(NetworkError, match="closed while a stack ran on it"):
+            stale.check()
+        stale.stop()
+        far.write(b"in")
+        await turns()
+        assert "deliver in" in log
+        driver.stop()
 
 
 @virtual_time

@@ -58,8 +58,8 @@ def test_the_clock_starts_where_it_is_told(start: int) -> None:
     [
         (lambda: VirtualHost(["192.168.0.1"]), "192.168.0.1"),
         (lambda: VirtualHost(["nonsense/8"]), "nonsense"),
-        (lambda: VirtualHost(["192.168.0.1/16"], mtu=67), "mtu"),
-        (lambda: VirtualHost(["192.168.0.1/16"], mtu=65536), "mtu"),
+        (lambda: VirtualHost(["192.168.0.1/16"], mtu=67), "MTU"),
+        (lambda: VirtualHost(["192.168.0.1/16"], mtu=65536), "MTU"),
         (lambda: VirtualHost(["192.168.0.1/16"], start=-1), "start"),
     ],
 )

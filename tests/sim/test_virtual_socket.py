@@ -228,8 +228,9 @@ def test_nodelay_sends_at_once_what_nagle_holds_back() -> None:
     s.send(b"b")
     assert peer.hear() == []
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    assert [each.data for each in peer.hear()] == [b"b"]  # tcp(7): an explicit flush
     s.send(b"c")
-    assert b"".join(each.data for each in peer.hear()) == b"bc"
+    assert [each.data for each in peer.hear()] == [b"c"]
 
 
 def test_user_timeout_ends_the_connection_on_its_nanosecond() -> None:
@@ -242,6 +243,17 @@ def test_user_timeout_ends_the_connection_on_its_nanosecond() -> None:
     before = s.state
     host.run(started + 2500 * MILLISECOND)
     assert (before, s.state) == (State.ESTABLISHED, State.CLOSED)
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ETIMEDOUT
+
+
+def test_a_user_timeout_that_is_shortened_counts_from_what_is_unacknowledged() -> None:
+    host, s, peer = make_socket()
+    connected(s, peer)
+    s.send(b"nobody acknowledges this")
+    started = host.now
+    host.run(started + 5000 * MILLISECOND)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 5500)
+    host.run(started + 5500 * MILLISECOND)
     assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ETIMEDOUT
 
 

@@ -80,14 +80,17 @@ class ScriptedHost:
         self.changed: set[object] = set()
         self.deadline: int | None = None
         self.bugs: dict[str, Exception] = {}
+        self.lasting: Exception | None = None
+        """What every ``poll_transmit`` raises."""
 
     def deliver(self, data: bytes, *, now: int, checksum_ok: bool = False) -> None:
-        assert checksum_ok
         self._fail("deliver")
         self.log.append(f"deliver {data.decode()}")
 
     def poll_transmit(self, *, now: int) -> bytes | None:
         self._fail("poll_transmit")
+        if self.lasting is not None:
+            raise self.lasting
         if self.leaving:
             return self.leaving.popleft()
         self.log.append("transmit done")

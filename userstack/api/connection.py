@@ -5,8 +5,10 @@ refused (``Busy``): the bytes would go to either.
 """
 
 import asyncio
+import math
 import socket
 import struct
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -30,11 +32,14 @@ SHUT_RDWR = socket.SHUT_RDWR
 
 _LINGER = struct.Struct("ii")
 """``struct linger``: on or off, and seconds."""
+_LONGEST_LINGER = 2**31 - 1
 _FIN_ACKNOWLEDGED = frozenset({State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED})
 
 
 class Connection:
     """One end of a TCP connection; made by ``Stack.connect`` and ``Listener.accept``. An async context manager.
+
+    One that nobody holds any more is closed, with a ``ResourceWarning``, as the kernel's sockets are.
 
     Args:
         core: the connection of the sans-I/O host.
@@ -66,7 +71,7 @@ class Connection:
         return self._core.info()
 
     async def recv(self, limit: int = 65536) -> bytes:
-        """Receive up to ``limit`` bytes, at least one; ``b""`` when the peer will send no more.
+        """Receive up to ``limit`` bytes, at least one; ``b""`` when the peer will send no more, and at once where ``limit`` is 0.
 
         Raises:
             ConnectionResetError: the peer reset the connection; told once, after what had arrived in order before.
@@ -76,8 +81,11 @@ class Connection:
         """
         if limit < 0:
             raise InvalidArgument(f"recv wants a number of bytes from 0 up, not {limit}")
+        if not limit:
+            self._check_open()
+            return b""
         with self._receiving:
-            if not await self._data_to_come() or not limit:
+            if not await self._data_to_come():
                 return b""
             data = self._core.receive(limit, now=self._driver.now())
             self._driver.touch(self._core)
@@ -88,10 +96,16 @@ class Connection:
 
         Raises:
             OSError: as ``recv``.
+            TypeError: the buffer cannot be written.
         """
         view = memoryview(buffer).cast("B")
+        if view.readonly:
+            raise TypeError(f"recv_into wants a buffer that can be written, not {type(buffer).__name__}")
+        if not view:
+            self._check_open()
+            return 0
         with self._receiving:
-            if not await self._data_to_come() or not view:
+            if not await self._data_to_come():
                 return 0
             size = self._core.receive_into(view, now=self._driver.now())
             self._driver.touch(self._core)
@@ -218,6 +232,7 @@ class Connection:
             self._linger = _unpack_linger(value)
             return
         options.set_option(self._core, level, option, _as_int(value), self._config)
+        self._driver.touch(self._core)
 
     @overload
     def getsockopt(self, level: int, option: int) -> int: ...
@@ -234,7 +249,8 @@ class Connection:
         self._check_open()
         if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
             on = self._linger is not None
-            return _LINGER.pack(on, int(self._linger or 0))[:buflen] if buflen else int(on)
+            seconds = math.ceil(min(self._linger or 0, _LONGEST_LINGER))  # up: 0 would be a reset
+            return _LINGER.pack(on, seconds)[:buflen] if buflen else int(on)
         if (level, option) == (socket.SOL_SOCKET, socket.SO_REUSEADDR):
             value = int(self._reuse_address)
         else:
@@ -249,6 +265,11 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"<Connection {self._core.local} {self._core.remote or '*'} {self._core.state}>"
+
+    def __del__(self) -> None:
+        if self._closed is None and self._core.state is not State.CLOSED:
+            self._driver.abandon(self._core)
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1, source=self)
 
     @property
     def _config(self) -> StackConfig:
@@ -296,4 +317,6 @@ def _unpack_linger(value: int | bytes) -> float | None:
     if isinstance(value, int) or len(value) < _LINGER.size:
         raise InvalidArgument("SO_LINGER takes a struct linger: struct.pack('ii', on, seconds)")
     on, seconds = _LINGER.unpack_from(value)
+    if on and seconds < 0:
+        raise InvalidArgument(f"SO_LINGER takes a number of seconds from 0 up, not {seconds}")
     return float(seconds) if on else None

@@ -21,6 +21,8 @@ from userstack.errors import SetupError
 
 LONGEST_REQUEST = 4096
 """Bytes; a client that sends more without an end of line is cut off."""
+ACCEPT_PAUSE = 1.0
+"""Seconds without new clients once one could not be taken in, as for want of descriptors: the loop would turn for nothing."""
 ANSWER_TIMEOUT = 5.0
 """Seconds that ``query`` waits for a stack whose event loop may be busy."""
 
@@ -142,18 +144,29 @@ class _Server:
         self._commands = commands
         self._sessions: set[_Session] = set()
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(listener, self._accept)
+        self._pause: asyncio.TimerHandle | None = None
+        self._watch()
 
     def close(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
         self._loop.remove_reader(self._listener)
         self._listener.close()
         for session in list(self._sessions):
             session.close()
 
+    def _watch(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._listener, self._accept)
+
     def _accept(self) -> None:
         try:
             client, _ = self._listener.accept()
-        except OSError:  # the client is gone again, or this process has no descriptor left: it may ask again
+        except (BlockingIOError, ConnectionAbortedError):  # the client is gone again
+            return
+        except OSError:  # the client waits on, and the listener stays readable
+            self._loop.remove_reader(self._listener)
+            self._pause = self._loop.call_later(ACCEPT_PAUSE, self._watch)
             return
         client.setblocking(False)
         self._sessions.add(_Session(client, self._commands, self._sessions.discard))

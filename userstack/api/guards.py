@@ -1,5 +1,6 @@
 """Checks of what a program passes in. Law: each failure is one clear line that names the value and what it could be."""
 
+import operator
 from types import TracebackType
 
 from userstack.address import Endpoint, pack_address
@@ -30,22 +31,26 @@ def parse_endpoint(address: str, port: int) -> Endpoint:
 
     Raises:
         InvalidArgument: it is no IP address, or no port.
+        TypeError: the address is no str, or the port no integer.
     """
-    check_port(port)
+    number = parse_port(port)
     try:
-        return Endpoint(pack_address(address), port)
+        return Endpoint(pack_address(address), number)
     except ValueError as error:
-        raise InvalidArgument(f"{address!r} is no IP address") from error
+        raise InvalidArgument(str(error)) from None
 
 
-def check_port(port: int) -> None:
-    """Refuse what is no port.
+def parse_port(port: int) -> int:
+    """A port as the core takes it.
 
     Raises:
         InvalidArgument: the number is not in 0 to 65535.
+        TypeError: it is no integer.
     """
-    if not 0 <= port <= 65535:
-        raise InvalidArgument(f"a port is 0 to 65535, not {port}")
+    number = operator.index(port)
+    if not 0 <= number <= 65535:
+        raise InvalidArgument(f"a port is 0 to 65535, not {number}")
+    return number
 
 
 def check_timeout(timeout: float | None) -> None:

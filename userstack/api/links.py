@@ -1,7 +1,8 @@
 """The ways to have a stack: on a device of the kernel's, in memory, or on whatever carries packets.
 
-Law: what a way makes, its end removes, whichever way it ends. What needs scapy and pyroute2 is imported where it is asked for: a
-stack over a program's own tunnel (``link``) needs neither.
+Law: what a way makes, its end removes, whichever way it ends; what can be told wrong beforehand is told before anything is made.
+Making and removing devices of the kernel's blocks the event loop: for milliseconds, under load for up to some seconds. What needs
+scapy and pyroute2 is imported where it is asked for: a stack over a program's own tunnel (``link``) needs neither.
 """
 
 import asyncio
@@ -11,12 +12,14 @@ from ipaddress import ip_network
 from itertools import islice
 from typing import Unpack
 
-from userstack.address import pack_address
-from userstack.api.assembly import running
-from userstack.api.settings import Settings
+from userstack.address import format_address, pack_address
+from userstack.api.assembly import check_on_frames, hardware_address, running
+from userstack.api.guards import parse_endpoint
+from userstack.api.settings import Settings, check_settings
 from userstack.api.stack import Stack
 from userstack.errors import InvalidArgument
 from userstack.net.interface import Interface
+from userstack.net.mtu import check_mtu
 from userstack.runtime.device import PacketDevice
 
 
@@ -31,6 +34,8 @@ async def tun(
     **settings: Unpack[Settings],
 ) -> AsyncIterator[Stack]:
     """A stack on a TUN device of its own, the kernel at the other end; both go when the context is left. Needs NET_ADMIN.
+
+    Entering and leaving block the event loop for as long as the kernel takes to make and remove the device.
 
     Args:
         address: the stack's, with the prefix length of the network, ``10.9.0.2/24``.
@@ -47,8 +52,10 @@ async def tun(
     from userstack.api.owned import owning
     from userstack.packetio.tun import TunDevice
 
-    own = Interface.parse(address)
-    device = TunDevice(name or "userstack%d", namespace=netns, kernel_address=_peer(own, peer), mtu=mtu)
+    check_settings(settings)
+    own, kernel = _ends(address, peer, mtu)
+    _require_free(own, netns)
+    device = TunDevice(name or "userstack%d", namespace=netns, kernel_address=kernel, mtu=mtu)
     async with owning(device, own, settings) as stack:
         yield stack
 
@@ -67,6 +74,8 @@ async def tap(
 ) -> AsyncIterator[Stack]:
     """A stack on a TAP device of its own: as ``tun``, with Ethernet frames, and ARP done by the stack.
 
+    Entering and leaving block the event loop, as with ``tun``.
+
     Args:
         address: as for ``tun``.
         name: as for ``tun``.
@@ -84,8 +93,11 @@ async def tap(
     from userstack.api.owned import owning
     from userstack.packetio.tun import TapDevice
 
-    own = Interface.parse(address)
-    device = TapDevice(name or "userstack%d", namespace=netns, kernel_address=_peer(own, peer), mtu=mtu, mac=mac)
+    check_settings(settings)
+    own, kernel = _ends(address, peer, mtu)
+    check_on_frames(own)
+    _require_free(own, netns)
+    device = TapDevice(name or "userstack%d", namespace=netns, kernel_address=kernel, mtu=mtu, mac=mac)
     async with owning(device, own, settings, gateway=gateway) as stack:
         yield stack
 
@@ -103,6 +115,9 @@ async def veth(
     **settings: Unpack[Settings],
 ) -> AsyncIterator[Stack]:
     """A stack on one end of a veth pair, through a packet socket; the kernel has the other. Needs NET_ADMIN and NET_RAW.
+
+    Entering and leaving block the event loop, as with ``tun``, and until the pair carries: under load up to two seconds. A process
+    that is killed, or that a SIGTERM ends without unwinding, leaves the pair behind.
 
     Args:
         address: the stack's, with the prefix length of the network.
@@ -122,9 +137,12 @@ async def veth(
     from userstack.host.links import unique_device_name
     from userstack.packetio.veth import VethPair
 
-    own = Interface.parse(address)
+    check_settings(settings)
+    own, kernel = _ends(address, peer, mtu)
+    check_on_frames(own)
+    _require_free(own, netns)
     names = (name or unique_device_name("us"), peer_name or unique_device_name("usk"))
-    device = VethPair(*names, namespace=netns, peer_address=_peer(own, peer), mtu=mtu)
+    device = VethPair(*names, namespace=netns, peer_address=kernel, mtu=mtu)
     async with owning(device, own, settings, gateway=gateway) as stack:
         yield stack
 
@@ -135,7 +153,9 @@ async def interface(
 ) -> AsyncIterator[Stack]:
     """A stack that takes over a device that exists, such as a container's eth0: MAC, MTU, address and gateway are its.
 
-    The kernel loses the device's IPv4 addresses and routes for that time, and gets them back at the end, also after an error.
+    The kernel loses the device's IPv4 addresses and routes for that time, and gets them back at the end, also after an error; not
+    from a process that is killed, or that a SIGTERM ends without unwinding: handle the signal by cancelling the task, as
+    ``asyncio.run`` does for SIGINT. Entering and leaving block the event loop, as with ``tun``.
 
     Args:
         name: of the device, which must be up.
@@ -152,11 +172,19 @@ async def interface(
     from userstack.host.addresses import addresses_taken
     from userstack.packetio.veth import VethDevice
 
+    check_settings(settings)
     given = None if address is None else Interface.parse(address)
-    with addresses_taken(name, namespace=netns) as taken:
-        own = given or Interface.parse(taken.addresses[0].address)
-        async with owning(VethDevice(name, namespace=netns), own, settings, gateway=gateway or taken.gateway) as stack:
-            yield stack
+    if given is not None:
+        check_on_frames(given)
+    if gateway is not None:
+        parse_endpoint(gateway, 0)
+    with closing(VethDevice(name, namespace=netns)) as device:
+        hardware_address(device)  # all that can be wrong is told while the kernel still has its addresses
+        check_mtu(device.mtu)
+        with addresses_taken(name, namespace=netns, need_address=given is None) as taken:
+            own = given or Interface.parse(taken.addresses[0].address)
+            async with owning(device, own, settings, gateway=gateway or taken.gateway) as stack:
+                yield stack
 
 
 @asynccontextmanager
@@ -178,9 +206,12 @@ async def memory(
     from userstack.api.owned import owning
     from userstack.packetio.memory import memory_pair
 
+    check_settings(settings)
     if level not in (2, 3):
         raise InvalidArgument(f"level is 3 for IP packets or 2 for Ethernet frames, not {level}")
     interfaces = [Interface.parse(first), Interface.parse(second)]
+    if interfaces[0].address == interfaces[1].address:
+        raise InvalidArgument(f"both ends cannot be {format_address(interfaces[0].address)}: each needs an address of its own")
     one_end, other_end = memory_pair(level, mtu=mtu)
     with closing(one_end), closing(other_end):
         async with (
@@ -206,10 +237,34 @@ async def link(
     Raises:
         InvalidArgument: an argument cannot be.
     """
+    check_settings(settings)
     if settings.get("impairment") is not None:
         raise InvalidArgument("link takes no impairment: wrap the device in userstack.packetio.impaired.ImpairedDevice")
     async with running(device, [Interface.parse(address) for address in addresses], settings, gateway=gateway) as stack:
         yield stack
+
+
+def _ends(address: str, peer: str | None, mtu: int) -> tuple[Interface, str]:
+    """The stack's address, and the kernel's with prefix length, on a link that could carry them.
+
+    Raises:
+        InvalidArgument: an address or the MTU cannot be.
+    """
+    own = Interface.parse(address)
+    kernel = _peer(own, peer)
+    check_mtu(mtu, [own])
+    return own, kernel
+
+
+def _require_free(own: Interface, netns: str | None) -> None:
+    """Make sure that the kernel does not have the stack's address: what is for it would then never get to the stack.
+
+    Raises:
+        SetupError: a device of the kernel's has it.
+    """
+    from userstack.host.addresses import require_free_address
+
+    require_free_address(format_address(own.address), namespace=netns)
 
 
 def _peer(own: Interface, peer: str | None) -> str:

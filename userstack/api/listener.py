@@ -1,5 +1,6 @@
 """A listening socket as a program sees it."""
 
+import asyncio
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -36,19 +37,22 @@ class Listener:
         self._adopt = adopt
         self._forget = forget
         self._closed = False
+        self._turn = asyncio.Lock()
+        """Whose turn to accept it is: first come, first served, and a connection wakes one task and not all."""
 
     async def accept(self) -> Connection:
-        """Take the oldest established connection, waiting for one if there is none. Several tasks may wait.
+        """Take the oldest established connection, waiting for one if there is none. Several tasks may wait, and are served in turn.
 
         Raises:
             ClosedHandle: the listener was closed, before or meanwhile.
         """
-        while True:
-            await self._driver.until(self._core, lambda: self._core.acceptable or self._closed)
-            self._check_open()
-            accepted = self._core.accept()
-            if accepted is not None:
-                return self._adopt(accepted)
+        async with self._turn:
+            while True:
+                await self._driver.until(self._core, lambda: self._core.acceptable or self._closed)
+                self._check_open()
+                accepted = self._core.accept()
+                if accepted is not None:
+                    return self._adopt(accepted)
 
     async def connect(self, address: str, port: int, *, timeout: float | None = None) -> Connection:  # noqa: ASYNC109
         """Turn from listening to opening: LISTEN to SYN-SENT of RFC 9293 3.10.1. The listener is closed by it.
@@ -78,7 +82,7 @@ class Listener:
             self._end()
 
     def getsockname(self) -> tuple[str, int]:
-        """The address and port that are listened on; the address is 0.0.0.0 where it is every address of the stack."""
+        """The address and port that are listened on; the address is 0.0.0.0 or :: where it is every one of a family."""
         self._check_open()
         return socket_name(self._core.local)
 

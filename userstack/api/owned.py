@@ -18,8 +18,11 @@ async def owning(device: Device, own: Interface, settings: Settings, *, gateway:
     Raises:
         InvalidArgument: a setting cannot be.
     """
-    impairment = settings.get("impairment")
-    wire = device if impairment is None else ImpairedDevice(device, impairment, clock_of(settings).now)
-    with closing(wire):
+    with closing(device), closing(_wire(device, settings)) as wire:
         async with running(wire, [own], settings, gateway=gateway) as stack:
             yield stack
+
+
+def _wire(device: Device, settings: Settings) -> Device:
+    impairment = settings.get("impairment")
+    return device if impairment is None else ImpairedDevice(device, impairment, clock_of(settings).now)

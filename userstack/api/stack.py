@@ -1,17 +1,19 @@
 """A running TCP stack as a program sees it: where listeners and connections come from, and what ends them all."""
 
 import asyncio
+import operator
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from weakref import WeakSet
 
 from userstack.address import Endpoint
 from userstack.api import control, report
 from userstack.api.connection import Connection
 from userstack.api.errors import ClosedHandle
-from userstack.api.guards import check_port, check_timeout, parse_endpoint
+from userstack.api.guards import check_timeout, parse_endpoint, parse_port
 from userstack.api.listener import Listener
 from userstack.api.opening import OPENING, establish
 from userstack.counters import Counters
@@ -28,7 +30,7 @@ from userstack.tcp.state import State
 T = TypeVar("T")
 
 DRAIN = 2.0
-"""Seconds that leaving a stack waits for what closed connections still have to deliver: enough for one retransmission."""
+"""Seconds that leaving a stack waits for what closed connections still have to deliver: one retransmission at an RTO of 1 s."""
 
 _DELIVERING = frozenset({State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
 """Where a connection that the program has closed can be without the peer having acknowledged our FIN."""
@@ -50,8 +52,10 @@ class Stack:
         self.device = device
         self._driver = Driver(host, device, clock or MonotonicClock())
         self._listeners: set[Listener] = set()
-        self._connections: set[Connection] = set()
+        self._connections: WeakSet[Connection] = WeakSet()
         self._closed = False
+        self._ended = asyncio.Event()
+        self._draining: asyncio.Timeout | None = None
 
     @property
     def counters(self) -> Counters:
@@ -71,7 +75,8 @@ class Stack:
 
         Args:
             port: 0 takes one that is free; ``Listener.getsockname`` tells it.
-            address: one of the stack's; None for every one.
+            address: one of the stack's, or the unspecified one of a family, ``0.0.0.0`` or ``::``, for every one of that family.
+                None for every one of the family of the stack's first address.
             backlog: how many established connections may wait to be accepted (one more, as in Linux); then SYNs are dropped.
             reuse_address: SO_REUSEADDR: take the port although connections of its former user are still in TIME-WAIT.
 
@@ -79,7 +84,7 @@ class Stack:
             OSError: EADDRINUSE, EADDRNOTAVAIL or EINVAL.
         """
         self._check_open()
-        if backlog < 0:
+        if operator.index(backlog) < 0:
             raise InvalidArgument(f"a backlog is 0 or more, not {backlog}")
         binding = self.host.bind(self._local(address, port), reuse_address=reuse_address)
         core = self._or_unbind(binding, lambda: self.host.listen(binding, backlog=backlog, now=self.now()))
@@ -131,7 +136,9 @@ class Stack:
 
         Raises:
             SetupError: the socket cannot be made.
+            ClosedHandle: the stack was closed.
         """
+        self._check_open()
         commands: dict[str, Callable[[], Any]] = {
             "connections": lambda: [report.row(row, self.now()) for row in self.connections()],
             "counters": self.counters.snapshot,
@@ -140,27 +147,23 @@ class Stack:
         return control.serve(commands, directory)
 
     async def close(self, *, drain: float = DRAIN) -> None:
-        """End the stack, as a host that goes down; may be called twice.
+        """End the stack, as a host that goes down; may be called twice, and returns when the stack is at its end.
 
         Listeners close. Connections that the program has not closed are reset. Those that it has closed get up to ``drain`` seconds
         to deliver what was sent and to have their FIN acknowledged, and are reset then. TIME-WAIT is cut short. Whoever still waits
         in a call gets ``ConnectionAbortedError``.
 
         Args:
-            drain: seconds; 0 ends at once.
+            drain: seconds; 0 ends at once. Of several calls the one that ends first counts.
         """
         check_timeout(drain)
         if self._closed:
+            self._shorten(drain)
+            await self._ended.wait()
             return
         self._closed = True
         try:
-            for listener in list(self._listeners):
-                await listener.close()
-            for connection in list(self._connections):
-                connection.abort()
-            for core in self._alive():
-                if core.state in OPENING:
-                    self._driver.interrupt(core, lambda: ConnectionAborted("the stack was closed"))
+            await self._hang_up()
             if drain:
                 await self._drain(drain)
         finally:
@@ -168,6 +171,7 @@ class Stack:
                 core.abort(now=self.now())
                 self._driver.touch(core)
             self._driver.stop()
+            self._ended.set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -179,11 +183,31 @@ class Stack:
         addresses = ", ".join(str(interface) for interface in self.host.interfaces)
         return f"<Stack {addresses} on {self.device.name}{' closed' if self._closed else ''}>"
 
+    async def _hang_up(self) -> None:
+        for listener in list(self._listeners):
+            await listener.close()
+        for connection in list(self._connections):
+            connection.abort()
+        for core in self._alive():
+            if core.state in OPENING:
+                self._driver.interrupt(core, lambda: ConnectionAborted("the stack was closed"))
+
     async def _drain(self, seconds: float) -> None:
-        with suppress(OSError):  # the time is over, or the device gone
-            async with asyncio.timeout(seconds):
+        try:
+            async with asyncio.timeout(seconds) as self._draining:
                 for core in self._alive():
                     await self._driver.until(core, lambda core=core: core.state not in _DELIVERING)  # type: ignore[misc]
+        except OSError:  # the time is over, or the device gone
+            pass
+        finally:
+            self._draining = None
+
+    def _shorten(self, seconds: float) -> None:
+        if self._draining is None or self._draining.expired():
+            return
+        end = asyncio.get_running_loop().time() + seconds
+        if end < (self._draining.when() or end):
+            self._draining.reschedule(end)
 
     def _alive(self) -> list[tcp.Connection]:
         return [row.connection for row in self.connections() if row.connection is not None and row.state not in _OVER]
@@ -191,14 +215,14 @@ class Stack:
     def _local(self, address: str | None, port: int) -> Endpoint:
         if address is not None:
             return parse_endpoint(address, port)
-        check_port(port)
-        return Endpoint(bytes(len(self.host.interfaces[0].address)), port)
+        return Endpoint(bytes(len(self.host.interfaces[0].address)), parse_port(port))
 
     def _or_unbind(self, binding: Binding, call: Callable[[], T]) -> T:
         try:
             return call()
-        except OSError:
-            self.host.unbind(binding)
+        except BaseException:
+            if not binding.used_up:
+                self.host.unbind(binding)
             raise
 
     def _adopt(self, core: tcp.Connection, reuse_address: bool) -> Connection:

@@ -58,6 +58,8 @@ class Interface(NamedTuple):
             InvalidArgument: the text is no address with a prefix, or no host can own the address; the text says what to write.
         """
         name, slash, prefix = text.strip().partition("/")
+        if "%" in name:
+            raise InvalidArgument(f"{text!r} names a zone, which an address of a stack has not: leave it out")
         try:
             address = ipaddress.ip_address(name)
         except ValueError:

@@ -7,20 +7,30 @@ the device did not take is kept, and nothing further is built until it went out,
 import asyncio
 import errno
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+from weakref import WeakValueDictionary
 
 from userstack.config import SECOND
-from userstack.errors import ConnectionAborted, NetworkError
+from userstack.errors import CallerError, ConnectionAborted, InvalidArgument, NetworkError
 from userstack.net.host import Host
 from userstack.net.listener import Listener
 from userstack.runtime.clock import Clock
 from userstack.runtime.device import PacketDevice
 from userstack.runtime.waiters import Waiters
 from userstack.tcp.connection import Connection
+from userstack.tcp.state import State
 
 BATCH = 16
 """Packets read before anything is sent: more gains nothing, and holds up the rest of the loop."""
 BURST = 256
 """Packets sent before the loop gets its turn: a device as fast as TUN takes everything, and who waits would wait for all of it."""
+
+_LOST: Final = b""
+"""In place of a packet that could not be built: there may be others."""
+
+_serving: "WeakValueDictionary[int, Driver]" = WeakValueDictionary()
+"""Who reads which descriptor. A loop knows one reader of each, and the second would take it from the first without a word."""
 
 
 class Driver:
@@ -30,6 +40,10 @@ class Driver:
         host: the sans-I/O stack.
         device: where its packets come from and go to.
         clock: the time that the host is told.
+
+    Raises:
+        InvalidArgument: the device is closed.
+        CallerError: with EBUSY, another driver has it.
     """
 
     def __init__(self, host: Host, device: PacketDevice, clock: Clock) -> None:
@@ -37,7 +51,7 @@ class Driver:
         self.device = device
         self.clock = clock
         self._loop = asyncio.get_running_loop()
-        self._descriptor = device.fileno()
+        self._descriptor = self._claim()
         self._waiters = Waiters()
         self._held: bytes | None = None
         self._flushing: asyncio.Handle | None = None
@@ -79,6 +93,11 @@ class Driver:
         self.host.touch(connection)
         self.flush()
 
+    def abandon(self, connection: Connection) -> None:
+        """Release a connection that no program holds any more. For finalizers: from any thread, and after the end of the loop."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._release, connection)
+
     async def until(self, subject: Connection | Listener, ready: Callable[[], bool]) -> None:
         """Wait until ``ready()`` holds, asked whenever the host says that ``subject`` may have changed.
 
@@ -105,6 +124,24 @@ class Driver:
             pass
         self._pump()
         self._end(lambda: ConnectionAborted("the stack was closed"))
+
+    def _claim(self) -> int:
+        """The device's descriptor, which is this driver's until its end."""
+        descriptor = self.device.fileno()
+        if descriptor < 0:
+            raise InvalidArgument(f"the device {self.device.name} is closed")
+        other = _serving.get(descriptor)
+        if other is not None and other.device.fileno() == descriptor:
+            raise CallerError(errno.EBUSY, f"the device {self.device.name} serves a stack already: each needs a device of its own")
+        if other is not None and other._loop is self._loop:  # the number is new, and the loop must not take it for the old
+            other._lose(OSError(errno.EBADF, "it was closed while a stack ran on it"))
+        _serving[descriptor] = self
+        return descriptor
+
+    def _release(self, connection: Connection) -> None:
+        if connection.state is not State.CLOSED:
+            connection.release(now=self.now())
+            self.touch(connection)
 
     def _on_readable(self) -> None:
         self._take_in(self.clock.now())
@@ -151,28 +188,32 @@ class Driver:
             self._arm()
 
     def _transmit(self) -> bool:
-        """Send a burst; True where there may be more to send."""
+        """Send a burst; True where there may be more to send. One of nothing but bugs is the last: none may keep the loop."""
         now = self.clock.now()
+        sent = False
         try:
             for _ in range(BURST):
                 packet = self._next_packet(now)
                 if packet is None:
                     return False
+                if packet is _LOST:
+                    continue
                 if not self.device.write(packet):
                     self._held = packet
                     self._loop.add_writer(self._descriptor, self._on_writable)
                     return False
+                sent = True
         except OSError as error:
             self._lose(error)
             return False
-        return True
+        return sent
 
     def _next_packet(self, now: int) -> bytes | None:
         try:
             return self.host.poll_transmit(now=now)
         except Exception as error:
             self._report("building a packet", error)
-            return None
+            return _LOST
 
     def _on_writable(self) -> None:
         packet = self._held
@@ -210,8 +251,10 @@ class Driver:
     def _end(self, make_error: Callable[[], OSError]) -> None:
         if not self.running:
             return
-        self._loop.remove_reader(self._descriptor)
-        self._loop.remove_writer(self._descriptor)
+        if _serving.get(self._descriptor) is self:  # else the number is another device's by now
+            del _serving[self._descriptor]
+            self._loop.remove_reader(self._descriptor)
+            self._loop.remove_writer(self._descriptor)
         for handle in (self._flushing, self._timer):
             if handle is not None:
                 handle.cancel()

@@ -15,17 +15,13 @@ from userstack.counters import Counters
 from userstack.errors import InvalidArgument
 from userstack.net.host import Host
 from userstack.net.interface import Interface
+from userstack.net.mtu import check_mtu
 from userstack.sim.engine import Engine
 from userstack.sim.sockaddr import format_name
 from userstack.sim.virtual_socket import VirtualSocket
 from userstack.tcp.state import State
 from userstack.wire.codec import make_codec
 from userstack.wire.ip import Buffer
-
-MTU_LEAST = 68
-"""RFC 791 3.2: every link carries 68 octets unfragmented."""
-MTU_MOST = 65535
-"""The total length field of IPv4 has 16 bits."""
 
 
 class Row(NamedTuple):
@@ -58,8 +54,7 @@ class VirtualHost:
     def __init__(
         self, addresses: Sequence[str], mtu: int = 1500, config: StackConfig | None = None, seed: int = 0, start: int = 0
     ) -> None:
-        if not MTU_LEAST <= mtu <= MTU_MOST:
-            raise InvalidArgument(f"mtu must be {MTU_LEAST} to {MTU_MOST} bytes, not {mtu}")
+        check_mtu(mtu)
         start = operator.index(start)
         if start < 0:
             raise InvalidArgument(f"start must be a time in nanoseconds from 0 on, not {start}")

@@ -346,6 +346,7 @@ class VirtualSocket:
             self._listener.config = self._options.for_connections()
         if self._connection is not None:
             self._options.apply(self._connection)
+            self._touch(self._connection)
 
     def getsockopt(self, level: int, option: int, buflen: int = 0) -> int | bytes:
         """Read an option, as an int or, with ``buflen``, as at most that many octets. Reading SO_ERROR clears it."""
