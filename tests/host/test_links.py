@@ -121,7 +121,7 @@ def test_mtu_that_a_device_cannot_have_is_named_with_the_mend() -> None:
             set_link(tap.name, namespace=kernel.name, mtu=65535)
 
 
-@pytest.mark.parametrize(("device", "peer"), [(f"{DEVICE_PREFIX}%d", THEIRS), (OURS, f"{DEVICE_PREFIX}%d")])
+@pytest.mark.parametrize(("device", "peer"), [(f"{DEVICE_PREFIX}%d", THEIRS), (OURS, f"{DEVICE_PREFIX}%d")], ids=["ours", "theirs"])
 def test_veth_names_are_not_completed(device: str, peer: str) -> None:
     with nothing_left_behind(), pytest.raises(SetupError, match="%d': the kernel completes no names of a veth pair"):
         create_veth(device, peer)

@@ -1,0 +1,86 @@
+"""The doctor's eyes: each check on what it would read from a machine, sound and unsound; and netcat's four flavours."""
+
+import pytest
+
+from userstack.cli.checks import check_routes, judge_rules, run_checks, version_tuple
+from userstack.cli.netcat import FLAVOURS, Netcat, recognize
+from userstack.errors import SetupError
+
+HEADER = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+DEFAULT = "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+TEN = "eth1\t0000000A\t00000000\t0001\t0\t0\t0\t000000FF\t0\t0\t0\n"
+OTHER = "eth2\t0000080A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
+
+
+def test_a_default_route_does_not_clash() -> None:
+    assert check_routes(HEADER + DEFAULT + OTHER).ok
+
+
+def test_a_route_over_the_default_network_does() -> None:
+    finding = check_routes(HEADER + DEFAULT + TEN)
+    assert (finding.ok, finding.required) == (False, False)
+    assert finding.detail == "10.9.0.0/24, the default, overlaps 10.0.0.0/8 on eth1"
+    assert "--address" in finding.mend
+
+
+@pytest.mark.parametrize(
+    ("tool", "rules", "ok"),
+    [
+        ("nft", "", True),
+        ("nft", "table inet t {\n chain c {\n  tcp dport 22 accept\n }\n}\n", True),
+        ("nft", "table inet t {\n chain c {\n  ip saddr 10.0.0.0/8 drop\n }\n}\n", False),
+        ("nft", "table inet t {\n chain c {\n  type filter hook input priority 0; policy drop;\n }\n}\n", False),
+        ("iptables-save", "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n", True),
+        ("iptables-save", "*filter\n:INPUT DROP [0:0]\nCOMMIT\n", False),
+        ("iptables-save", "-A INPUT -p tcp -j REJECT --reject-with tcp-reset\n", False),
+    ],
+)
+def test_rules_that_drop_are_found(tool: str, rules: str, ok: bool) -> None:
+    finding = judge_rules(tool, rules)
+    assert (finding.ok, finding.required) == (ok, False)
+    assert "\n" not in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("OpenBSD netcat (Debian patchlevel 1.219-1)\nusage: nc [-46CDdFhklNnrStUuvZz]", "openbsd"),
+        ("[v1.10-47]\nconnect to somewhere:\tnc [-options] hostname port[s] [ports] ...", "traditional"),
+        ("Ncat 7.93 ( https://nmap.org/ncat )\nUsage: ncat [options] [hostname] [port]", "ncat"),
+        ("nc: invalid option -- 'h'\nBusyBox v1.35.0 (Debian) multi-call binary.", "busybox"),
+    ],
+)
+def test_netcats_are_told_apart(text: str, name: str) -> None:
+    assert recognize("/usr/bin/nc", text).name == name
+
+
+def test_an_unknown_netcat_is_told_with_the_mend() -> None:
+    with pytest.raises(SetupError, match=r"no netcat that userstack knows .* apt install netcat-openbsd"):
+        recognize("/usr/bin/nc", "GNU netcat 0.7.1")
+
+
+@pytest.mark.parametrize(
+    ("name", "connect", "listen"),
+    [
+        ("openbsd", "nc -N 10.9.0.2 7", "nc -N -l 8"),
+        ("traditional", "nc -q 0 10.9.0.2 7", "nc -q 0 -l -p 8"),
+        ("ncat", "nc 10.9.0.2 7", "nc -l 8"),
+        ("busybox", "nc 10.9.0.2 7", "nc -l -p 8"),
+    ],
+)
+def test_each_netcat_is_asked_in_its_own_words(name: str, connect: str, listen: str) -> None:
+    netcat = Netcat("nc", next(flavour for flavour in FLAVOURS if flavour.name == name))
+    assert " ".join(netcat.connect("10.9.0.2", 7)) == connect
+    assert " ".join(netcat.listen(8)) == listen
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("2.6.0", (2, 6, 0)), ("0.9.2", (0, 9, 2)), ("2.6.0rc1", (2, 6)), ("2.8.0.dev1", (2, 8, 0)), ("x", ())]
+)
+def test_versions_are_compared_as_numbers(text: str, numbers: tuple[int, ...]) -> None:
+    assert version_tuple(text) == numbers
+
+
+def test_this_machine_is_ready() -> None:
+    """The suite needs root, a TUN and a netcat, as the program does: what is missing here must fail, not be skipped."""
+    assert [finding for finding in run_checks() if finding.required and not finding.ok] == []

@@ -1,0 +1,164 @@
+"""``userstack ss``: its columns from fixed rows, and the live table of a running stack."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.cli.running import running, userstack
+from userstack.api.control import control_directory
+from userstack.cli.table import HEADER, format_info, format_row, format_summary
+from userstack.config import MILLISECOND, SECOND
+from userstack.host.inside import open_socket
+
+INFO: dict[str, Any] = {
+    "rto": SECOND,
+    "srtt": 1_250_000,
+    "rttvar": 500_000,
+    "cwnd": 14600,
+    "ssthresh": 65535,
+    "snd_mss": 1460,
+    "rcv_mss": 536,
+    "snd_wnd": 64240,
+    "rcv_wnd": 65535,
+    "unacked": 7,
+    "unsent": 8,
+    "unread": 0,
+    "retransmits": 2,
+    "total_retrans": 3,
+    "bytes_sent": 100,
+    "bytes_acked": 90,
+    "bytes_received": 80,
+    "bytes_retrans": 10,
+    "segs_out": 11,
+    "segs_in": 12,
+    "expires_in": None,
+}
+
+
+def row(state: str, *, remote: bool = True, timer: str = "", expires: int | None = None, info: bool = False) -> dict[str, Any]:
+    return {
+        "local": {"address": "10.9.0.2", "port": 8080},
+        "remote": {"address": "10.9.0.1", "port": 40000} if remote else None,
+        "state": state,
+        "timer": timer,
+        "expires_in": expires,
+        "recv_q": 5,
+        "send_q": 12345,
+        "info": INFO if info else None,
+    }
+
+
+TABLE = """\
+State          Recv-Q  Send-Q  Local Address:Port      Peer Address:Port       Timer
+LISTEN              5   12345  10.9.0.2:8080           *:*
+ESTABLISHED         5   12345  10.9.0.2:8080           10.9.0.1:40000          (retransmission,250ms,2)
+TIME-WAIT           5   12345  10.9.0.2:8080           10.9.0.1:40000          (TIME-WAIT,59.5s,0)
+SYN-RECEIVED        5   12345  10.9.0.2:8080           10.9.0.1:40000          (retransmission,0ms,0)
+"""
+
+
+def test_the_columns() -> None:
+    rows = [
+        row("LISTEN", remote=False),
+        row("ESTABLISHED", timer="retransmission", expires=250 * MILLISECOND, info=True),
+        row("TIME-WAIT", timer="TIME-WAIT", expires=59 * SECOND + 500 * MILLISECOND),
+        row("SYN-RECEIVED", timer="retransmission", expires=-1),  # it is due, and not yet served
+    ]
+    assert "".join(f"{line}\n" for line in (HEADER, *map(format_row, rows))) == TABLE
+
+
+def test_an_ipv6_endpoint_is_bracketed() -> None:
+    line = format_row({**row("ESTABLISHED"), "remote": {"address": "fd3d::1", "port": 80}})
+    assert "[fd3d::1]:80" in line
+
+
+def test_the_information() -> None:
+    assert format_info(row("LISTEN")) == ""
+    line = format_info(row("ESTABLISHED", info=True))
+    for part in ("rto:1000 ", "rtt:1.25/0.5 ", "mss:1460 ", "cwnd:14600 ", "unacked:7 ", "notsent:8 ", "retrans:2/3 "):
+        assert part in line
+    assert "rtt:- " in format_info({**row("ESTABLISHED"), "info": {**INFO, "srtt": None}})
+
+
+def test_the_counts_by_state() -> None:
+    rows = [row("TIME-WAIT"), row("ESTABLISHED"), row("TIME-WAIT")]
+    assert format_summary(rows) == "TCP: 3 (ESTABLISHED 1, TIME-WAIT 2)"
+    assert format_summary([]) == "TCP: 0"
+
+
+def part_of(pid: int, output: bytes) -> str:
+    """What is told of one stack: others may be running too."""
+    [part] = [part for part in output.decode().split("\n\n") if f"(process {pid}," in part]
+    return part
+
+
+def test_a_running_stack(namespace: str) -> None:
+    with running("nc", "-l", "-k", "8080", "-v", "--netns", namespace) as ours:
+        ours.wait_for("Listening on")
+        pid = ours.process.pid
+        with open_socket(namespace, socket.AF_INET, socket.SOCK_STREAM) as client:
+            client.settimeout(10)
+            client.connect(("10.9.0.2", 8080))
+            ours.wait_for("Connection from")
+            table = part_of(pid, userstack("ss").stdout).splitlines()
+            assert table[0].startswith("userstack 10.9.0.2/24 on userstack0 (process ")
+            assert table[1] == "TCP: 2 (LISTEN 1, ESTABLISHED 1)"
+            assert table[2] == HEADER
+            assert {line.split()[0] for line in table[3:]} == {"LISTEN", "ESTABLISHED"}
+            assert f"10.9.0.1:{client.getsockname()[1]}" in "\n".join(table)
+            assert "cwnd:" in part_of(pid, userstack("ss", "-i").stdout)
+            assert part_of(pid, userstack("ss", "-s").stdout).splitlines()[1:] == [table[1]]
+            counters = part_of(pid, userstack("ss", "--counters").stdout)
+            assert ["TcpPassiveOpens", "1"] in [line.split() for line in counters.splitlines()]
+
+
+def test_watching_goes_on_until_ctrl_c(namespace: str) -> None:
+    with running("nc", "-l", "8080", "-v", "--netns", namespace) as ours:
+        ours.wait_for("Listening on")
+        with running("ss", "--watch") as watch:
+            for _ in range(2):
+                assert any(f"(process {ours.process.pid}," in line.decode() for line in watch.stdout)
+            watch.process.send_signal(signal.SIGINT)
+            assert watch.process.wait(10) == 130
+            assert watch.stderr.read() == b""
+
+
+def test_a_stack_that_does_not_answer_hides_no_other(namespace: str) -> None:
+    with running("nc", "-l", "8080", "-v", "--netns", namespace) as ours, deaf_stack() as other:
+        ours.wait_for("Listening on")
+        done = userstack("ss")
+        assert done.returncode == 0
+        assert "TCP: 1 (LISTEN 1)" in part_of(ours.process.pid, done.stdout)
+        assert str(other) in done.stdout.decode()
+
+
+@contextmanager
+def deaf_stack() -> Iterator[Path]:
+    """A control socket that hangs up on whoever asks."""
+    path = control_directory() / f"{os.getpid()}-deaf.sock"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                client.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield path
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            path.unlink()

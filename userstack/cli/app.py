@@ -1,0 +1,66 @@
+"""The command line, put together. Each sub-command has a file of its own."""
+
+import sys
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from userstack.cli.demo import demo
+from userstack.cli.doctor import doctor
+from userstack.cli.nc import nc
+from userstack.cli.ss import ss
+
+_ClickError: type[Exception] = typer.BadParameter.__mro__[2]
+"""click's own root of errors: newer typer carries a private copy of click, so this is the one name that is right for all."""
+
+app = typer.Typer(
+    name="userstack",
+    help="A TCP stack in user space: RFC 9293 clause by clause, over TUN, TAP, veth or an interface of yours.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo)
+app.command()(nc)
+app.command()(ss)
+app.command()(doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"userstack {_version()}")
+        raise typer.Exit
+
+
+def _version() -> str:
+    try:
+        return metadata.version("userstack")
+    except metadata.PackageNotFoundError:
+        return "(not installed: run from its source)"
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line ``arguments`` and give the exit code: 2 where they are wrong, with one line that says why."""
+    try:
+        code = app(arguments, prog_name="userstack", standalone_mode=False)
+    except _ClickError as error:
+        return _complain_of_usage(error)
+    return int(code or 0)
+
+
+def _complain_of_usage(error: Exception) -> int:
+    """Without a text the help was asked for by giving nothing, and is printed already."""
+    text = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
+    command = getattr(getattr(error, "ctx", None), "command_path", "userstack")
+    if text:
+        print(f"{command}: {text} (see {command} --help)", file=sys.stderr)
+    return int(getattr(error, "exit_code", 2))

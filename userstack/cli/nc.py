@@ -1,0 +1,232 @@
+"""``userstack nc``: netcat on a stack of its own."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from userstack.address import format_address
+from userstack.api.connection import Connection
+from userstack.api.stack import Stack
+from userstack.cli.exchange import Exchange
+from userstack.cli.guard import complain, describe, guarded, run_async
+from userstack.cli.opening import check_options, open_stack
+from userstack.cli.options import DeviceKind, StackOptions, with_stack_options
+from userstack.cli.peer import KernelStates
+from userstack.cli.screen import make_console
+from userstack.cli.stdio import Input, Output, reserve_standard_descriptors
+from userstack.errors import SetupError
+from userstack.observe.fold import Fold
+from userstack.observe.ladder import Ladder
+from userstack.observe.recorder import Recorder
+from userstack.tcp.state import State
+from userstack.trace import Tracer
+from userstack.wire.codec import make_codec
+
+NAME = "nc"
+STDIN, STDOUT = 0, 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What netcat is asked to do."""
+
+    address: str | None
+    ports: range
+    listen: bool
+    keep: bool
+    half_close: bool
+    verbose: bool
+    scan: bool
+    timeout: float | None
+    source_port: int
+
+    def say(self, text: str) -> None:
+        """A message for ``-v``."""
+        if self.verbose:
+            print(text, file=sys.stderr, flush=True)
+
+
+@with_stack_options
+@guarded(NAME)
+def nc(
+    *,
+    target: Annotated[
+        list[str] | None, typer.Argument(metavar="[ADDRESS] PORT", help="Where to connect, or what to listen on.")
+    ] = None,
+    listen: Annotated[bool, typer.Option("-l", "--listen", help="Listen for a connection instead of opening one.")] = False,
+    keep: Annotated[bool, typer.Option("-k", "--keep", help="With -l: take the next connection when one is over.")] = False,
+    half_close: Annotated[bool, typer.Option("-N", "--half-close", help="Send a FIN when standard input ends.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Show connections, segments and transitions, live, on standard error.")
+    ] = False,
+    scan: Annotated[bool, typer.Option("-z", "--scan", help="Only connect and close; PORT may be a range, as in 20-25.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option("-w", "--wait", metavar="SECONDS", min=0.001, help="Give up connecting, or idling, after this time."),
+    ] = None,
+    source_port: Annotated[int, typer.Option("-p", "--source-port", min=0, max=65535, metavar="PORT", help="The local port.")] = 0,
+    stack: StackOptions,
+) -> None:
+    """Netcat on a TCP stack of its own: standard input goes to the peer, what the peer sends to standard output.
+
+    Without -N the connection stays open when standard input ends, until the peer closes.
+
+    Exit code 0 when both ends have closed, 1 on an error.
+
+    The kernel has the other end of the device and can be talked to at 10.9.0.1:
+
+        userstack nc -l 8080            and, elsewhere:   nc 10.9.0.2 8080
+
+        userstack nc 10.9.0.1 9000      after:            nc -l 9000
+    """
+    reserve_standard_descriptors()
+    check_options(stack)
+    address, ports = _parse_target(target or [], listen=listen, scan=scan, source_port=source_port)
+    task = Task(
+        address=address,
+        ports=ports,
+        listen=listen,
+        keep=keep,
+        half_close=half_close,
+        verbose=verbose,
+        scan=scan,
+        timeout=timeout,
+        source_port=0 if listen else source_port,
+    )
+    raise typer.Exit(run_async(_run(task, stack)))
+
+
+def _parse_target(words: list[str], *, listen: bool, scan: bool, source_port: int) -> tuple[str | None, range]:
+    """As netcats take it: ``ADDRESS PORT``, or with -l also ``PORT``, or ``-p PORT``."""
+    if listen and scan:
+        raise typer.BadParameter("-z connects, -l listens: choose one")
+    if listen and not words and source_port:
+        return None, range(source_port, source_port + 1)
+    if not words or len(words) > 2 or (len(words) < 2 and not listen):
+        raise typer.BadParameter("a PORT to listen on is missing" if listen else "it takes an ADDRESS and a PORT")
+    first, _, last = words[-1].partition("-")
+    if not (first.isdecimal() and (last or first).isdecimal()) or (last and not scan):
+        raise typer.BadParameter(f"{words[-1]!r} is no port: a number from 1 to 65535" + (", or two joined by -" if scan else ""))
+    ports = range(int(first), int(last or first) + 1)
+    if not ports or not 0 < ports[0] <= ports[-1] < 65536:
+        raise typer.BadParameter(f"{words[-1]!r} is no port: a number from 1 to 65535")
+    return (words[0] if len(words) == 2 else None), ports
+
+
+async def _run(task: Task, options: StackOptions) -> int:
+    with ExitStack() as held:
+        kernel = _kernel(held, options) if task.verbose else None
+        watchers = [held.enter_context(_ladder(kernel))] if task.verbose else []
+        async with open_stack(options, *watchers) as stack:
+            if kernel is not None:
+                kernel.learn_addresses()
+            if task.scan:
+                return await _scan(stack, task)
+            sink = Output(STDOUT)
+            held.callback(sink.close)
+            source = Input(STDIN)
+            async with _connections(stack, task) as connections:
+                async for connection in connections:
+                    await _exchange(connection, task, source, sink)
+    return 0
+
+
+def _kernel(held: ExitStack, options: StackOptions) -> KernelStates | None:
+    """This machine's kernel, where it is the other end and tells its states."""
+    if options.device is not DeviceKind.ETH:
+        with suppress(SetupError):
+            return held.enter_context(KernelStates(options.netns))
+    return None
+
+
+@contextmanager
+def _ladder(kernel: KernelStates | None) -> Iterator[Tracer]:
+    """Draws what happens on standard error; the peer's states too where the peer is this machine's kernel."""
+    ladder = Ladder(make_console(sys.stderr), peer="peer" if kernel is None else "Linux kernel")
+    fold = Fold(ladder)
+    defer = asyncio.get_running_loop().call_soon
+    recorder = Recorder(fold, codec=make_codec("fast"), start=time.monotonic_ns(), peer_state=kernel, defer=defer)
+    try:
+        yield recorder
+    finally:
+        recorder.flush()
+        fold.flush()
+
+
+@asynccontextmanager
+async def _connections(stack: Stack, task: Task) -> AsyncIterator[AsyncIterator[Connection]]:
+    """The one connection, or with ``-k`` one after another."""
+    if not task.listen:
+        yield _connect(stack, task)
+        return
+    listener = await stack.listen(task.ports[0], address=task.address, backlog=128 if task.keep else 1, reuse_address=True)
+    task.say("Listening on {} {}".format(*listener.getsockname()))
+
+    async def accept() -> AsyncIterator[Connection]:
+        while True:
+            connection = await listener.accept()
+            if not task.keep:
+                await listener.close()
+            task.say(f"Connection from {_peer(connection)}")
+            yield connection
+            if not task.keep:
+                return
+
+    async with listener:
+        yield accept()
+
+
+def _peer(connection: Connection) -> str:
+    """As netcats write it; it may have been reset already, and then has no peer that ``getpeername`` would tell."""
+    remote = connection.info().remote
+    return "nobody" if remote is None else f"{format_address(remote.address)} {remote.port}"
+
+
+async def _connect(stack: Stack, task: Task) -> AsyncIterator[Connection]:
+    assert task.address is not None
+    connection = await stack.connect(task.address, task.ports[0], local_port=task.source_port, timeout=task.timeout)
+    task.say(f"Connection to {task.address} {task.ports[0]} port [tcp/*] succeeded!")
+    yield connection
+
+
+async def _exchange(connection: Connection, task: Task, source: Input, sink: Output) -> None:
+    """One connection; with ``-k`` one that breaks is told and the next is taken."""
+    exchange = Exchange(
+        connection,
+        source,
+        sink,
+        half_close=task.half_close,
+        linger=task.half_close or not task.listen,
+        idle=task.timeout,
+        deliver=not task.keep,
+    )
+    try:
+        await exchange.run()
+    except ConnectionError as error:
+        if not task.keep:
+            raise
+        complain(NAME, describe(error))
+
+
+async def _scan(stack: Stack, task: Task) -> int:
+    """``-z``: connect to each port and close; 0 if any was open."""
+    assert task.address is not None
+    opened = 0
+    for port in task.ports:
+        try:
+            async with await stack.connect(task.address, port, local_port=task.source_port, timeout=task.timeout) as connection:
+                pass
+            await connection.wait_state(State.FIN_WAIT_2, State.TIME_WAIT)
+        except (ConnectionRefusedError, TimeoutError) as error:
+            if task.verbose or len(task.ports) == 1:
+                complain(NAME, f"connect to {task.address} port {port} (tcp) failed: {describe(error)}")
+        else:
+            opened += 1
+            task.say(f"Connection to {task.address} {port} port [tcp/*] succeeded!")
+    return 0 if opened else 1

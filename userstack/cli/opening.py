@@ -1,0 +1,117 @@
+"""From command-line options to a running stack, with whatever watches it and the control socket that ``userstack ss`` asks."""
+
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
+
+import typer
+
+import userstack
+from userstack.api.settings import Settings
+from userstack.api.stack import Stack
+from userstack.cli.options import DeviceKind, StackOptions
+from userstack.config import MILLISECOND, SECOND, StackConfig
+from userstack.errors import SetupError
+from userstack.observe.capture import Capture
+from userstack.observe.tee import tee
+from userstack.packetio.impairment import Impairment
+from userstack.trace import Tracer
+from userstack.wire.codec import make_codec
+
+DEFAULT_ADDRESS = "10.9.0.2/24"
+MBIT = 1_000_000
+
+
+def check_options(options: StackOptions) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        typer.BadParameter: the text says which.
+    """
+    if options.device is DeviceKind.ETH:
+        if options.interface is None:
+            raise typer.BadParameter("--device eth needs --interface NAME, the interface to take over")
+        for given, what in ((options.name, "--name"), (options.peer, "--peer")):
+            if given is not None:
+                raise typer.BadParameter(f"{what} is for devices that are made, not for --device eth")
+    elif options.interface is not None:
+        raise typer.BadParameter(f"--interface is for --device eth, not for {options.device}")
+    if options.gateway is not None and options.device is DeviceKind.TUN:
+        raise typer.BadParameter("--gateway is for devices of layer 2: a TUN has only one other end")
+
+
+@asynccontextmanager
+async def open_stack(options: StackOptions, *watchers: Tracer) -> AsyncIterator[Stack]:
+    """The stack that ``options`` ask for, for the length of the context; it answers on a control socket.
+
+    Raises:
+        SetupError: the machine is not ready for it.
+        InvalidArgument: an option cannot be.
+    """
+    with ExitStack() as held:
+        tracers = list(watchers)
+        if options.pcap is not None:
+            tracers.append(held.enter_context(open_capture(options.pcap)))
+        settings = _settings(options, tee(*tracers) if tracers else None)
+        async with _on_device(options, settings) as stack, answering(stack):
+            yield stack
+
+
+@asynccontextmanager
+async def answering(stack: Stack) -> AsyncIterator[None]:
+    """Let ``userstack ss`` see the stack; where there is no place for its socket, say so and go on without."""
+    async with AsyncExitStack() as held:
+        try:
+            await held.enter_async_context(stack.control())
+        except SetupError as error:
+            print(f"userstack ss will not see this stack: {error}", file=sys.stderr)
+        yield
+
+
+def open_capture(path: str) -> Capture:
+    """A capture of a stack on the machine's monotonic clock.
+
+    Raises:
+        SetupError: the file cannot be written.
+    """
+    return Capture(path, wall=time.time_ns() - time.monotonic_ns(), codec=make_codec("fast"))
+
+
+def _on_device(options: StackOptions, settings: Settings) -> AbstractAsyncContextManager[Stack]:
+    address, mtu, netns = options.address or DEFAULT_ADDRESS, options.mtu, options.netns
+    name, peer, gateway = options.name, options.peer, options.gateway
+    match options.device:
+        case DeviceKind.TUN:
+            return userstack.tun(address, name=name, peer=peer, mtu=mtu, netns=netns, **settings)
+        case DeviceKind.TAP:
+            return userstack.tap(address, name=name, peer=peer, mtu=mtu, netns=netns, gateway=gateway, **settings)
+        case DeviceKind.VETH:
+            return userstack.veth(address, name=name, peer=peer, mtu=mtu, netns=netns, gateway=gateway, **settings)
+        case DeviceKind.ETH:
+            assert options.interface is not None
+            return userstack.interface(options.interface, address=options.address, gateway=gateway, netns=netns, **settings)
+
+
+def _settings(options: StackOptions, trace: Tracer | None) -> Settings:
+    isn = options.isn
+    return Settings(
+        config=StackConfig() if options.msl is None else StackConfig(msl=int(options.msl * SECOND)),
+        codec=options.codec,
+        trace=trace,
+        impairment=_impairment(options),
+        isn=None if isn is None else lambda local, remote, now: isn,
+    )
+
+
+def _impairment(options: StackOptions) -> Impairment | None:
+    wanted = Impairment(
+        loss=options.loss,
+        duplicate=options.duplicate,
+        reorder=options.reorder,
+        corrupt=options.corrupt,
+        delay=int(options.delay * MILLISECOND),
+        rate=None if options.rate is None else int(options.rate * MBIT),
+        seed=options.seed,
+    )
+    return None if wanted == Impairment(seed=options.seed) else wanted
