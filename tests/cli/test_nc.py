@@ -152,6 +152,30 @@ def test_with_k_one_is_taken_after_another_even_after_a_reset(namespace: str) ->
         assert ours.process.wait(10) == 130
 
 
+def test_with_k_standard_input_is_heard_by_the_second_client_too(namespace: str) -> None:
+    with running("nc", "-l", "-k", "-v", "8080", "--netns", namespace) as ours:
+        ours.wait_for(LISTENING)
+        for words in (b"to the first\n", b"to the second\n"):
+            with kernel_client(namespace) as client:
+                ours.wait_for("Connection from")
+                ours.type(words)
+                assert client.recv(100) == words
+
+
+def test_time_wait_is_seen_through_where_that_is_asked_for(namespace: str) -> None:
+    with kernel_listener(namespace) as listener:
+        arguments = ["nc", "-N", "-v", "--msl", "0.4", "--netns", namespace, "--time-wait", KERNEL, "9000"]
+        with running(*arguments) as ours:
+            with accept(listener) as connection:
+                ours.stdin.close()
+                assert everything(connection) == b""
+            ours.wait_for("→ TIME-WAIT")
+            began = time.monotonic()
+            ours.wait_for("TIME-WAIT → CLOSED")
+            assert time.monotonic() - began > 0.5
+            assert ours.process.wait(10) == 0
+
+
 def test_a_killed_peer_is_a_reset(namespace: str) -> None:
     with running("nc", "-l", "8080", "-v", "--netns", namespace) as ours:
         ours.wait_for(LISTENING)

@@ -25,6 +25,7 @@ class Exchange:
         linger: when the peer has closed, go on until the source ends; else only as long as it has something at once (``-l``).
         idle: seconds without a byte in either direction after which it is over (``-w``); None for ever.
         deliver: wait until the peer has acknowledged everything; else the stack sees to it while others are served (``-k``).
+        time_wait: and then until TIME-WAIT, where this end closed first, is over.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Exchange:
         linger: bool,
         idle: float | None,
         deliver: bool = True,
+        time_wait: bool = False,
     ) -> None:
         self._connection = connection
         self._source = source
@@ -45,6 +47,7 @@ class Exchange:
         self._linger = linger
         self._idle = idle
         self._deliver = deliver
+        self._time_wait = time_wait
         self._deadline: asyncio.Timeout | None = None
 
     async def run(self) -> None:
@@ -53,6 +56,7 @@ class Exchange:
         Raises:
             OSError: the connection broke, or the sink did. The connection is aborted then.
         """
+        self._source.resume()
         try:
             await self._until_idle()
             await self._close()
@@ -107,3 +111,5 @@ class Exchange:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._idle):
                 await self._connection.wait_state(State.FIN_WAIT_2, State.TIME_WAIT)
+        if self._time_wait:
+            await self._connection.wait_closed()

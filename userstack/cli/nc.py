@@ -44,6 +44,7 @@ class Task:
     verbose: bool
     scan: bool
     timeout: float | None
+    time_wait: bool
     source_port: int
 
     def say(self, text: str) -> None:
@@ -70,6 +71,9 @@ def nc(
         float | None,
         typer.Option("-w", "--wait", metavar="SECONDS", min=0.001, help="Give up connecting, or idling, after this time."),
     ] = None,
+    time_wait: Annotated[
+        bool, typer.Option("--time-wait", help="Stay until TIME-WAIT is over, for as long as the stack must remember (2 MSL).")
+    ] = False,
     source_port: Annotated[int, typer.Option("-p", "--source-port", min=0, max=65535, metavar="PORT", help="The local port.")] = 0,
     stack: StackOptions,
 ) -> None:
@@ -97,6 +101,7 @@ def nc(
         verbose=verbose,
         scan=scan,
         timeout=timeout,
+        time_wait=time_wait,
         source_port=0 if listen else source_port,
     )
     raise typer.Exit(run_async(_run(task, stack)))
@@ -205,6 +210,7 @@ async def _exchange(connection: Connection, task: Task, source: Input, sink: Out
         linger=task.half_close or not task.listen,
         idle=task.timeout,
         deliver=not task.keep,
+        time_wait=task.time_wait,
     )
     try:
         await exchange.run()

@@ -45,8 +45,12 @@ class Input:
             return os.read(self._descriptor, BLOCK)
         return b""
 
+    def resume(self) -> None:
+        """A new reader begins: ``read`` waits again."""
+        self._impatient = False
+
     def finish(self) -> None:
-        """From now on, where ``read`` would have to wait, it is the end."""
+        """Until ``resume``, where ``read`` would have to wait, it is the end."""
         self._impatient = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
