@@ -63,7 +63,7 @@ class StackConfig:
     out_of_order_ranges: int = 256
     """Islands beyond RCV.NXT of one connection; beyond it a segment is dropped (TcpExtTCPOFODrop): each costs a walk."""
     challenge_ack_limit: int = 100
-    """Challenge ACKs of the whole stack in a second (RFC 5961 7)."""
+    """Challenge ACKs of the whole stack in a second, at most (RFC 5961 7); each second draws its share of them."""
     neighbor_max: int = 1024
     """Neighbours in the ARP cache; the oldest goes first (as Linux gc_thresh3)."""
     neighbor_queue: int = 16

@@ -59,7 +59,7 @@ class Transport:
         self._isn = isn
         self._mtu = mtu
         self._trace = trace
-        self._challenge = ChallengeThrottle(config.challenge_ack_limit)
+        self._challenge = ChallengeThrottle(config.challenge_ack_limit, random)
         self._quiet_until = start + config.msl if config.quiet_time else 0
         self._resets: deque[Outgoing] = deque()
 

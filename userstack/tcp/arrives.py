@@ -48,15 +48,7 @@ def segment_arrives(tcb: Tcb, wire: TcpSegment, *, now: int) -> None:
 def _closed(tcb: Tcb, segment: Segment, port: int) -> None:
     # 3.10.7.1
     if not segment.rst:
-        _owe_reset_for(tcb, segment, port)
-
-
-def _owe_reset_for(tcb: Tcb, segment: Segment, port: int | None = None) -> None:
-    """The RST that the sender of ``segment`` will accept (3.10.7.1); ``port`` where there is no remote socket."""
-    if segment.has_ack:
-        tcb.send_reset(segment.ack, None, port)
-    else:
-        tcb.send_reset(0, segment.end, port)
+        tcb.send_reset(*segment.reset, port)
 
 
 def _listen(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -187,24 +179,19 @@ def _is_syn_ack_of_crossing(tcb: Tcb, segment: Segment) -> bool:
 
 
 def _check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
-    """First step: table 6. What is not acceptable is answered with an ACK, unless it is a RST."""
-    length = 0 if segment.rst else segment.length  # SHLD-2: a RST may carry data, which is nothing to the window
-    left, window = tcb.rcv_nxt, tcb.rcv_wnd
-    if length == 0 or window == 0:
-        # MUST-66: at zero window ACKs and RSTs are still good, text at RCV.NXT is cut off and answered.
-        acceptable = segment.seq == left or left <= segment.seq < left + window
-        if acceptable and length:
-            tcb.ack_now = True
-    else:
-        acceptable = left <= segment.seq < left + window or left <= segment.end - 1 < left + window
-    if not acceptable and segment.syn and not segment.rst:
+    """First step: what is not acceptable is answered with an ACK, unless it is a RST."""
+    acceptable = segment.is_acceptable(tcb.rcv_nxt, tcb.rcv_wnd)
+    if segment.rst:
+        return acceptable
+    if acceptable:
+        tcb.ack_now |= bool(segment.length and not tcb.rcv_wnd)  # a window probe: its text is cut off, and answered
+    elif segment.syn:
         tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")  # RFC 5961 4: "irrespective of the sequence number"
-    elif not acceptable and not segment.rst:
+    elif segment.length:
+        tcb.ack_now = True
+    else:
         # Note: two ends that lost track of each other would answer bare ACKs with bare ACKs for ever, so those pass the throttle.
-        if length:
-            tcb.ack_now = True
-        else:
-            tcb.send_challenge_ack(now)
+        tcb.send_challenge_ack(now)
     return acceptable
 
 
@@ -258,7 +245,7 @@ def _check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     if tcb.state is State.SYN_RECEIVED and tcb.passive:
         _back_to_origin(tcb, segment, clause=clause, now=now)
     elif tcb.config.insecure_syn:
-        _owe_reset_for(tcb, segment)
+        tcb.send_reset(*segment.reset)
         tcb.die(ConnectionReset(), cause=segment.cause, clause=clause, now=now)
     else:
         tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")

@@ -7,6 +7,7 @@ only when the device can take one (law 4). The order: resets, SYN, what is lost,
 from userstack.tcp import retransmission, seq
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.options import mss_option
+from userstack.tcp.segment import from_wire
 from userstack.tcp.state import State
 from userstack.tcp.tcb import MAX_WINDOW, Tcb
 from userstack.wire.tcp import ACK, FIN, PSH, RST, SYN, Option, TcpSegment
@@ -32,10 +33,9 @@ def reset_for(segment: TcpSegment) -> TcpSegment | None:
     """RFC 9293 3.10.7.1: the RST for a segment that belongs to no connection; None for a RST."""
     if segment.flags & RST:
         return None
-    if segment.flags & ACK:
-        return TcpSegment(segment.destination_port, segment.source_port, segment.ack, 0, RST)
-    length = len(segment.payload) + bool(segment.flags & SYN) + bool(segment.flags & FIN)
-    return TcpSegment(segment.destination_port, segment.source_port, 0, seq.wrap(segment.seq + length), RST | ACK)
+    number, ack = from_wire(segment, near_seq=segment.seq, near_ack=segment.ack).reset
+    flags = RST if ack is None else RST | ACK
+    return TcpSegment(segment.destination_port, segment.source_port, seq.wrap(number), seq.wrap(ack or 0), flags)
 
 
 def _next(tcb: Tcb, now: int) -> TcpSegment | None:

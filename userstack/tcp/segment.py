@@ -54,6 +54,21 @@ class Segment:
         """How a transition that this segment makes names it: ``segment SYN,ACK``."""
         return f"segment {flag_names(self.flags)}"
 
+    @property
+    def reset(self) -> tuple[int, int | None]:
+        """SEQ and ACK (None: no ACK bit) of the RST that the sender of this segment will accept (RFC 9293 3.10.7.1)."""
+        return (self.ack, None) if self.has_ack else (0, self.end)
+
+    def is_acceptable(self, rcv_nxt: int, rcv_wnd: int) -> bool:
+        """Table 6 of RFC 9293 3.10.7.4. What begins at RCV.NXT is acceptable at zero window too, without its text (MUST-66).
+
+        A RST counts as empty: data that it may carry (SHLD-2) is nothing to the window.
+        """
+        if self.seq == rcv_nxt or rcv_nxt <= self.seq < rcv_nxt + rcv_wnd:
+            return True
+        last = self.end - 1
+        return not self.rst and self.length > 0 and rcv_nxt <= last < rcv_nxt + rcv_wnd
+
     def trimmed(self, left: int, right: int) -> "Segment":
         """The part from ``left`` up to ``right`` (RFC 9293 3.10.7.4 step 1): SYN, text and FIN outside are cut off."""
         first, flags, payload = self.seq, self.flags, self.payload

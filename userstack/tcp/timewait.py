@@ -75,7 +75,7 @@ class TimeWait:
         if self.state is not State.TIME_WAIT:
             return
         segment = from_wire(wire, near_seq=self.rcv_nxt, near_ack=self.snd_nxt)
-        if not self._acceptable(segment):  # first step
+        if not segment.is_acceptable(self.rcv_nxt, self.rcv_wnd):  # first step
             self._answer(segment, now)
         elif segment.rst:  # second step
             self._reset(segment, now)
@@ -87,13 +87,6 @@ class TimeWait:
         elif segment.has_ack and (segment.length or segment.ack > self.snd_nxt):
             # Fifth step. Note: an acceptable bare ACK gets no answer: two ends in TIME-WAIT would answer each other for ever.
             self._answer(segment, now)
-
-    def _acceptable(self, segment: Segment) -> bool:
-        length = 0 if segment.rst else segment.length
-        left, right = self.rcv_nxt, self.rcv_nxt + self.rcv_wnd
-        if segment.seq == left:
-            return not length or self.rcv_wnd > 0
-        return left <= segment.seq < right or (length > 0 and left <= segment.end - 1 < right)
 
     def _answer(self, segment: Segment, now: int) -> None:
         """The ACK; a FIN, and only a repeated one is expected here, restarts the 2 MSL."""
@@ -125,7 +118,7 @@ class TimeWait:
         if not self.config.insecure_syn:
             self._challenge(now)
             return
-        self.reset_owed = (segment.ack, None) if segment.has_ack else (0, segment.end)
+        self.reset_owed = segment.reset
         self._close(cause=segment.cause, clause="3.10.7.4 step 4", now=now)
 
     @property

@@ -19,7 +19,10 @@ class Reno:
         self._acked = 0
 
     def on_ack(self, acked: int) -> None:
-        """Equation (2) below ``ssthresh``; above it one segment for each window of octets acknowledged."""
+        """Equation (2) below ``ssthresh``; above it one segment for each window of octets acknowledged.
+
+        It has no ceiling: the peer's window bounds what is in flight, and RFC 5681 lets the number grow.
+        """
         if self.cwnd < self.ssthresh:
             self.cwnd += min(acked, self._mss)
             return
