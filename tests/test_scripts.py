@@ -165,6 +165,12 @@ def test_without_root_and_sudo(clone: Clone) -> None:
     assert "root is needed" in one_line(clone.script("scripts/demo"))
 
 
+def test_compose_check_says_how_an_engine_is_had(clone: Clone) -> None:
+    clone.add_python()
+    text = one_line(clone.script("scripts/compose-check"))
+    assert text == "compose-check: docker, docker-compose are missing: apt-get install docker.io docker-compose"
+
+
 # --- set-up ---
 
 
