@@ -35,7 +35,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """``"abc\\n"``: the octets meant."""
+    """A string in quotes: the octets meant."""
 
     value: bytes
 
@@ -48,7 +48,7 @@ class Symbol:
 
 
 @dataclass(frozen=True, slots=True)
-class Ellipsis:
+class Anything:
     """``...``: whatever it may be."""
 
 
@@ -95,7 +95,7 @@ class Call:
     arguments: "tuple[Value, ...]"
 
 
-Value = Number | Text | Symbol | Ellipsis | Operation | Sequence | Structure | Call
+Value = Number | Text | Symbol | Anything | Operation | Sequence | Structure | Call
 
 
 # --- when ---
@@ -126,7 +126,7 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class IpFields:
-    """What stands in brackets before the flags; None: not said. An inbound packet then has the default, an outbound one anything."""
+    """What stands in brackets before the flags. None is not said: inbound it is the default, outbound anything."""
 
     ecn: int | None = None
     """The two ECN bits: 0 noecn, 1 ect1, 2 ect0, 3 ce."""
@@ -176,7 +176,7 @@ class TcpSpec:
 
 @dataclass(frozen=True, slots=True)
 class IcmpSpec:
-    """``icmp unreachable frag_needed mtu 1200 [1:1461(1460)]``, for ICMPv6 its own names: type and code as numbers of the version."""
+    """``icmp unreachable frag_needed mtu 1200 [1:1461(1460)]``; the names are those of the IP version."""
 
     type_name: str
     code_name: str | None
@@ -240,8 +240,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A whole script. ``options`` are the ``--name=value`` lines, a bare ``--name`` has the value ``""``; the last of a name counts,
-    ``defines`` are the ``--define=NAME=VALUE`` ones."""
+    """A whole script.
+
+    ``options`` are the ``--name=value`` lines; a bare ``--name`` has the value ``""``, the last of a name counts, and ``defines`` are
+    the ``--define=NAME=VALUE`` ones.
+    """
 
     path: Path
     events: tuple[Event, ...]
