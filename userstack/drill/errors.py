@@ -1,0 +1,21 @@
+"""Why a script is not run to its end: it is no script, or it asks for what is not there."""
+
+from userstack.drill.script import Place
+
+
+class ScriptError(Exception):
+    """The text is no packetdrill script: the script fails. ``message`` may have more lines, the source with a caret under it."""
+
+    def __init__(self, place: Place | None, message: str) -> None:
+        super().__init__(f"{place}: {message}" if place else message)
+        self.place = place
+        self.message = message
+
+
+class NotSupported(Exception):
+    """The script needs what userstack does not have: it is skipped, and ``reason`` says what it is, the same for all such scripts."""
+
+    def __init__(self, reason: str, place: Place | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.place = place
