@@ -21,6 +21,9 @@ from userstack.errors import InvalidArgument
         ("default_ttl", 256),
         ("rto_min", 61 * SECOND),
         ("ephemeral_ports", (2000, 1000)),
+        ("window_scale", 15),
+        ("window_scale", -1),
+        ("option_layout", "windows"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused(name: str, value: object) -> None:

@@ -8,6 +8,9 @@ MICROSECOND = 1_000
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 
+OPTION_LAYOUTS = ("freebsd", "linux")
+"""The names of the tables in ``tcp/layout.py``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackConfig:
@@ -46,10 +49,19 @@ class StackConfig:
     # --- sizes ---
     send_buffer: int = 256 * 1024
     """Bytes that SEND takes before it pushes back."""
-    receive_buffer: int = 65535
-    """The largest window offered, and with it the most that is kept for the application."""
+    receive_buffer: int = 512 * 1024
+    """The largest window offered, and with it the most that is kept for the application. What it lets a peer have on its way
+    fits into the 500 packets of a TUN device's queue."""
     initial_window: int = 10
     """Initial congestion window in segments (RFC 6928)."""
+
+    # --- TCP options ---
+    window_scaling: bool = True
+    """Window scale, RFC 7323 2 (Linux tcp_window_scaling)."""
+    window_scale: int | None = None
+    """The shift that is offered, 0 to 14; None takes the least that lets the whole receive buffer be offered."""
+    option_layout: str = "linux"
+    """Whose order and padding the options of a SYN have: "linux" or "freebsd"."""
 
     # --- limits (each with a counter that shows when it was hit) ---
     max_connections: int = 65536
@@ -112,6 +124,10 @@ class StackConfig:
             raise InvalidArgument(f"delayed_ack must be below 500 ms (RFC 9293 MUST-40), not {self.delayed_ack} ns")
         if not 100 * MILLISECOND <= self.override_timeout <= 1 * SECOND:
             raise InvalidArgument(f"override_timeout must be 0.1 to 1 s (RFC 9293 3.8.6.2.1), not {self.override_timeout} ns")
+        if self.window_scale is not None and not 0 <= self.window_scale <= 14:
+            raise InvalidArgument(f"window_scale must be 0 to 14 (RFC 7323 2.3) or None, not {self.window_scale}")
+        if self.option_layout not in OPTION_LAYOUTS:
+            raise InvalidArgument(f"option_layout must be one of {', '.join(OPTION_LAYOUTS)}, not {self.option_layout!r}")
         if self.default_ttl > 255:
             raise InvalidArgument(f"default_ttl must be 1 to 255, not {self.default_ttl}")
         if self.tos > 255:

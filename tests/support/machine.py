@@ -65,7 +65,16 @@ class Sent:
     @property
     def mss(self) -> int | None:
         """The value of the MSS option, or None where there is none."""
-        values = [option.data for option in self.raw.options if option.kind == tcp.MSS]
+        return self.number(tcp.MSS)
+
+    @property
+    def scale(self) -> int | None:
+        """The shift of the window scale option, or None where there is none."""
+        return self.number(tcp.WINDOW_SCALE)
+
+    def number(self, kind: int) -> int | None:
+        """The data of the option of that kind as a number, or None where there is none."""
+        values = [option.data for option in self.raw.options if option.kind == kind]
         return int.from_bytes(values[0], "big") if values else None
 
 
@@ -78,6 +87,7 @@ class Machine:
         irs: the peer's initial sequence number.
         window: what the peer's segments offer unless told otherwise.
         mss: what the peer's SYN names; None leaves the option out.
+        scale: the shift of the peer's window scale option; None leaves it out. ``window`` is what stands in the field.
         mtu: the link's, in bytes.
         rtt: how long the peer takes to answer the machine's SYN, in ms.
         start: the clock's first value, in ns.
@@ -93,6 +103,7 @@ class Machine:
         irs: int = IRS,
         window: int = WINDOW,
         mss: int | None = 1460,
+        scale: int | None = None,
         mtu: int = 1500,
         rtt: int = 10,
         start: int = 0,
@@ -101,7 +112,7 @@ class Machine:
     ) -> None:
         self.config = config or StackConfig()
         self.iss, self.irs = iss, irs
-        self.window, self.mss, self.rtt = window, mss, rtt
+        self.window, self.mss, self.scale, self.rtt = window, mss, scale, rtt
         self.now = start
         self.remote = remote
         self.counters = Counters()
@@ -132,8 +143,11 @@ class Machine:
         irs: int = IRS,
         window: int = WINDOW,
         mss: int | None = 1460,
+        scale: int | None = None,
         mtu: int = 1500,
         rtt: int = 10,
+        local: Endpoint = LOCAL,
+        remote: Endpoint = REMOTE,
     ) -> Self:
         """A machine that real segments and calls have brought to ``state``, with an empty trace and nothing left to send.
 
@@ -146,10 +160,15 @@ class Machine:
             irs: see there.
             window: see there.
             mss: see there.
+            scale: see there.
             mtu: see there.
             rtt: see there.
+            local: see there.
+            remote: see there.
         """
-        machine = cls(config=config, iss=iss, irs=irs, window=window, mss=mss, mtu=mtu, rtt=rtt)
+        machine = cls(
+            config=config, iss=iss, irs=irs, window=window, mss=mss, scale=scale, mtu=mtu, rtt=rtt, local=local, remote=remote
+        )
         machine._reach(state, passive=passive)
         if record:
             machine.compact()
@@ -213,7 +232,9 @@ class Machine:
 
     def syn_options(self) -> tuple[Option, ...]:
         """The options of the peer's SYN."""
-        return () if self.mss is None else (mss_option(self.mss),)
+        mss = () if self.mss is None else (mss_option(self.mss),)
+        scale = () if self.scale is None else (Option(tcp.WINDOW_SCALE, bytes((self.scale,))),)
+        return mss + scale
 
     # --- calls of RFC 9293 3.10.1 to 3.10.5 ---
 

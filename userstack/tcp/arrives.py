@@ -8,11 +8,12 @@ from typing import assert_never
 from userstack.errors import BrokenPipe, ConnectionRefused, ConnectionReset
 from userstack.tcp import acknowledge, seq
 from userstack.tcp.calls import carry_out_close
-from userstack.tcp.options import read_mss
+from userstack.tcp.options import read_syn
 from userstack.tcp.segment import Segment, from_wire
 from userstack.tcp.state import CAN_RECEIVE_TEXT, State, move
-from userstack.tcp.tcb import MAX_WINDOW, Tcb
+from userstack.tcp.tcb import Tcb
 from userstack.tcp.timewait import TimeWait
+from userstack.tcp.windowscale import to_field
 from userstack.wire.tcp import SYN, TcpSegment
 
 
@@ -40,7 +41,8 @@ def segment_arrives(tcb: Tcb, wire: TcpSegment, *, now: int) -> None:
             | State.CLOSING
             | State.LAST_ACK
         ):
-            _other_states(tcb, from_wire(wire, near_seq=tcb.rcv_nxt, near_ack=tcb.snd_una), now)
+            segment = from_wire(wire, near_seq=tcb.rcv_nxt, near_ack=tcb.snd_una, shift=tcb.snd_wind_shift)
+            _other_states(tcb, segment, now)
         case _:
             assert_never(tcb.state)
 
@@ -87,8 +89,8 @@ def _receive_syn(tcb: Tcb, segment: Segment, *, iss: int) -> None:
 def _take_syn(tcb: Tcb, segment: Segment) -> None:
     tcb.irs = segment.seq
     tcb.rcv_nxt = segment.seq + 1
-    tcb.rcv_adv = tcb.rcv_nxt + min(tcb.config.receive_buffer, MAX_WINDOW)
-    tcb.peer_mss = read_mss(segment.options)
+    tcb.agree(read_syn(segment.options))
+    tcb.rcv_adv = tcb.rcv_nxt + tcb.syn_window
     tcb.congestion.set_mss(tcb.snd_mss)
     # Note: 3.10.7.2 leaves SND.WND to the ACK, but a FIN may have to be sent before that one comes (3.10.4, SYN-RECEIVED).
     _update_send_window(tcb, segment)
@@ -424,6 +426,7 @@ def time_wait_of(tcb: Tcb, *, now: int) -> TimeWait:
         snd_nxt=tcb.snd_nxt,
         rcv_nxt=tcb.rcv_nxt,
         rcv_wnd=tcb.rcv_wnd,
+        window=to_field(tcb.rcv_wnd, tcb.recvbuf.free, tcb.rcv_wind_shift),
         config=tcb.config,
         counters=tcb.counters,
         trace=tcb.trace,

@@ -116,7 +116,7 @@ def _window_opened(tcb: Tcb) -> None:
     """3.8.6.2.2: tell the peer, once there is a worthwhile amount of new room."""
     if tcb.state not in {State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2}:
         return
-    gained = tcb.rcv_nxt + tcb.recvbuf.free - tcb.rcv_adv
+    gained = tcb.rcv_edge - tcb.rcv_adv
     if gained >= min(2 * tcb.rcv_mss, tcb.recvbuf.limit // 2):
         tcb.ack_now = True
 

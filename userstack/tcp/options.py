@@ -1,6 +1,10 @@
-"""What the options of a segment mean (RFC 9293 3.2); their octets are the codec's business."""
+"""What the options of a SYN mean (RFC 9293 3.2, RFC 7323 2.2); their octets are the codec's business."""
 
-from userstack.wire.tcp import MSS, Option
+from dataclasses import dataclass
+
+from userstack.tcp.layout import LAYOUTS
+from userstack.tcp.windowscale import MAX_SHIFT
+from userstack.wire.tcp import MSS, NOP, WINDOW_SCALE, Option
 
 DEFAULT_MSS_IPV4 = 536
 DEFAULT_MSS_IPV6 = 1220
@@ -16,14 +20,30 @@ def header_size(address: bytes) -> int:
     return 40 if len(address) == 4 else 60
 
 
-def mss_option(mss: int) -> Option:
-    """The MSS option (RFC 9293 3.7.1)."""
-    return Option(MSS, min(mss, 0xFFFF).to_bytes(2, "big"))
+@dataclass(slots=True)
+class SynOptions:
+    """What a SYN says beside its header; None where it does not say."""
+
+    mss: int | None = None
+    window_scale: int | None = None
 
 
-def read_mss(options: tuple[Option, ...]) -> int | None:
-    """The MSS that a SYN names; None where it names none, or one of a wrong length or of zero."""
-    for option in options:
-        if option.kind == MSS and len(option.data) == 2:
-            return int.from_bytes(option.data, "big") or None
-    return None
+def read_syn(options: tuple[Option, ...]) -> SynOptions:
+    """The options of a SYN. One of a wrong length, or an MSS of zero, is passed over; of two of a kind the first counts."""
+    found = SynOptions()
+    for kind, data in options:
+        if kind == MSS and len(data) == 2 and found.mss is None:
+            found.mss = int.from_bytes(data, "big") or None
+        elif kind == WINDOW_SCALE and len(data) == 1 and found.window_scale is None:
+            found.window_scale = min(data[0], MAX_SHIFT)  # RFC 7323 2.3: more than 14 counts as 14
+    return found
+
+
+def write_syn(syn: SynOptions, layout: str) -> tuple[Option, ...]:
+    """The options of a SYN in the order that the layout of that name has for them."""
+    data: dict[int, bytes] = {}
+    if syn.mss is not None:
+        data[MSS] = min(syn.mss, 0xFFFF).to_bytes(2, "big")
+    if syn.window_scale is not None:
+        data[WINDOW_SCALE] = bytes((syn.window_scale,))
+    return tuple(Option(kind, data[kind] if kind > NOP else b"") for kind in LAYOUTS[layout][frozenset(data)])

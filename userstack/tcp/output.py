@@ -6,10 +6,11 @@ only when the device can take one (law 4). The order: resets, SYN, what is lost,
 
 from userstack.tcp import retransmission, seq
 from userstack.tcp.calls import carry_out_close
-from userstack.tcp.options import mss_option
+from userstack.tcp.options import write_syn
 from userstack.tcp.segment import from_wire
 from userstack.tcp.state import State
-from userstack.tcp.tcb import MAX_WINDOW, Tcb
+from userstack.tcp.tcb import Tcb
+from userstack.tcp.windowscale import MAX_WINDOW, to_field
 from userstack.wire.tcp import ACK, FIN, PSH, RST, SYN, Option, TcpSegment
 
 _SENDS_DATA = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
@@ -73,10 +74,12 @@ def _syn(tcb: Tcb, now: int) -> TcpSegment:
     elif tcb.syn_lost:
         _count_retransmission(tcb, 0)
     retransmission.arm(tcb, now)
-    options = (mss_option(tcb.rcv_mss),)  # SHLD-5, MAY-3; MUST-65: here and nowhere else
+    options = write_syn(tcb.syn_options, tcb.config.option_layout)  # SHLD-5, MAY-3; MUST-65: here and nowhere else
+    window = min(tcb.rcv_wnd, MAX_WINDOW)  # RFC 7323 2.2: not scaled
     if tcb.state is State.SYN_SENT:
-        return _segment(tcb, tcb.iss, 0, SYN, tcb.rcv_wnd, options)
-    return _with_ack(tcb, tcb.iss, SYN, options)
+        return _segment(tcb, tcb.iss, 0, SYN, window, options)
+    _ack_goes_out(tcb)
+    return _segment(tcb, tcb.iss, tcb.rcv_nxt, SYN | ACK, window, options)
 
 
 def _lost(tcb: Tcb, now: int) -> TcpSegment | None:
@@ -85,7 +88,8 @@ def _lost(tcb: Tcb, now: int) -> TcpSegment | None:
     first = max(recovery.resend, tcb.snd_una)
     if first >= recovery.resend_end or not tcb.snd_wnd:
         return None
-    room = tcb.snd_una + min(tcb.congestion.cwnd, tcb.snd_wnd) - first
+    # RFC 7323 2.4: scaling may have rounded the window down below what was in it when it was sent.
+    room = tcb.snd_una + min(tcb.congestion.cwnd, tcb.snd_wnd + (1 << tcb.snd_wind_shift) - 1) - first
     size = min(tcb.snd_mss, tcb.sendbuf.end - first, room)
     if recovery.resend_end < tcb.snd_nxt:  # otherwise new data may fill the segment up (SHLD-28)
         size = min(size, recovery.resend_end - first)
@@ -188,20 +192,29 @@ def _count_retransmission(tcb: Tcb, size: int) -> None:
     tcb.counters.add("TcpRetransSegs")
 
 
-def _with_ack(tcb: Tcb, number: int, flags: int, options: tuple[Option, ...] = (), payload: bytes = b"") -> TcpSegment:
-    """Every segment from SYN-RECEIVED on carries <ACK=RCV.NXT> and the window: what was owed is thereby paid."""
-    _offer_window(tcb)
+def _with_ack(tcb: Tcb, number: int, flags: int, payload: bytes = b"") -> TcpSegment:
+    """Every segment from SYN-RECEIVED on carries <ACK=RCV.NXT> and the window."""
+    window = _offer_window(tcb)
+    _ack_goes_out(tcb)
+    return _segment(tcb, number, tcb.rcv_nxt, flags | ACK, window, (), payload)
+
+
+def _ack_goes_out(tcb: Tcb) -> None:
+    """What was owed is thereby paid."""
     tcb.ack_now = False
     tcb.timers.delayed_ack = None
     tcb.unacked_segments = 0
-    return _segment(tcb, number, tcb.rcv_nxt, flags | ACK, tcb.rcv_wnd, options, payload)
 
 
-def _offer_window(tcb: Tcb) -> None:
-    """Receiver's silly window avoidance (3.8.6.2.2): the right edge moves by a worthwhile amount or not at all."""
-    edge = tcb.rcv_nxt + min(tcb.recvbuf.free, MAX_WINDOW)
-    if edge - tcb.rcv_adv >= min(tcb.recvbuf.limit // 2, tcb.snd_mss):
-        tcb.rcv_adv = edge
+def _offer_window(tcb: Tcb) -> int:
+    """The window field. Receiver's silly window avoidance (3.8.6.2.2): the edge moves by a worthwhile amount or not at all."""
+    free, shift = tcb.recvbuf.free, tcb.rcv_wind_shift
+    edge = tcb.rcv_edge
+    if edge - tcb.rcv_adv < min(tcb.recvbuf.limit // 2, tcb.snd_mss):
+        edge = tcb.rcv_adv
+    window = to_field(edge - tcb.rcv_nxt, free, shift)
+    tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt + (window << shift))
+    return window
 
 
 def _segment(
@@ -209,6 +222,4 @@ def _segment(
 ) -> TcpSegment:
     if tcb.remote is None:
         raise RuntimeError("a segment cannot be sent without a remote socket")
-    return TcpSegment(
-        tcb.local.port, tcb.remote.port, seq.wrap(number), seq.wrap(ack), flags, min(window, MAX_WINDOW), 0, options, payload
-    )
+    return TcpSegment(tcb.local.port, tcb.remote.port, seq.wrap(number), seq.wrap(ack), flags, window, 0, options, payload)

@@ -9,7 +9,7 @@ from userstack.wire.tcp import ACK, FIN, RST, SYN, Option, TcpSegment, flag_name
 
 @dataclass(slots=True)
 class Segment:
-    """SEG.SEQ, SEG.ACK, SEG.WND and the rest. ``seq`` is the number of the SYN, or else of the first octet."""
+    """SEG.SEQ, SEG.ACK, SEG.WND, which is scaled already, and the rest. ``seq`` is the number of the SYN, or of the first octet."""
 
     seq: int
     ack: int
@@ -86,13 +86,13 @@ class Segment:
         return Segment(first, self.ack, flags, self.window, payload, self.options, self.bad_options)
 
 
-def from_wire(segment: TcpSegment, *, near_seq: int, near_ack: int) -> Segment:
-    """Unwrap SEG.SEQ near RCV.NXT and SEG.ACK near SND.UNA."""
+def from_wire(segment: TcpSegment, *, near_seq: int, near_ack: int, shift: int = 0) -> Segment:
+    """Unwrap SEG.SEQ near RCV.NXT and SEG.ACK near SND.UNA; scale SEG.WND by ``shift``, but never that of a SYN (RFC 7323 2.2)."""
     return Segment(
         seq.unwrap(segment.seq, near_seq),
         seq.unwrap(segment.ack, near_ack),
         segment.flags,
-        segment.window,
+        segment.window if segment.flags & SYN else segment.window << shift,
         segment.payload,
         segment.options,
         segment.bad_options,

@@ -11,7 +11,7 @@ from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.congestion.base import CongestionControl
 from userstack.tcp.congestion.reno import Reno
 from userstack.tcp.isn import IsnGenerator
-from userstack.tcp.options import default_mss, header_size
+from userstack.tcp.options import SynOptions, default_mss, header_size
 from userstack.tcp.recovery import Recovery
 from userstack.tcp.recvbuf import ReceiveBuffer
 from userstack.tcp.rtt import RttEstimator
@@ -19,10 +19,8 @@ from userstack.tcp.sendbuf import SendBuffer
 from userstack.tcp.state import State, move
 from userstack.tcp.timers import Timers
 from userstack.tcp.timewait import TimeWait
+from userstack.tcp.windowscale import MAX_WINDOW, shift_for
 from userstack.trace import Tracer
-
-MAX_WINDOW = 0xFFFF
-"""The most that the window field can offer (MUST-1)."""
 
 
 class Tcb:
@@ -32,10 +30,11 @@ class Tcb:
         "ack_now", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "challenge", "close_requested",
         "config", "congestion", "counters", "data_sent_at", "deaf", "error", "irs", "isn", "iss", "local",
         "max_snd_wnd", "mtu", "nodelay", "outstanding_since", "override_due", "passive", "path_mtu", "peer_mss",
-        "probe_due", "probes", "quiet_until", "rcv_adv", "rcv_nxt", "recovery", "recvbuf", "released", "remote",
-        "reopened_from", "resets", "retransmits", "rtt", "segs_in", "segs_out", "sendbuf", "snd_nxt", "snd_una",
-        "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due", "syn_lost", "syns_sent", "time_wait",
-        "timers", "tos", "total_retrans", "trace", "ttl", "unacked_segments", "unanswered_since", "user_timeout",
+        "probe_due", "probes", "quiet_until", "rcv_adv", "rcv_nxt", "rcv_wind_shift", "recovery", "recvbuf", "released",
+        "remote", "reopened_from", "resets", "retransmits", "rtt", "segs_in", "segs_out", "sendbuf", "snd_nxt",
+        "snd_una", "snd_wind_shift", "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due", "syn_lost",
+        "syns_sent", "time_wait", "timers", "tos", "total_retrans", "trace", "ttl", "unacked_segments",
+        "unanswered_since", "user_timeout", "window_scaling",
     )  # fmt: skip
 
     def __init__(
@@ -89,8 +88,12 @@ class Tcb:
         self.snd_una = self.snd_nxt = iss
         self.snd_wnd = self.max_snd_wnd = self.snd_wl1 = self.snd_wl2 = 0
         self.irs = self.rcv_nxt = 0
-        self.rcv_adv = min(self.config.receive_buffer, MAX_WINDOW)
+        self.rcv_adv = self.syn_window
         """RCV.NXT + RCV.WND: the right edge that was offered; it never moves left (SHLD-14)."""
+        self.window_scaling = self.config.window_scaling
+        """Before the peer's SYN is here: to be offered. From then on: agreed."""
+        self.snd_wind_shift = self.rcv_wind_shift = 0
+        """By how many bits the peer's windows and ours are shifted (RFC 7323 2.3)."""
         self.peer_mss: int | None = None
         self.path_mtu = self.mtu
         self.sendbuf = SendBuffer(iss + 1, self.config.send_buffer)
@@ -130,6 +133,30 @@ class Tcb:
     def rcv_wnd(self) -> int:
         """RCV.WND: what the last window sent still offers."""
         return self.rcv_adv - self.rcv_nxt
+
+    @property
+    def rcv_edge(self) -> int:
+        """The right edge of the largest window that could be offered now."""
+        return self.rcv_nxt + min(self.recvbuf.free, MAX_WINDOW << self.rcv_wind_shift)
+
+    @property
+    def syn_window(self) -> int:
+        """The window of a SYN, which is never scaled."""
+        return min(self.config.receive_buffer, MAX_WINDOW)
+
+    @property
+    def syn_options(self) -> SynOptions:
+        """What our SYN, or SYN,ACK, says: of the options that take two, what is still possible (RFC 7323 2.2)."""
+        scale = self.config.window_scale if self.config.window_scale is not None else shift_for(self.config.receive_buffer)
+        return SynOptions(mss=self.rcv_mss, window_scale=scale if self.window_scaling else None)
+
+    def agree(self, peer: SynOptions) -> None:
+        """Both SYNs count: what the peer's says is settled now."""
+        self.peer_mss = peer.mss
+        self.window_scaling = self.window_scaling and peer.window_scale is not None
+        ours = self.syn_options.window_scale
+        if ours is not None and peer.window_scale is not None:
+            self.rcv_wind_shift, self.snd_wind_shift = ours, peer.window_scale
 
     @property
     def rcv_mss(self) -> int:

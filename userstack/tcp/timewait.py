@@ -33,6 +33,7 @@ class TimeWait:
         "tos",
         "trace",
         "ttl",
+        "window",
     )
 
     def __init__(
@@ -43,6 +44,7 @@ class TimeWait:
         snd_nxt: int,
         rcv_nxt: int,
         rcv_wnd: int,
+        window: int,
         config: StackConfig,
         counters: Counters,
         trace: Tracer | None,
@@ -57,6 +59,8 @@ class TimeWait:
         self.snd_nxt = snd_nxt
         self.rcv_nxt = rcv_nxt
         self.rcv_wnd = rcv_wnd
+        self.window = window
+        """RCV.WND as the window field has it."""
         self.config = config
         self.counters = counters
         self.trace = trace
@@ -166,7 +170,7 @@ class TimeWait:
             return None
         self.ack_now = False
         self.counters.add("TcpOutSegs")
-        return self._segment(self.snd_nxt, self.rcv_nxt, ACK, min(self.rcv_wnd, 0xFFFF))
+        return self._segment(self.snd_nxt, self.rcv_nxt, ACK, self.window)
 
     def _segment(self, number: int, ack: int, flags: int, window: int) -> TcpSegment:
         return TcpSegment(self.local.port, self.remote.port, seq.wrap(number), seq.wrap(ack), flags, window)
