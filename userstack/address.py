@@ -42,6 +42,29 @@ def format_endpoint(address: bytes, port: int) -> str:
     return f"[{text}]:{port}" if len(address) == 16 else f"{text}:{port}"
 
 
+_MAPPED = bytes(10) + b"\xff\xff"
+
+
+def is_mapped(address: bytes) -> bool:
+    """True for an IPv4-mapped IPv6 address, ``::ffff:10.9.0.2`` (RFC 4291 2.5.5.2): IPv4 as an IPv6 socket sees it, never on the wire."""
+    return len(address) == 16 and address.startswith(_MAPPED)
+
+
+def to_mapped(address: bytes) -> bytes:
+    """The IPv4-mapped form of a packed IPv4 address; an IPv6 address stays as it is."""
+    return _MAPPED + address if len(address) == 4 else address
+
+
+def from_mapped(address: bytes) -> bytes:
+    """The IPv4 address within an IPv4-mapped one; every other address stays as it is."""
+    return address[12:] if is_mapped(address) else address
+
+
+def is_link_local(address: bytes) -> bool:
+    """True for fe80::/10 (RFC 4291 2.5.6), which means something on one link only."""
+    return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
 def is_unspecified(address: bytes) -> bool:
     """True for 0.0.0.0 and ::, the wildcard of a listener."""
     return not any(address)

@@ -21,8 +21,9 @@ from tests.support.virtual_time import virtual_time
 from userstack import SetupError, StackConfig
 from userstack.config import SECOND as ONE_SECOND
 from userstack.errors import InvalidArgument
-from userstack.host.addresses import add_address, addresses_taken, list_addresses
+from userstack.host.addresses import add_address, list_addresses
 from userstack.host.links import create_veth, remove_link, set_link, unique_device_name
+from userstack.host.takeover import addresses_taken
 from userstack.packetio.memory import memory_pair
 from userstack.trace import Event, PacketSent
 
@@ -60,7 +61,7 @@ def veth_in(namespace: KernelNamespace) -> str:
     ids=["onlink", "route mtu", "tos", "multipath", "point to point", "noprefixroute", "metric", "label"],
 )
 def test_what_is_taken_from_a_device_is_given_back_exactly(setup: list[str]) -> None:
-    """The law of host/addresses.py; an onlink default route is how many hosters give a machine its network."""
+    """The law of host/takeover.py; an onlink default route is how many hosters give a machine its network."""
     with nothing_left_behind(), kernel_namespace() as machine:
         name = veth_in(machine)
         for line in setup:

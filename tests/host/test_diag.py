@@ -10,6 +10,7 @@ from tests.support.netns import KernelNamespace, kernel_namespace, nothing_left_
 from userstack.address import Endpoint, pack_address
 from userstack.errors import SetupError
 from userstack.host.diag import KernelTcp, tcp_sockets, tcp_state
+from userstack.host.links import read_link
 from userstack.packetio.tun import TunDevice
 from userstack.tcp.state import State
 
@@ -130,6 +131,19 @@ def test_ipv6_is_told() -> None:
         client.connect(("::1", 80))
         local, remote = Endpoint(pack_address("::1"), client.getsockname()[1]), Endpoint(pack_address("::1"), 80)
         assert kernel_tcp.state(local, remote) == State.ESTABLISHED
+
+
+def test_link_local_connections_are_found_by_their_interface() -> None:
+    with nothing_left_behind(), kernel_namespace() as kernel, KernelTcp(kernel.name) as kernel_tcp:
+        device = kernel.tun("fe80::1/64")
+        index = read_link(device.name, namespace=kernel.name).index
+        client = kernel.socket(socket.AF_INET6)
+        client.setblocking(False)
+        client.bind(("fe80::1", 0, 0, index))
+        client.connect_ex(("fe80::2", 80, 0, index))
+        local, remote = Endpoint(pack_address("fe80::1"), client.getsockname()[1]), Endpoint(pack_address("fe80::2"), 80)
+        assert kernel_tcp.state(local, remote, interface=index) == State.SYN_SENT
+        assert kernel_tcp.state(local, remote) == State.CLOSED
 
 
 def test_queues_are_told() -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 CLONE_NEWNS = 0x00020000
+MS_RDONLY, MS_REMOUNT, MS_BIND = 0x1, 0x20, 0x1000
 MS_REC_PRIVATE = 0x4000 | 0x40000
 CAPABILITY_VERSION_3 = 0x20080522
 
@@ -32,6 +33,18 @@ def without_tun(call: Callable[[], T]) -> T:
         _check(_libc().mount(b"none", b"/dev/net", b"tmpfs", 0, None))
 
     return _on_thread(hide, call)
+
+
+def with_read_only_settings(call: Callable[[], T]) -> T:
+    """Run ``call`` where /proc/sys cannot be written, as in a container without privileges."""
+
+    def protect() -> None:
+        _check(_libc().unshare(CLONE_NEWNS))
+        _check(_libc().mount(b"none", b"/", None, MS_REC_PRIVATE, None))
+        _check(_libc().mount(b"/proc/sys", b"/proc/sys", None, MS_BIND, None))
+        _check(_libc().mount(b"none", b"/proc/sys", None, MS_REMOUNT | MS_BIND | MS_RDONLY, None))
+
+    return _on_thread(protect, call)
 
 
 def _libc() -> ctypes.CDLL:

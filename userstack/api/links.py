@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from ipaddress import ip_network
 from itertools import islice
+from socket import AF_INET
 from typing import Unpack
 
 from userstack.address import format_address, pack_address
@@ -169,7 +170,7 @@ async def interface(
         InvalidArgument: an argument cannot be.
     """
     from userstack.api.owned import owning
-    from userstack.host.addresses import addresses_taken
+    from userstack.host.takeover import addresses_taken
     from userstack.packetio.veth import VethDevice
 
     check_settings(settings)
@@ -181,9 +182,9 @@ async def interface(
     with closing(VethDevice(name, namespace=netns)) as device:
         hardware_address(device)  # all that can be wrong is told while the kernel still has its addresses
         check_mtu(device.mtu)
-        with addresses_taken(name, namespace=netns, need_address=given is None) as taken:
+        with addresses_taken(name, namespace=netns, families=[AF_INET], need_address=given is None) as taken:
             own = given or Interface.parse(taken.addresses[0].address)
-            async with owning(device, own, settings, gateway=gateway or taken.gateway) as stack:
+            async with owning(device, own, settings, gateway=gateway or taken.gateway(AF_INET)) as stack:
                 yield stack
 
 

@@ -5,12 +5,13 @@ Numbers are told as numbers, since the names of protocols and scopes are the mac
 
 import socket
 
+from userstack.address import format_address
 from userstack.host.entries import (
     IFA_ADDRESS,
     IFA_BROADCAST,
+    IFA_F_NODAD,
     IFA_FLAGS,
     IFA_LABEL,
-    IFA_LOCAL,
     IFA_RT_PRIORITY,
     NDA_DST,
     NDA_LLADDR,
@@ -47,16 +48,18 @@ def command_of(entry: Entry, device: str, index: int) -> str:
 
 def _address_command(entry: Entry, device: str) -> str:
     _, length, _, scope, _ = entry.fixed
-    local, peer = _text(entry.get(IFA_LOCAL)), _text(entry.get(IFA_ADDRESS))
+    flags = entry.number(IFA_FLAGS) or 0
+    local, peer = _text(entry.local), _text(entry.get(IFA_ADDRESS))
     label = (entry.get(IFA_LABEL) or b"").rstrip(b"\0").decode()
     words = [
         f"{local}/{length}" if peer == local else f"{local} peer {peer}/{length}",
         _option("brd", _text(entry.get(IFA_BROADCAST))),
         f"dev {device}",
-        _option("label", label if label != device else None),
-        _option("scope", scope or None),
+        _option("label", label if label not in {"", device} else None),
+        _option("scope", (scope or None) if entry.family == socket.AF_INET else None),  # IPv6 addresses tell theirs themselves
         _option("metric", entry.number(IFA_RT_PRIORITY)),
-        "noprefixroute" if (entry.number(IFA_FLAGS) or 0) & IFA_F_NOPREFIXROUTE else "",
+        "nodad" if entry.family == socket.AF_INET6 and flags & IFA_F_NODAD else "",
+        "noprefixroute" if flags & IFA_F_NOPREFIXROUTE else "",
     ]
     return " ".join(["ip address add", *filter(None, words)])
 
@@ -81,7 +84,7 @@ def _route_command(entry: Entry, device: str, index: int) -> str:
         _option("src", _text(entry.get(RTA_PREFSRC))),
         *several,
     ]
-    return " ".join(["ip route append", *filter(None, words)])
+    return " ".join(["ip -6 route append" if entry.family == socket.AF_INET6 else "ip route append", *filter(None, words)])
 
 
 def _way(way: Nexthop, device: str | None) -> str:
@@ -100,4 +103,4 @@ def _option(word: str, value: str | int | None) -> str:
 
 
 def _text(address: bytes | None) -> str | None:
-    return None if address is None else socket.inet_ntoa(address)
+    return None if address is None else format_address(address)

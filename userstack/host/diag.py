@@ -9,14 +9,13 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv6Address
 from types import TracebackType
 from typing import Self
 
 from pyroute2.netlink import NETLINK_SOCK_DIAG, NLM_F_DUMP, NLM_F_REQUEST
 from pyroute2.netlink.diag import SOCK_DIAG_BY_FAMILY, SS_ALL, inet_diag_msg, inet_diag_req
 
-from userstack.address import Endpoint, is_unspecified, pack_address
+from userstack.address import Endpoint, from_mapped, is_unspecified, pack_address
 from userstack.errors import SetupError
 from userstack.host.failures import setup_error
 from userstack.host.inside import open_socket
@@ -77,13 +76,19 @@ class KernelTcp:
             self._socket.close()
             raise
 
-    def state(self, local: Endpoint, remote: Endpoint) -> State:
+    def state(self, local: Endpoint, remote: Endpoint, *, interface: int = 0) -> State:
         """The state in which a segment from ``remote`` to ``local`` finds the kernel: LISTEN when only a listener would take it.
+
+        Args:
+            local: the kernel's end.
+            remote: the other end.
+            interface: the number of the kernel's device that the segment comes in through, without which no connection between
+                link-local addresses is found; 0 is any.
 
         Raises:
             SetupError: the kernel does not answer.
         """
-        for sock in self._ask(local, remote):
+        for sock in self._ask(local, remote, interface):
             return sock.state
         return State.CLOSED
 
@@ -105,11 +110,12 @@ class KernelTcp:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _ask(self, local: Endpoint, remote: Endpoint) -> Iterator[KernelSocket]:
+    def _ask(self, local: Endpoint, remote: Endpoint, interface: int) -> Iterator[KernelSocket]:
         request = inet_diag_req()
         request["sdiag_family"] = socket.AF_INET if len(local.address) == 4 else socket.AF_INET6
         request["idiag_sport"], request["idiag_dport"] = local.port, remote.port
         request["idiag_src"], request["idiag_dst"] = _words(local.address), _words(remote.address)
+        request["idiag_if"] = interface
         try:
             yield from self._exchange(request, NLM_F_REQUEST)
         except SetupError as error:
@@ -178,6 +184,4 @@ def _kernel_socket(message: bytes) -> KernelSocket:
 
 def _plain_address(text: str) -> bytes:
     """A socket of both families carries IPv4 in IPv6 addresses (RFC 4291 2.5.5.2)."""
-    packed = pack_address(text)
-    mapped = IPv6Address(packed).ipv4_mapped if len(packed) == 16 else None
-    return packed if mapped is None else mapped.packed
+    return from_mapped(pack_address(text))

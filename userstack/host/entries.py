@@ -1,4 +1,4 @@
-"""IPv4 addresses, routes and fixed neighbours of the kernel's, kept as the very messages in which it tells them.
+"""Addresses, routes and fixed neighbours of the kernel's, kept as the very messages in which it tells them.
 
 Law: an entry is made again by its own message, with every attribute, known here or not, as ``ip route save`` and ``restore`` do;
 only what the kernel computes itself, and refuses to be told, is left out (rtnetlink(7)).
@@ -10,12 +10,21 @@ import socket
 import struct
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from pyroute2.netlink import NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST
+from pyroute2.netlink import (
+    NLM_F_ACK,
+    NLM_F_APPEND,
+    NLM_F_CREATE,
+    NLM_F_DUMP,
+    NLM_F_DUMP_INTR,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    NLM_F_REQUEST,
+)
 
 from userstack.host.inside import open_socket
 from userstack.host.netlink import HEADER, answers
@@ -28,6 +37,12 @@ PATIENCE = 10
 
 TABLE_MAIN = 254
 UNICAST = 1
+PROTOCOL_KERNEL = 2
+"""rtm_protocol of a route that follows from an address: it comes and goes with it."""
+RTM_F_CLONED = 0x200
+"""A route that the kernel remembers for itself, as the MTU of one path: it is no entry of the table."""
+CLOCK = os.sysconf("SC_CLK_TCK")
+"""Ticks of a second, in which the kernel tells how long a route lasts."""
 RTNH_F_ONLINK = 4
 """Of the flags of a next hop the only one that is set by who makes the route; the others tell how it fares."""
 NUD_PERMANENT = 0x80
@@ -57,6 +72,14 @@ IFA_FLAGS = 8
 IFA_RT_PRIORITY = 9
 """Attributes of an address (linux/if_addr.h) that something is done with."""
 
+IFA_F_NODAD = 0x02
+IFA_F_DADFAILED = 0x08
+IFA_F_TENTATIVE = 0x40
+SETTABLE_V6 = 0x02 | 0x10 | 0x100 | 0x200 | 0x400
+"""Of the flags of an IPv6 address those that are set by who makes it; the others tell how it came to be and how it fares."""
+UNVERIFIED = IFA_F_TENTATIVE | IFA_F_DADFAILED
+"""The kernel is not sure, or no longer, that the address is nobody else's (RFC 4862 5.4)."""
+
 RTA_DST = 1
 RTA_OIF = 4
 RTA_GATEWAY = 5
@@ -69,6 +92,7 @@ RTA_TABLE = 15
 RTA_VIA = 18
 RTA_ENCAP_TYPE = 21
 RTA_ENCAP = 22
+RTA_EXPIRES = 23
 RTA_NH_ID = 30
 """Attributes of a route (linux/rtnetlink.h)."""
 
@@ -94,7 +118,7 @@ class Nexthop(NamedTuple):
     device: int
     """Its interface index; 0 when there is none."""
     gateway: bytes | None
-    """An IPv4 address, if there is one."""
+    """An address of the route's own family, if there is one."""
     onlink: bool
     """Whether the gateway is taken to be on the link whatever the addresses say."""
     weight: int
@@ -109,6 +133,33 @@ class Entry:
     fixed: tuple[int, ...]
     """The fields of the fixed part, see ``FIXED``."""
     attributes: tuple[tuple[int, bytes], ...]
+    expires: int | None = field(default=None, compare=False)
+    """Seconds that an IPv6 route lasts, if not for ever."""
+
+    @property
+    def family(self) -> int:
+        """AF_INET or AF_INET6."""
+        return self.fixed[0]
+
+    @property
+    def local(self) -> bytes | None:
+        """The kernel's own address, of an entry that is one; IPv6 tells none beside the address where no other end is named."""
+        return self.get(IFA_LOCAL) or self.get(IFA_ADDRESS)
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether an address may be used: IPv4's always may."""
+        return not (self.number(IFA_FLAGS) or 0) & UNVERIFIED
+
+    @property
+    def is_kernels_route(self) -> bool:
+        """Whether it is a route that follows from an address."""
+        return self.kind is Kind.ROUTE and self.fixed[5] == PROTOCOL_KERNEL
+
+    @property
+    def is_inseparable(self) -> bool:
+        """Whether it is such a route of IPv6 that the kernel alone can make: to whoever else names it, metric 0 is none."""
+        return self.is_kernels_route and self.family == socket.AF_INET6 and not self.number(RTA_PRIORITY)
 
     def get(self, attribute: int) -> bytes | None:
         """The value of an attribute."""
@@ -141,16 +192,18 @@ class Entry:
 
 
 class KernelTables:
-    """The three tables of a namespace. Each refusal of the kernel's is an ``OSError``.
+    """The three tables of a namespace, of one family. Each refusal of the kernel's is an ``OSError``.
 
     Args:
         namespace: which; None for the caller's own.
+        family: AF_INET or AF_INET6.
 
     Raises:
         SetupError: there is no such namespace.
     """
 
-    def __init__(self, namespace: str | None = None) -> None:
+    def __init__(self, namespace: str | None = None, family: int = socket.AF_INET) -> None:
+        self.family = family
         self._sequence = 0
         self._socket = open_socket(namespace, socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
 
@@ -160,7 +213,7 @@ class KernelTables:
 
     def routes(self, index: int, addresses: Iterable[Entry]) -> tuple[Entry, ...]:
         """Routes of every table that go out of a device, or send from one of ``addresses``: all that depends on these."""
-        own = {entry.get(IFA_LOCAL) for entry in addresses}
+        own = {entry.local for entry in addresses}
         return tuple(
             entry
             for entry in self._list(Kind.ROUTE)
@@ -175,10 +228,18 @@ class KernelTables:
     def make(self, entry: Entry) -> None:
         """Make an entry again; one that is there already is left."""
         try:
-            # A route is put behind what has its destination already: those of one destination come back in their order.
-            self._order(entry, entry.kind, NLM_F_CREATE | (NLM_F_APPEND if entry.kind is Kind.ROUTE else 0))
+            if entry.kind is Kind.ADDRESS and entry.family == socket.AF_INET6 and entry.is_verified:
+                self._make_verified(entry)
+            else:
+                # A route is put behind what has its destination already: those of one destination come back in their order.
+                self._order(entry, entry.kind, NLM_F_CREATE | (NLM_F_APPEND if entry.kind is Kind.ROUTE else 0))
         except FileExistsError:
             return
+
+    def _make_verified(self, entry: Entry) -> None:
+        """An IPv6 address that the kernel was sure of is at once in use again, and not for a second only tentative."""
+        self._order(_with_flags(entry, IFA_F_NODAD), Kind.ADDRESS, NLM_F_CREATE | NLM_F_EXCL)
+        self._order(entry, Kind.ADDRESS, NLM_F_REPLACE)
 
     def remove(self, entry: Entry) -> None:
         """Remove an entry; one that is gone already, as a secondary address with its primary one, is no error."""
@@ -203,16 +264,16 @@ class KernelTables:
         next(answers(self._socket, self._sequence))
 
     def _list(self, kind: Kind, flags: int = 0) -> list[Entry]:
-        """All IPv4 entries of a table; of neighbours, with ``NTF_PROXY``, those that are answered for."""
+        """All entries of a table; of neighbours, with ``NTF_PROXY``, those that are answered for."""
         request = bytearray(FIXED[kind].size)
-        request[0] = socket.AF_INET
+        request[0] = self.family
         if flags:
             request[NEIGHBOUR_FLAGS] = flags
         for _ in range(PATIENCE):
             self._send(kind + 2, NLM_F_REQUEST | NLM_F_DUMP, bytes(request))
             messages = list(answers(self._socket, self._sequence))
             if not any(HEADER.unpack_from(message)[2] & NLM_F_DUMP_INTR for _, message in messages):
-                return [_entry(kind, message) for answer, message in messages if answer == kind]
+                return [_entry(kind, message) for answer, message in messages if answer == kind and not _is_cloned(kind, message)]
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     def _send(self, kind: int, flags: int, body: bytes) -> None:
@@ -220,13 +281,34 @@ class KernelTables:
         self._socket.send(HEADER.pack(HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
 
 
+def _is_cloned(kind: Kind, message: bytes) -> bool:
+    return kind is Kind.ROUTE and bool(FIXED[kind].unpack_from(message, HEADER.size)[-1] & RTM_F_CLONED)
+
+
 def _entry(kind: Kind, message: bytes) -> Entry:
     fixed = FIXED[kind]
     entry = Entry(kind, fixed.unpack_from(message, HEADER.size), tuple(_attributes(message[HEADER.size + fixed.size :])))
     if kind is Kind.ROUTE:
         *fields, flags = entry.fixed
-        entry = replace(entry, fixed=(*fields, flags & RTNH_F_ONLINK))
+        entry = replace(entry, fixed=(*fields, flags & RTNH_F_ONLINK), expires=_seconds_left(entry))
+    elif kind is Kind.ADDRESS and entry.family == socket.AF_INET6:
+        entry = _with_flags(entry, (entry.number(IFA_FLAGS) or 0) & (SETTABLE_V6 | UNVERIFIED))
     return replace(entry, attributes=tuple(_lasting(kind, entry.attributes)))
+
+
+def _with_flags(entry: Entry, flags: int) -> Entry:
+    """An address with these flags alone: as 32 bits, and where the older 8 of them stand."""
+    family, length, _, *rest = entry.fixed
+    others = ((number, value) for number, value in entry.attributes if number != IFA_FLAGS)
+    told = (IFA_FLAGS, flags.to_bytes(4, sys.byteorder))
+    return replace(entry, fixed=(family, length, flags & 0xFF, *rest), attributes=(*others, told))
+
+
+def _seconds_left(route: Entry) -> int | None:
+    """What struct rta_cacheinfo says in its third field; an IPv4 route lasts for ever."""
+    told = route.get(RTA_CACHEINFO)
+    ticks = 0 if told is None else int.from_bytes(told[8:12], sys.byteorder, signed=True)
+    return max(ticks // CLOCK, 1) if ticks else None
 
 
 def _lasting(kind: Kind, attributes: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
@@ -269,7 +351,8 @@ def _body(entry: Entry) -> bytes:
     """What follows the header of the message that makes, or removes, an entry."""
     by_object = entry.kind is Kind.ROUTE and entry.get(RTA_NH_ID) is not None
     body = FIXED[entry.kind].pack(*entry.fixed)
-    for number, value in entry.attributes:
+    expires = () if entry.expires is None else ((RTA_EXPIRES, entry.expires.to_bytes(4, sys.byteorder)),)
+    for number, value in (*entry.attributes, *expires):
         if not (by_object and number in OF_NEXTHOP):
             attribute = ATTRIBUTE.pack(ATTRIBUTE.size + len(value), number) + value
             body += attribute.ljust(_aligned(len(attribute)), b"\0")

@@ -28,6 +28,27 @@ def stop_ipv6(device: str, *, namespace: str | None = None) -> bool:
     return _switch(f"net/ipv6/conf/{device}/disable_ipv6", "0", "1", namespace)
 
 
+def speaks_ipv6(device: str, *, namespace: str | None = None) -> bool:
+    """Whether the kernel speaks IPv6 on ``device``; False too for a kernel that has none at all."""
+    try:
+        return read_sysctl(f"net/ipv6/conf/{device}/disable_ipv6", namespace=namespace) == "0"
+    except SetupError:
+        return False
+
+
+def allow_ipv6(device: str, *, namespace: str | None = None) -> bool:
+    """Undo ``stop_ipv6``; the kernel then gives itself a link-local address. False when it spoke IPv6 all the time.
+
+    Raises:
+        SetupError: the device is gone, or /proc/sys has become read-only.
+    """
+    setting = f"net/ipv6/conf/{device}/disable_ipv6"
+    if read_sysctl(setting, namespace=namespace) == "0":
+        return False
+    write_sysctl(setting, "0", namespace=namespace)
+    return True
+
+
 def _switch(setting: str, old: str, new: str, namespace: str | None) -> bool:
     try:
         if read_sysctl(setting, namespace=namespace) != old:

@@ -48,7 +48,7 @@ FOR_US = frozenset({socket.PACKET_HOST, socket.PACKET_BROADCAST})
 class VethDevice(Device):
     """Frames of a device that exists already.
 
-    The kernel must have no address on it, or it answers beside the stack: see ``host.addresses.take_addresses``.
+    The kernel must have no address on it, or it answers beside the stack: see ``host.takeover.take_addresses``.
 
     Args:
         name: of the device, which must be up.
