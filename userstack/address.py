@@ -1,7 +1,10 @@
 """Addresses as the stack keeps them: packed bytes, four for IPv4 and sixteen for IPv6, so that nothing asks which it is."""
 
 import ipaddress
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+LINK_INDEX: Final = 1
+"""The number of a host's one link: the scope, or zone, of its link-local addresses (RFC 4007 6)."""
 
 
 class Endpoint(NamedTuple):
@@ -32,7 +35,9 @@ def pack_address(text: str) -> bytes:
 
 
 def format_address(address: bytes) -> str:
-    """The usual text of a packed address."""
+    """The usual text of a packed address (RFC 5952), ``::ffff:10.9.0.2`` for an IPv4-mapped one on every version of Python."""
+    if is_mapped(address):
+        return f"::ffff:{format_address(address[12:])}"
     return str(ipaddress.ip_address(address))
 
 
@@ -46,7 +51,7 @@ _MAPPED = bytes(10) + b"\xff\xff"
 
 
 def is_mapped(address: bytes) -> bool:
-    """True for an IPv4-mapped IPv6 address, ``::ffff:10.9.0.2`` (RFC 4291 2.5.5.2): IPv4 as an IPv6 socket sees it, never on the wire."""
+    """True for ``::ffff:10.9.0.2`` (RFC 4291 2.5.5.2): IPv4 as an IPv6 socket sees it, and never on the wire."""
     return len(address) == 16 and address.startswith(_MAPPED)
 
 
