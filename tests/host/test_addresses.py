@@ -1,8 +1,18 @@
 import pytest
 
+from tests.support.confined import with_read_only_settings
 from tests.support.netns import KernelNamespace, kernel_namespace, nothing_left_behind
 from userstack.errors import SetupError
-from userstack.host.addresses import add_address, add_route, list_addresses, parse_interface, remove_address, require_free_address
+from userstack.host.addresses import (
+    add_address,
+    add_addresses,
+    add_route,
+    list_addresses,
+    parse_interface,
+    remove_address,
+    require_free_address,
+)
+from userstack.host.inside import write_sysctl
 
 
 def addresses_of(device: str, kernel: KernelNamespace, sign: str = ".") -> list[str]:
@@ -59,6 +69,22 @@ def test_address_of_the_kernels_is_not_free() -> None:
 def test_ipv6_wants_a_larger_mtu() -> None:
     with kernel_namespace() as kernel, pytest.raises(SetupError, match=r"invalid argument; IPv6 wants an MTU of at least 1280"):
         kernel.tun("fd77::1/64", mtu=1279)
+
+
+def test_ipv6_that_is_off_is_told_with_the_mend_and_on_for_a_device_of_our_own() -> None:
+    with kernel_namespace() as kernel:
+        write_sysctl("net.ipv6.conf.default.disable_ipv6", "1", namespace=kernel.name)
+        device = kernel.tap(None)
+        with pytest.raises(
+            SetupError, match=rf"permission denied; IPv6 is off there: .*sysctl net.ipv6.conf.{device.name}.disable"
+        ):
+            add_address(device.name, "fd77::1/64", namespace=kernel.name)
+        with pytest.raises(SetupError, match="IPv6 is off there"):
+            with_read_only_settings(lambda: add_addresses(device.name, ["fd77::1/64"], namespace=kernel.name))
+        add_addresses(device.name, ["10.77.0.1/24"], namespace=kernel.name)
+        assert addresses_of(device.name, kernel, ":") == []
+        add_addresses(device.name, ["fd77::1/64"], namespace=kernel.name)
+        assert "fd77::1/64" in addresses_of(device.name, kernel, ":")
 
 
 def test_route_that_cannot_be_is_refused_with_the_mend() -> None:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 from scapy.sendrecv import AsyncSniffer, sniff
@@ -14,6 +14,7 @@ from tests.support.confined import without_capabilities, without_tun
 from tests.support.netns import DEVICE_PREFIX, kernel_namespace, nothing_left_behind
 from userstack.errors import InvalidArgument, NetworkError, SetupError
 from userstack.host.addresses import list_addresses
+from userstack.host.inside import write_sysctl
 from userstack.host.links import list_devices, read_link, remove_link, set_link
 from userstack.packetio.device import DeviceGone
 from userstack.packetio.tun import TapDevice, TunDevice
@@ -40,7 +41,7 @@ def test_kernel_resets_a_syn_to_a_closed_port() -> None:
 
 def test_constructor_makes_the_device_as_asked_and_closing_removes_it() -> None:
     with nothing_left_behind(), kernel_namespace() as kernel:
-        device = TunDevice(namespace=kernel.name, kernel_address="10.77.0.1/24", mtu=1400, queue_length=222)
+        device = TunDevice(namespace=kernel.name, kernel_addresses=["10.77.0.1/24"], mtu=1400, queue_length=222)
         assert (device.name, device.mtu, device.mac, device.level) == ("userstack0", 1400, None, 3)
         link = read_link("userstack0", namespace=kernel.name)
         assert (link.mtu, link.queue_length, link.up, link.carrier) == (1400, 222, True, True)
@@ -57,9 +58,9 @@ def test_constructor_that_fails_leaves_nothing(kind: type[TunDevice | TapDevice]
         kernel.tun("10.77.0.1/24")
         before = list_devices(namespace=kernel.name)
         with pytest.raises(SetupError, match=r"10\.77\.0\.1 is taken"):
-            kind(namespace=kernel.name, kernel_address="10.77.0.1/24")
+            kind(namespace=kernel.name, kernel_addresses=["10.77.0.1/24"])
         with pytest.raises(SetupError, match="no address with a prefix length"):
-            kind(namespace=kernel.name, kernel_address="10.77.0.1111/24")
+            kind(namespace=kernel.name, kernel_addresses=["10.77.0.1111/24"])
         with pytest.raises(SetupError, match="an MTU is 68 to 65535 bytes, not 5"):
             kind(namespace=kernel.name, mtu=5)
         with pytest.raises(SetupError, match=r"mknod /dev/net/tun"):
@@ -229,3 +230,17 @@ def test_device_that_nobody_closed_is_a_resource_warning() -> None:
 def test_tun_has_no_hardware_address() -> None:
     with nothing_left_behind(), pytest.raises(InvalidArgument, match="a TUN device carries IP packets and has no hardware address"):
         TunDevice(mac=bytes(6))
+
+
+def test_kernel_gets_addresses_of_both_families_and_uses_them_at_once() -> None:
+    """Also where IPv6 is off for new devices, as container engines have it."""
+    with nothing_left_behind(), kernel_namespace() as kernel:
+        write_sysctl("net.ipv6.conf.default.disable_ipv6", "1", namespace=kernel.name)
+        device = kernel.tun("10.77.0.1/24", "fd77::1/64")
+        assert device.sr1(ping(), timeout=5, verbose=0) is not None
+        request = IPv6(src="fd77::2", dst="fd77::1") / ICMPv6EchoRequest(id=77, data=b"hello")
+        sniffer = AsyncSniffer(opened_socket=device, lfilter=lambda packet: ICMPv6EchoReply in packet, count=1)
+        sniffer.start()
+        device.send(request)
+        sniffer.join(timeout=10)
+        assert [(packet[IPv6].src, packet[ICMPv6EchoReply].data) for packet in sniffer.results] == [("fd77::1", b"hello")]

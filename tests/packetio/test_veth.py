@@ -224,7 +224,7 @@ def test_pair_that_fails_leaves_nothing() -> None:
         names = (f"{DEVICE_PREFIX}p", f"{DEVICE_PREFIX}q")
         for wrong, reason in (("10.77.0.1/24", "is taken"), ("10.77.0.1", "prefix length is missing")):
             with pytest.raises(SetupError, match=reason):
-                VethPair(*names, peer_namespace=kernel.name, peer_address=wrong)
+                VethPair(*names, peer_namespace=kernel.name, peer_addresses=[wrong])
         with pytest.raises(SetupError, match="sudo"):
             without_capabilities(lambda: VethPair(*names, peer_namespace=kernel.name))
         assert list_devices(namespace=kernel.name) == before

@@ -23,6 +23,8 @@ from userstack.packetio.veth import VethPair
 
 DEVICE_PREFIX = f"t{os.getpid() % 0x1000000:x}"
 """Devices of this process: other workers of the test run make theirs at the same time."""
+DEFAULT_ADDRESS = "10.77.0.1/24"
+"""Of the kernel's end of a device."""
 NAMESPACE_PREFIX = f"ustest-{os.getpid()}"
 
 
@@ -55,21 +57,27 @@ class KernelNamespace:
         """Whether the kernel's default congestion control could be set; sockets of ``socket`` have cubic in any case."""
         self._stack = stack
 
-    def tun(self, kernel_address: str | None = "10.77.0.1/24", *, mtu: int = 1500, queue_length: int = 1000) -> TunDevice:
-        """A TUN device whose kernel end has ``kernel_address``."""
+    def tun(
+        self, kernel_address: str | None = DEFAULT_ADDRESS, *others: str, mtu: int = 1500, queue_length: int = 1000
+    ) -> TunDevice:
+        """A TUN device whose kernel end has ``kernel_address`` and ``others``."""
         name = unique_device_name(DEVICE_PREFIX)
-        device = TunDevice(name, namespace=self.name, kernel_address=kernel_address, mtu=mtu, queue_length=queue_length)
+        device = TunDevice(
+            name, namespace=self.name, kernel_addresses=_given(kernel_address, others), mtu=mtu, queue_length=queue_length
+        )
         return self._stack.enter_context(device)
 
-    def tap(self, kernel_address: str | None = "10.77.0.1/24", *, mtu: int = 1500) -> TapDevice:
-        """A TAP device whose kernel end has ``kernel_address``."""
+    def tap(self, kernel_address: str | None = DEFAULT_ADDRESS, *others: str, mtu: int = 1500) -> TapDevice:
+        """A TAP device whose kernel end has ``kernel_address`` and ``others``."""
         name = unique_device_name(DEVICE_PREFIX)
-        return self._stack.enter_context(TapDevice(name, namespace=self.name, kernel_address=kernel_address, mtu=mtu))
+        return self._stack.enter_context(
+            TapDevice(name, namespace=self.name, kernel_addresses=_given(kernel_address, others), mtu=mtu)
+        )
 
-    def veth(self, kernel_address: str | None = "10.77.0.1/24", *, mtu: int = 1500) -> VethPair:
-        """A veth pair: our end in the test's own namespace, the kernel's end (``device.peer``) here with ``kernel_address``."""
+    def veth(self, kernel_address: str | None = DEFAULT_ADDRESS, *others: str, mtu: int = 1500) -> VethPair:
+        """A veth pair: our end in the test's own namespace, the kernel's end (``device.peer``) here with these addresses."""
         ours, theirs = unique_device_name(DEVICE_PREFIX), unique_device_name(DEVICE_PREFIX)
-        device = VethPair(ours, theirs, peer_namespace=self.name, peer_address=kernel_address, mtu=mtu)
+        device = VethPair(ours, theirs, peer_namespace=self.name, peer_addresses=_given(kernel_address, others), mtu=mtu)
         return self._stack.enter_context(device)
 
     def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
@@ -135,6 +143,10 @@ def _descriptors() -> dict[int, str]:
         with suppress(FileNotFoundError):  # the descriptor with which the directory is read
             found[int(entry.name)] = str(entry.readlink())
     return found
+
+
+def _given(address: str | None, others: tuple[str, ...]) -> list[str]:
+    return [*([] if address is None else [address]), *others]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -130,11 +130,11 @@ class _Performance:
         kernel_address, name = f"{KERNEL_ADDRESS}/{PREFIX}", unique_device_name("usd")
         match self._kind:
             case DemoDevice.TUN:
-                return TunDevice(name, namespace=namespace, kernel_address=kernel_address)
+                return TunDevice(name, namespace=namespace, kernel_addresses=[kernel_address])
             case DemoDevice.TAP:
-                return TapDevice(name, namespace=namespace, kernel_address=kernel_address)
+                return TapDevice(name, namespace=namespace, kernel_addresses=[kernel_address])
             case DemoDevice.VETH:
-                return VethPair(name, unique_device_name("usk"), namespace=namespace, peer_address=kernel_address)
+                return VethPair(name, unique_device_name("usk"), namespace=namespace, peer_addresses=[kernel_address])
 
     def _lossy(self, device: Device, recorder: Recorder) -> Device:
         if self._drop is None:

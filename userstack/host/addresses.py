@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from socket import AF_INET, AF_INET6
 
@@ -11,6 +12,7 @@ from pyroute2.netlink import nlmsg
 from userstack.errors import SetupError
 from userstack.host.entries import IFA_F_NODAD
 from userstack.host.netlink import index_of, with_routes
+from userstack.host.quiet import start_ipv6
 
 IpInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
@@ -87,7 +89,26 @@ def add_address(device: str, address: str, *, namespace: str | None = None) -> N
     mends = {errno.EADDRNOTAVAIL: "choose an address that a host can have"}
     if interface.version == 6:
         mends[errno.EINVAL] = "IPv6 wants an MTU of at least 1280 bytes (RFC 8200 5)"
+        setting = f"net.ipv6.conf.{device}.disable_ipv6=0"
+        mends[errno.EACCES] = f"IPv6 is off there: switch it on with: sysctl {setting} (in a container from outside, with sysctls)"
     with_routes(namespace, f"give the device {device} the address {address}", add, mends)
+
+
+def add_addresses(device: str, addresses: Sequence[str], *, namespace: str | None = None) -> None:
+    """Give a device that we have made its addresses; where IPv6 is off for new devices, it is on for one with an IPv6 address.
+
+    Args:
+        device: its name.
+        addresses: with prefix lengths.
+        namespace: where the device lives; None for the caller's own.
+
+    Raises:
+        SetupError: as ``add_address``.
+    """
+    if any(parse_interface(address).version == 6 for address in addresses):
+        start_ipv6(device, namespace=namespace)
+    for address in addresses:
+        add_address(device, address, namespace=namespace)
 
 
 def remove_address(device: str, address: str, *, namespace: str | None = None) -> None:

@@ -36,17 +36,9 @@ def speaks_ipv6(device: str, *, namespace: str | None = None) -> bool:
         return False
 
 
-def allow_ipv6(device: str, *, namespace: str | None = None) -> bool:
-    """Undo ``stop_ipv6``; the kernel then gives itself a link-local address. False when it spoke IPv6 all the time.
-
-    Raises:
-        SetupError: the device is gone, or /proc/sys has become read-only.
-    """
-    setting = f"net/ipv6/conf/{device}/disable_ipv6"
-    if read_sysctl(setting, namespace=namespace) == "0":
-        return False
-    write_sysctl(setting, "0", namespace=namespace)
-    return True
+def start_ipv6(device: str, *, namespace: str | None = None) -> bool:
+    """Have the kernel speak IPv6 on ``device``, where it gives itself a link-local address. True when it did not before."""
+    return _switch(f"net/ipv6/conf/{device}/disable_ipv6", "1", "0", namespace)
 
 
 def _switch(setting: str, old: str, new: str, namespace: str | None) -> bool:

@@ -18,7 +18,7 @@ from userstack.host.entries import IFA_BROADCAST, RTA_DST, RTA_PREFSRC, RTA_PRIO
 from userstack.host.failures import setup_error
 from userstack.host.links import LinkInfo, read_link, require_ethernet
 from userstack.host.netlink import with_routes
-from userstack.host.quiet import allow_forwarding, allow_ipv6, speaks_ipv6, stop_forwarding, stop_ipv6
+from userstack.host.quiet import allow_forwarding, speaks_ipv6, start_ipv6, stop_forwarding, stop_ipv6
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
 SETTLING = 2.0
@@ -259,10 +259,9 @@ def _split(entries: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:
 
 
 def _speak_ipv6_again(tables: KernelTables, taken: TakenAddresses) -> list[str]:
-    try:
-        again = allow_ipv6(taken.link.name, namespace=taken.namespace)
-    except SetupError as error:
-        return [f"sysctl net/ipv6/conf/{taken.link.name}/disable_ipv6=0 ({error})"]
+    again = start_ipv6(taken.link.name, namespace=taken.namespace)
+    if not speaks_ipv6(taken.link.name, namespace=taken.namespace):
+        return [f"sysctl net/ipv6/conf/{taken.link.name}/disable_ipv6=0"]
     if again:
         for entry in tables.addresses(taken.link.index):
             tables.remove(entry)  # what the kernel has given itself: it is not yet sure of it, and it may have been removed before

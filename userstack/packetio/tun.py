@@ -1,12 +1,13 @@
 """TUN and TAP devices: the kernel's packets as it would put them on a wire, through /dev/net/tun.
 
-The address that the stack uses is one that the kernel does not have, so the kernel never answers for it.
+The addresses that the stack uses are ones that the kernel does not have, so the kernel never answers for them.
 """
 
 import os
+from collections.abc import Sequence
 
 from userstack.errors import InvalidArgument
-from userstack.host.addresses import add_address
+from userstack.host.addresses import add_addresses
 from userstack.host.links import set_link
 from userstack.host.tuntap import open_tuntap
 from userstack.packetio.device import GONE, LARGEST_PACKET, Device, DeviceGone
@@ -19,7 +20,7 @@ class TunTapDevice(Device):
     Args:
         name: of the device; the kernel puts the first free number for ``%d``.
         namespace: where the kernel's end lives; None for the caller's own.
-        kernel_address: what the kernel gets on its end, with prefix length, ``10.9.0.1/24``: it then routes that network to us.
+        kernel_addresses: what the kernel gets on its end, with prefix lengths, ``10.9.0.1/24``: it routes those networks to us.
         mtu: bytes of the largest IP packet.
         queue_length: packets that may wait for us. The kernel drops beyond it: there is no back-pressure.
         mac: our six bytes on a TAP device; None for random, locally administered ones. A TUN device has none.
@@ -37,7 +38,7 @@ class TunTapDevice(Device):
         name: str = "userstack%d",
         *,
         namespace: str | None = None,
-        kernel_address: str | None = None,
+        kernel_addresses: Sequence[str] = (),
         mtu: int = 1500,
         queue_length: int = 1000,
         mac: bytes | None = None,
@@ -47,8 +48,7 @@ class TunTapDevice(Device):
         self._descriptor, name = open_tuntap(name, level=self.layer, namespace=namespace)
         try:
             set_link(name, namespace=namespace, mtu=mtu, queue_length=queue_length)
-            if kernel_address is not None:
-                add_address(name, kernel_address, namespace=namespace)
+            add_addresses(name, kernel_addresses, namespace=namespace)
             set_link(name, namespace=namespace, up=True)
         except BaseException:
             os.close(self._descriptor)

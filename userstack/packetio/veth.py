@@ -9,9 +9,10 @@ import errno
 import fcntl
 import socket
 import struct
+from collections.abc import Sequence
 
 from userstack.errors import SetupError
-from userstack.host.addresses import add_address
+from userstack.host.addresses import add_addresses
 from userstack.host.failures import setup_error
 from userstack.host.inside import open_socket
 from userstack.host.links import create_veth, read_link, remove_link, require_ethernet, set_link, wait_until_running
@@ -141,7 +142,7 @@ class VethPair(VethDevice):
         peer: the name of the kernel's end.
         namespace: where our end lives; None for the caller's own.
         peer_namespace: where the kernel's end lives; None for the same.
-        peer_address: what the kernel gets on its end, with prefix length.
+        peer_addresses: what the kernel gets on its end, with prefix lengths.
         mtu: of both, in bytes.
 
     Raises:
@@ -157,7 +158,7 @@ class VethPair(VethDevice):
         *,
         namespace: str | None = None,
         peer_namespace: str | None = None,
-        peer_address: str | None = None,
+        peer_addresses: Sequence[str] = (),
         mtu: int = 1500,
     ) -> None:
         self.peer = peer
@@ -166,8 +167,7 @@ class VethPair(VethDevice):
         try:
             stop_forwarding(name, namespace=namespace)
             stop_ipv6(name, namespace=namespace)
-            if peer_address is not None:
-                add_address(peer, peer_address, namespace=self.peer_namespace)
+            add_addresses(peer, peer_addresses, namespace=self.peer_namespace)
             set_link(peer, namespace=self.peer_namespace, up=True)
             set_link(name, namespace=namespace, up=True)
             for end, place in ((name, namespace), (peer, self.peer_namespace)):
