@@ -23,6 +23,8 @@ from userstack.errors import InvalidArgument
         ("ephemeral_ports", (2000, 1000)),
         ("window_scale", 15),
         ("window_scale", -1),
+        ("timestamp_clock", 58),
+        ("timestamp_clock", SECOND + 1),
         ("option_layout", "windows"),
     ],
 )

@@ -60,6 +60,14 @@ class StackConfig:
     """Window scale, RFC 7323 2 (Linux tcp_window_scaling)."""
     window_scale: int | None = None
     """The shift that is offered, 0 to 14; None takes the least that lets the whole receive buffer be offered."""
+    timestamps: bool = True
+    """Timestamps, RFC 7323 3 (Linux tcp_timestamps)."""
+    timestamp_clock: int = 1 * MILLISECOND
+    """One tick of TSval; RFC 7323 5.4 takes 1 ms to 1 s."""
+    tolerate_missing_ts: bool = False
+    """Take a segment that lacks the option though it was agreed (FreeBSD's name); RFC 7323 3.2 drops it, Linux takes it."""
+    rst_echoes_timestamp: bool = True
+    """RFC 7323 5.2: a RST that answers a segment echoes its timestamp. The kernels do not."""
     option_layout: str = "linux"
     """Whose order and padding the options of a SYN have: "linux" or "freebsd"."""
 
@@ -128,6 +136,8 @@ class StackConfig:
             raise InvalidArgument(f"window_scale must be 0 to 14 (RFC 7323 2.3) or None, not {self.window_scale}")
         if self.option_layout not in OPTION_LAYOUTS:
             raise InvalidArgument(f"option_layout must be one of {', '.join(OPTION_LAYOUTS)}, not {self.option_layout!r}")
+        if not 59 <= self.timestamp_clock <= 1 * SECOND:
+            raise InvalidArgument(f"timestamp_clock must be 59 ns to 1 s (RFC 7323 5.4), not {self.timestamp_clock} ns")
         if self.default_ttl > 255:
             raise InvalidArgument(f"default_ttl must be 1 to 255, not {self.default_ttl}")
         if self.tos > 255:

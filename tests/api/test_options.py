@@ -40,7 +40,7 @@ async def test_what_is_set_is_read(level: int, option: int, before: int, value: 
 @virtual_time
 async def test_what_can_only_be_read() -> None:
     async with two_connections() as (client, server):
-        assert client.getsockopt(TCP, socket.TCP_MAXSEG) == 1460
+        assert client.getsockopt(TCP, socket.TCP_MAXSEG) == 1448
         assert client.getsockopt(SOL, socket.SO_TYPE) == socket.SOCK_STREAM
         assert client.getsockopt(SOL, socket.SO_SNDBUF) == 256 * 1024
         assert client.getsockopt(SOL, socket.SO_RCVBUF) == 65535

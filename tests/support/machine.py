@@ -45,6 +45,11 @@ def mss_option(value: int) -> Option:
     return Option(tcp.MSS, struct.pack("!H", value))
 
 
+def stamp(tsval: int, tsecr: int = 0) -> Option:
+    """The Timestamps option of RFC 7323 3.2."""
+    return Option(tcp.TIMESTAMPS, struct.pack("!II", tsval & MASK, tsecr & MASK))
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """A segment that the machine sent; ``seq`` is relative to ISS, ``ack`` to IRS (None without the bit), ``time`` in ns."""
@@ -72,6 +77,12 @@ class Sent:
         """The shift of the window scale option, or None where there is none."""
         return self.number(tcp.WINDOW_SCALE)
 
+    @property
+    def timestamps(self) -> tuple[int, int] | None:
+        """TSval and TSecr, or None where there is no such option."""
+        number = self.number(tcp.TIMESTAMPS)
+        return None if number is None else (number >> 32, number & MASK)
+
     def number(self, kind: int) -> int | None:
         """The data of the option of that kind as a number, or None where there is none."""
         values = [option.data for option in self.raw.options if option.kind == kind]
@@ -88,6 +99,7 @@ class Machine:
         window: what the peer's segments offer unless told otherwise.
         mss: what the peer's SYN names; None leaves the option out.
         scale: the shift of the peer's window scale option; None leaves it out. ``window`` is what stands in the field.
+        tsval: the peer's timestamp clock, which only the test moves; None: the peer has no timestamps.
         mtu: the link's, in bytes.
         rtt: how long the peer takes to answer the machine's SYN, in ms.
         start: the clock's first value, in ns.
@@ -104,6 +116,7 @@ class Machine:
         window: int = WINDOW,
         mss: int | None = 1460,
         scale: int | None = None,
+        tsval: int | None = None,
         mtu: int = 1500,
         rtt: int = 10,
         start: int = 0,
@@ -113,6 +126,7 @@ class Machine:
         self.config = config or StackConfig()
         self.iss, self.irs = iss, irs
         self.window, self.mss, self.scale, self.rtt = window, mss, scale, rtt
+        self.tsval = tsval
         self.now = start
         self.remote = remote
         self.counters = Counters()
@@ -144,6 +158,7 @@ class Machine:
         window: int = WINDOW,
         mss: int | None = 1460,
         scale: int | None = None,
+        tsval: int | None = None,
         mtu: int = 1500,
         rtt: int = 10,
         local: Endpoint = LOCAL,
@@ -161,13 +176,24 @@ class Machine:
             window: see there.
             mss: see there.
             scale: see there.
+            tsval: see there.
             mtu: see there.
             rtt: see there.
             local: see there.
             remote: see there.
         """
         machine = cls(
-            config=config, iss=iss, irs=irs, window=window, mss=mss, scale=scale, mtu=mtu, rtt=rtt, local=local, remote=remote
+            config=config,
+            iss=iss,
+            irs=irs,
+            window=window,
+            mss=mss,
+            scale=scale,
+            tsval=tsval,
+            mtu=mtu,
+            rtt=rtt,
+            local=local,
+            remote=remote,
         )
         machine._reach(state, passive=passive)
         if record:
@@ -234,7 +260,14 @@ class Machine:
         """The options of the peer's SYN."""
         mss = () if self.mss is None else (mss_option(self.mss),)
         scale = () if self.scale is None else (Option(tcp.WINDOW_SCALE, bytes((self.scale,))),)
-        return mss + scale
+        return mss + scale + self.stamps()
+
+    def stamps(self) -> tuple[Option, ...]:
+        """The peer's timestamps: its clock, and the machine's latest TSval."""
+        if self.tsval is None:
+            return ()
+        latest = next((sent.timestamps for sent in reversed(self.log) if sent.timestamps), (0, 0))
+        return (stamp(self.tsval, latest[0]),)
 
     # --- calls of RFC 9293 3.10.1 to 3.10.5 ---
 
@@ -282,10 +315,11 @@ class Machine:
         ack: int | None = None,
         data: bytes = b"",
         window: int | None = None,
-        options: tuple[Option, ...] = (),
+        options: tuple[Option, ...] | None = None,
         bad_options: bool = False,
     ) -> TcpSegment:
-        """A segment of the peer's. Left out, SEQ is the peer's next octet and ACK covers all that the machine has sent."""
+        """A segment of the peer's. Left out, SEQ is the peer's next octet, ACK covers all that the machine has sent, and the
+        options are the peer's timestamps where it has any."""
         bits = flag_bits(flags)
         return TcpSegment(
             source_port=self.remote.port,
@@ -294,7 +328,7 @@ class Machine:
             ack=self.iss + (self.sent_nxt if ack is None else ack) & MASK if bits & tcp.ACK else 0,
             flags=bits,
             window=self.window if window is None else window,
-            options=options,
+            options=self.stamps() if options is None else options,
             payload=data,
             bad_options=bad_options,
         )
@@ -318,7 +352,7 @@ class Machine:
         ack: int | None = None,
         data: bytes = b"",
         window: int | None = None,
-        options: tuple[Option, ...] = (),
+        options: tuple[Option, ...] | None = None,
         bad_options: bool = False,
     ) -> None:
         """Hand over one segment of the peer's, and pull what it makes the machine send."""

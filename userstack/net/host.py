@@ -20,6 +20,7 @@ from userstack.net.table import ConnectionRow
 from userstack.net.transport import Outgoing, Transport
 from userstack.tcp.connection import Connection
 from userstack.tcp.isn import IsnGenerator, SecretIsn
+from userstack.tcp.timestamps import SecretOffset
 from userstack.trace import PacketDropped, PacketReceived, PacketSent, Tracer
 from userstack.wire.codec import Codec, WireError
 from userstack.wire.ip import ICMP, TCP, Buffer, IPPacket
@@ -58,6 +59,7 @@ class Host:
             config=config,
             counters=self.counters,
             isn=isn or SecretIsn(secret),
+            timestamp_offset=SecretOffset(secret),
             random=random,
             mtu=mtu,
             trace=trace,

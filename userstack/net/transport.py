@@ -19,6 +19,7 @@ from userstack.tcp.connection import Connection
 from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.output import reset_for
 from userstack.tcp.state import State
+from userstack.tcp.timestamps import OffsetGenerator
 from userstack.tcp.timewait import TimeWait
 from userstack.trace import Tracer
 from userstack.wire.tcp import ACK, RST, SYN, TcpSegment
@@ -44,6 +45,7 @@ class Transport:
         config: StackConfig,
         counters: Counters,
         isn: IsnGenerator,
+        timestamp_offset: OffsetGenerator,
         random: Callable[[int], int],
         mtu: int,
         trace: Tracer | None,
@@ -57,6 +59,7 @@ class Transport:
         self._own = frozenset(interface.address for interface in interfaces)
         self._counters = counters
         self._isn = isn
+        self._timestamp_offset = timestamp_offset
         self._mtu = mtu
         self._trace = trace
         self._challenge = ChallengeThrottle(config.challenge_ack_limit, random)
@@ -138,7 +141,7 @@ class Transport:
 
     def _refuse(self, local: Endpoint, remote: Endpoint, segment: TcpSegment) -> None:
         """RFC 9293 3.10.7.1: nobody's segment."""
-        reset = reset_for(segment)
+        reset = reset_for(segment, echo_timestamp=self.config.rst_echoes_timestamp)
         if reset is None:
             return
         if len(self._resets) >= self.config.transmit_queue:
@@ -306,6 +309,7 @@ class Transport:
             local,
             config=config or self.config,
             isn=isn or self._isn,
+            timestamp_offset=self._timestamp_offset,
             counters=self._counters,
             mtu=self._mtu,
             trace=self._trace,

@@ -6,16 +6,27 @@ from userstack.tcp.segment import Segment
 from userstack.tcp.tcb import Tcb
 
 
-def advance(tcb: Tcb, ack: int, now: int) -> None:
-    """SND.UNA <- ``ack``: what is thereby acknowledged leaves the send buffer, the timers follow (RFC 6298 5.2, 5.3)."""
+def advance(tcb: Tcb, segment: Segment, now: int) -> None:
+    """SND.UNA <- SEG.ACK: what is thereby acknowledged leaves the send buffer, the timers follow (RFC 6298 5.2, 5.3)."""
+    ack = segment.ack
     tcb.bytes_acked += tcb.sendbuf.acknowledge(ack)
     tcb.snd_una = ack
     tcb.syn_due = False  # a SYN that its timer has made due again is not sent any more
-    tcb.rtt.acknowledged(ack, now)
+    _measure(tcb, segment, now)
     tcb.soft_error = None  # whatever it was, it is overcome
     retransmission.restart(tcb, now)
     if not tcb.waiting:
         leave_persist(tcb)
+
+
+def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
+    """A round-trip time: exactly, by the segment that is timed; what was sent again only a timestamp can tell (RFC 7323 4.1)."""
+    if tcb.rtt.timing:
+        tcb.rtt.acknowledged(segment.ack, now)
+    elif tcb.snd_ts_ok and segment.timestamps is not None:
+        elapsed = tcb.timestamps.elapsed(segment.timestamps[1], now)
+        if elapsed is not None:
+            tcb.rtt.sample(elapsed)
 
 
 def begin_data(tcb: Tcb) -> None:
@@ -32,7 +43,7 @@ def new_data(tcb: Tcb, segment: Segment, now: int) -> None:
     acked = segment.ack - tcb.snd_una
     timer = tcb.timers.retransmission
     again = tcb.recovery.is_repeated_partial(segment.ack)
-    advance(tcb, segment.ack, now)
+    advance(tcb, segment, now)
     if again:
         tcb.timers.retransmission = timer  # RFC 6582 3.2 step 3: only the first partial ACK restarts it
     tcb.recovery.on_ack(acked, tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion)

@@ -50,7 +50,7 @@ def segment_arrives(tcb: Tcb, wire: TcpSegment, *, now: int) -> None:
 def _closed(tcb: Tcb, segment: Segment, port: int) -> None:
     # 3.10.7.1
     if not segment.rst:
-        tcb.send_reset(*segment.reset, port)
+        tcb.answer_reset(segment, segment.reset, port)
 
 
 def _listen(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -58,14 +58,14 @@ def _listen(tcb: Tcb, segment: Segment, now: int) -> None:
     if segment.rst:
         return
     if segment.has_ack:
-        tcb.send_reset(segment.ack, None)
+        tcb.answer_reset(segment, segment.reset)
         return
     if not segment.syn or tcb.remote is None:
         return
     if segment.bad_options:
         tcb.counters.add("TcpExtTCPBadOptions")  # MUST-7: there is no connection to reset yet
         return
-    _receive_syn(tcb, segment, iss=tcb.isn(tcb.local, tcb.remote, now))
+    _receive_syn(tcb, segment, now, iss=tcb.isn(tcb.local, tcb.remote, now))
     move(tcb, State.SYN_RECEIVED, cause=segment.cause, clause="3.10.7.2 step 3", now=now)
 
 
@@ -73,25 +73,24 @@ def _reopen(tcb: Tcb, record: TimeWait, wire: TcpSegment, now: int) -> None:
     """MAY-2 (3.6.1). Condition (1): the new ISS lies above every sequence number of the old incarnation."""
     segment = from_wire(wire, near_seq=record.rcv_nxt, near_ack=record.snd_nxt)
     iss = seq.unwrap(tcb.isn(record.local, record.remote, now), record.snd_nxt)
-    _receive_syn(tcb, segment, iss=max(iss, record.next_iss))
+    _receive_syn(tcb, segment, now, iss=max(iss, record.next_iss))
     move(tcb, State.SYN_RECEIVED, cause=segment.cause, clause="3.6.1", now=now)
 
 
-def _receive_syn(tcb: Tcb, segment: Segment, *, iss: int) -> None:
+def _receive_syn(tcb: Tcb, segment: Segment, now: int, *, iss: int) -> None:
     """A SYN begins a new incarnation from LISTEN: IRS, RCV.NXT, ISS, and what came with the SYN is queued."""
     tcb.start(iss)
     tcb.passive = True
     tcb.snd_nxt = iss + 1
-    _take_syn(tcb, segment)
+    _take_syn(tcb, segment, now)
     tcb.syn_due = True
 
 
-def _take_syn(tcb: Tcb, segment: Segment) -> None:
+def _take_syn(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.irs = segment.seq
     tcb.rcv_nxt = segment.seq + 1
-    tcb.agree(read_syn(segment.options))
+    tcb.agree(read_syn(segment.options), now)
     tcb.rcv_adv = tcb.rcv_nxt + tcb.syn_window
-    tcb.congestion.set_mss(tcb.snd_mss)
     # Note: 3.10.7.2 leaves SND.WND to the ACK, but a FIN may have to be sent before that one comes (3.10.4, SYN-RECEIVED).
     _update_send_window(tcb, segment)
     # 3.10.7.2, 3.10.7.3: other text and controls are queued until ESTABLISHED.
@@ -105,7 +104,7 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     # 3.10.7.3, first step. A RST's SEQ cannot be checked against RCV.NXT (RFC 5961 3.2), for nothing was received yet.
     if segment.has_ack and not tcb.iss < segment.ack <= tcb.snd_nxt:
         if not segment.rst:
-            tcb.send_reset(segment.ack, None)
+            tcb.answer_reset(segment, segment.reset)
         return
     if segment.rst:  # second step
         if segment.has_ack:
@@ -119,7 +118,7 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     if segment.has_ack:
         _syn_sent_acked(tcb, segment, now)
     else:
-        _take_syn(tcb, segment)
+        _take_syn(tcb, segment, now)
         tcb.timers.retransmission = None
         tcb.rtt.forget_timing()  # SYN and SYN,ACK are one sequence number sent twice
         tcb.syn_due = True
@@ -127,9 +126,9 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def _syn_sent_acked(tcb: Tcb, segment: Segment, now: int) -> None:
-    _take_syn(tcb, segment)
+    _take_syn(tcb, segment, now)
     tcb.ack_now = True
-    acknowledge.advance(tcb, segment.ack, now)
+    acknowledge.advance(tcb, segment, now)
     move(tcb, State.ESTABLISHED, cause=segment.cause, clause="3.10.7.3 step 4", now=now)
     _established(tcb, segment, now)
 
@@ -146,12 +145,15 @@ def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
     # 3.10.7.4
     if _is_syn_ack_of_crossing(tcb, segment):
         segment = segment.trimmed(tcb.rcv_nxt, tcb.rcv_adv)
-    if not _check_sequence(tcb, segment, now):
+    if not (_check_timestamps(tcb, segment, now) and _check_sequence(tcb, segment, now)):
         return
     if segment.rst:
         _check_rst(tcb, segment, now)
         return
     if _check_options(tcb, segment, now) and _check_syn(tcb, segment, now) and _check_ack(tcb, segment, now):
+        if tcb.snd_ts_ok and segment.timestamps is not None:
+            # Note: R3 of RFC 7323 5.3, but after the ACK was believed, so that whoever guesses only SEQ sets nothing.
+            tcb.timestamps.update(segment.timestamps[0], segment.seq, now)
         _sixth_step_on(tcb, _idealized(tcb, segment), now)
 
 
@@ -180,21 +182,39 @@ def _is_syn_ack_of_crossing(tcb: Tcb, segment: Segment) -> bool:
     )
 
 
+def _check_timestamps(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """R1 of RFC 7323 5.3, before the first step: an old duplicate is as unacceptable as what lies outside the window."""
+    if not tcb.snd_ts_ok or segment.rst:
+        return True
+    if segment.timestamps is None:
+        if not tcb.config.tolerate_missing_ts:  # RFC 7323 3.2
+            tcb.counters.add("TcpExtTCPMissingTimestamp")
+        return tcb.config.tolerate_missing_ts
+    if not tcb.timestamps.is_old(segment.timestamps[0], now):
+        return True
+    tcb.counters.add("TcpExtPAWSEstab")
+    _answer_unacceptable(tcb, segment, now)
+    return False
+
+
 def _check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
     """First step: what is not acceptable is answered with an ACK, unless it is a RST."""
     acceptable = segment.is_acceptable(tcb.rcv_nxt, tcb.rcv_wnd)
-    if segment.rst:
-        return acceptable
     if acceptable:
-        tcb.ack_now |= bool(segment.length and not tcb.rcv_wnd)  # a window probe: its text is cut off, and answered
-    elif segment.syn:
+        tcb.ack_now |= bool(segment.length and not tcb.rcv_wnd and not segment.rst)  # a probe: its text is cut off, and answered
+    elif not segment.rst:
+        _answer_unacceptable(tcb, segment, now)
+    return acceptable
+
+
+def _answer_unacceptable(tcb: Tcb, segment: Segment, now: int) -> None:
+    if segment.syn:
         tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")  # RFC 5961 4: "irrespective of the sequence number"
     elif segment.length:
         tcb.ack_now = True
     else:
         # Note: two ends that lost track of each other would answer bare ACKs with bare ACKs for ever, so those pass the throttle.
         tcb.send_challenge_ack(now)
-    return acceptable
 
 
 def _check_rst(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -233,7 +253,7 @@ def _check_options(tcb: Tcb, segment: Segment, now: int) -> bool:
         return True
     tcb.counters.add("TcpExtTCPBadOptions")
     if segment.seq == tcb.rcv_nxt:
-        tcb.send_reset(tcb.acceptable_seq, None)
+        tcb.send_reset(now)
         error = ConnectionReset("the peer sent an option of illegal length")
         tcb.die(error, cause=f"{segment.cause} with an option of illegal length", clause="3.1", now=now)
     return False
@@ -247,7 +267,7 @@ def _check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     if tcb.state is State.SYN_RECEIVED and tcb.passive:
         _back_to_origin(tcb, segment, clause=clause, now=now)
     elif tcb.config.insecure_syn:
-        tcb.send_reset(*segment.reset)
+        tcb.answer_reset(segment, segment.reset)
         tcb.die(ConnectionReset(), cause=segment.cause, clause=clause, now=now)
     else:
         tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")
@@ -280,10 +300,10 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
 def _check_ack_of_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     # Note: the range of RFC 5961 5 is for synchronized states; here 3.5.2, second group, asks for a RST.
     if not tcb.snd_una < segment.ack <= tcb.snd_nxt:
-        tcb.send_reset(segment.ack, None)
+        tcb.answer_reset(segment, segment.reset)
         return False
     tcb.unanswered_since = None
-    acknowledge.advance(tcb, segment.ack, now)
+    acknowledge.advance(tcb, segment, now)
     _set_send_window(tcb, segment.seq, segment)
     tcb.reopened_from = None
     move(tcb, State.ESTABLISHED, cause=segment.cause, clause="3.10.7.4 step 5", now=now)
@@ -339,7 +359,7 @@ def _process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     if tcb.deaf and tcb.state is not State.ESTABLISHED:
         # SHLD-3, RFC 2525 2.17: nobody will read it, so say that it was lost.
         tcb.counters.add("TcpExtTCPAbortOnData")
-        tcb.send_reset(tcb.acceptable_seq, None)
+        tcb.send_reset(now)
         tcb.die(ConnectionReset("data came after close"), cause=f"{segment.cause} with text after CLOSE", clause="3.6.1", now=now)
         return False
     if segment.seq > tcb.rcv_nxt:
@@ -427,6 +447,7 @@ def time_wait_of(tcb: Tcb, *, now: int) -> TimeWait:
         rcv_nxt=tcb.rcv_nxt,
         rcv_wnd=tcb.rcv_wnd,
         window=to_field(tcb.rcv_wnd, tcb.recvbuf.free, tcb.rcv_wind_shift),
+        timestamps=tcb.timestamps if tcb.snd_ts_ok else None,
         config=tcb.config,
         counters=tcb.counters,
         trace=tcb.trace,

@@ -176,7 +176,7 @@ def _reset_unread(tcb: Tcb, now: int) -> bool:
     if not tcb.recvbuf.size:
         return False
     tcb.counters.add("TcpExtTCPAbortOnClose")
-    tcb.send_reset(tcb.acceptable_seq, None)
+    tcb.send_reset(now)
     tcb.die(None, cause="call CLOSE with unread data", clause="3.6.1", now=now)
     return True
 
@@ -193,7 +193,7 @@ def abort(tcb: Tcb, *, now: int) -> None:
             return
         case State.SYN_RECEIVED | State.ESTABLISHED | State.FIN_WAIT_1 | State.FIN_WAIT_2 | State.CLOSE_WAIT:
             # Note: 3.5.2 would have the sender of a RST in TIME-WAIT, 3.10.5 in CLOSED: as every stack does, the latter.
-            tcb.send_reset(tcb.acceptable_seq, None)
+            tcb.send_reset(now)
         case State.LISTEN | State.SYN_SENT | State.CLOSING | State.LAST_ACK:
             pass
         case _:

@@ -26,6 +26,7 @@ from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.state import CAN_SEND, State
 from userstack.tcp.tcb import Tcb
+from userstack.tcp.timestamps import OffsetGenerator
 from userstack.tcp.timewait import TimeWait
 from userstack.trace import Tracer
 from userstack.wire.ip import Buffer
@@ -47,6 +48,7 @@ class Connection:
         *,
         config: StackConfig,
         isn: IsnGenerator,
+        timestamp_offset: OffsetGenerator = lambda local, remote: 0,
         counters: Counters,
         mtu: int = 1500,
         trace: Tracer | None = None,
@@ -59,6 +61,7 @@ class Connection:
             local,
             config=config,
             isn=isn,
+            timestamp_offset=timestamp_offset,
             counters=counters,
             challenge=challenge or ChallengeThrottle(config.challenge_ack_limit),
             mtu=mtu,

@@ -30,7 +30,7 @@ def on_packet_too_big(tcb: Tcb, mtu: int, *, wire_seq: int, now: int) -> None:
     if mtu >= tcb.path_mtu:
         return
     tcb.path_mtu = mtu
-    tcb.congestion.set_mss(tcb.snd_mss)
+    tcb.update_mss()
     if tcb.syn_acked and tcb.flight:
         tcb.recovery.resend, tcb.recovery.resend_end = tcb.snd_una, tcb.snd_nxt
 

@@ -1,10 +1,11 @@
-"""What the options of a SYN mean (RFC 9293 3.2, RFC 7323 2.2); their octets are the codec's business."""
+"""What the options of a SYN mean (RFC 9293 3.2, RFC 7323 2.2, 3.2); their octets are the codec's business."""
 
 from dataclasses import dataclass
 
 from userstack.tcp.layout import LAYOUTS
+from userstack.tcp.timestamps import encode, read_timestamps
 from userstack.tcp.windowscale import MAX_SHIFT
-from userstack.wire.tcp import MSS, NOP, WINDOW_SCALE, Option
+from userstack.wire.tcp import MSS, NOP, TIMESTAMPS, WINDOW_SCALE, Option
 
 DEFAULT_MSS_IPV4 = 536
 DEFAULT_MSS_IPV6 = 1220
@@ -26,11 +27,13 @@ class SynOptions:
 
     mss: int | None = None
     window_scale: int | None = None
+    timestamps: tuple[int, int] | None = None
+    """TSval and TSecr."""
 
 
 def read_syn(options: tuple[Option, ...]) -> SynOptions:
     """The options of a SYN. One of a wrong length, or an MSS of zero, is passed over; of two of a kind the first counts."""
-    found = SynOptions()
+    found = SynOptions(timestamps=read_timestamps(options))
     for kind, data in options:
         if kind == MSS and len(data) == 2 and found.mss is None:
             found.mss = int.from_bytes(data, "big") or None
@@ -46,4 +49,6 @@ def write_syn(syn: SynOptions, layout: str) -> tuple[Option, ...]:
         data[MSS] = min(syn.mss, 0xFFFF).to_bytes(2, "big")
     if syn.window_scale is not None:
         data[WINDOW_SCALE] = bytes((syn.window_scale,))
+    if syn.timestamps is not None:
+        data[TIMESTAMPS] = encode(*syn.timestamps).data
     return tuple(Option(kind, data[kind] if kind > NOP else b"") for kind in LAYOUTS[layout][frozenset(data)])

@@ -9,9 +9,10 @@ from userstack.tcp.calls import carry_out_close
 from userstack.tcp.options import write_syn
 from userstack.tcp.segment import from_wire
 from userstack.tcp.state import State
-from userstack.tcp.tcb import Tcb
+from userstack.tcp.tcb import OwedReset, Tcb
+from userstack.tcp.timestamps import encode
 from userstack.tcp.windowscale import MAX_WINDOW, to_field
-from userstack.wire.tcp import ACK, FIN, PSH, RST, SYN, Option, TcpSegment
+from userstack.wire.tcp import ACK, FIN, NOP, PSH, RST, SYN, Option, TcpSegment
 
 _SENDS_DATA = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
 _ACKS = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.TIME_WAIT})
@@ -30,18 +31,18 @@ def poll_transmit(tcb: Tcb, *, now: int) -> TcpSegment | None:
     return segment
 
 
-def reset_for(segment: TcpSegment) -> TcpSegment | None:
+def reset_for(segment: TcpSegment, *, echo_timestamp: bool = True) -> TcpSegment | None:
     """RFC 9293 3.10.7.1: the RST for a segment that belongs to no connection; None for a RST."""
     if segment.flags & RST:
         return None
-    number, ack = from_wire(segment, near_seq=segment.seq, near_ack=segment.ack).reset
-    flags = RST if ack is None else RST | ACK
-    return TcpSegment(segment.destination_port, segment.source_port, seq.wrap(number), seq.wrap(ack or 0), flags)
+    arrived = from_wire(segment, near_seq=segment.seq, near_ack=segment.ack)
+    stamp = (0, arrived.timestamps[0]) if echo_timestamp and arrived.timestamps is not None else None
+    return _reset(segment.destination_port, segment.source_port, *arrived.reset, stamp)
 
 
 def _next(tcb: Tcb, now: int) -> TcpSegment | None:
     if tcb.resets:
-        return _reset(tcb, *tcb.resets.pop(0))
+        return _owed_reset(tcb, tcb.resets.pop(0))
     if tcb.time_wait is not None:
         return tcb.time_wait.poll_transmit(now=now)
     if tcb.syn_due:
@@ -55,14 +56,20 @@ def _next(tcb: Tcb, now: int) -> TcpSegment | None:
     elif tcb.state is State.FIN_WAIT_1 and not tcb.fin_sent:
         return _send(tcb, tcb.snd_nxt, 0, now)  # 3.10.4: CLOSE in SYN-RECEIVED sends its FIN at once
     if tcb.ack_now and tcb.state in _ACKS:
-        return _with_ack(tcb, tcb.acceptable_seq, 0)
+        return _with_ack(tcb, tcb.acceptable_seq, 0, now)
     return None
 
 
-def _reset(tcb: Tcb, port: int, number: int, ack: int | None) -> TcpSegment:
+def _owed_reset(tcb: Tcb, owed: OwedReset) -> TcpSegment:
     tcb.counters.add("TcpOutRsts")
+    remote = 0 if tcb.remote is None else tcb.remote.port
+    return _reset(tcb.local.port, remote if owed.port is None else owed.port, owed.seq, owed.ack, owed.timestamps)
+
+
+def _reset(source: int, destination: int, number: int, ack: int | None, stamp: tuple[int, int] | None) -> TcpSegment:
     flags = RST if ack is None else RST | ACK
-    return TcpSegment(tcb.local.port, port, seq.wrap(number), seq.wrap(ack or 0), flags)
+    options = () if stamp is None else (Option(NOP), Option(NOP), encode(*stamp))
+    return TcpSegment(source, destination, seq.wrap(number), seq.wrap(ack or 0), flags, options=options)
 
 
 def _syn(tcb: Tcb, now: int) -> TcpSegment:
@@ -74,7 +81,7 @@ def _syn(tcb: Tcb, now: int) -> TcpSegment:
     elif tcb.syn_lost:
         _count_retransmission(tcb, 0)
     retransmission.arm(tcb, now)
-    options = write_syn(tcb.syn_options, tcb.config.option_layout)  # SHLD-5, MAY-3; MUST-65: here and nowhere else
+    options = write_syn(tcb.syn_options(now), tcb.config.option_layout)  # SHLD-5, MAY-3; MUST-65: here and nowhere else
     window = min(tcb.rcv_wnd, MAX_WINDOW)  # RFC 7323 2.2: not scaled
     if tcb.state is State.SYN_SENT:
         return _segment(tcb, tcb.iss, 0, SYN, window, options)
@@ -172,7 +179,7 @@ def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
     else:
         tcb.rtt.time(end, now)
     tcb.snd_nxt = max(tcb.snd_nxt, end)
-    segment = _with_ack(tcb, first, flags, payload=payload)
+    segment = _with_ack(tcb, first, flags, now, payload)
     tcb.timers.override = None
     tcb.data_sent_at = now
     if tcb.snd_wnd or not tcb.syn_acked:
@@ -192,11 +199,12 @@ def _count_retransmission(tcb: Tcb, size: int) -> None:
     tcb.counters.add("TcpRetransSegs")
 
 
-def _with_ack(tcb: Tcb, number: int, flags: int, payload: bytes = b"") -> TcpSegment:
-    """Every segment from SYN-RECEIVED on carries <ACK=RCV.NXT> and the window."""
+def _with_ack(tcb: Tcb, number: int, flags: int, now: int, payload: bytes = b"") -> TcpSegment:
+    """Every segment from SYN-RECEIVED on carries <ACK=RCV.NXT> and the window, and the timestamps where they were agreed."""
     window = _offer_window(tcb)
     _ack_goes_out(tcb)
-    return _segment(tcb, number, tcb.rcv_nxt, flags | ACK, window, (), payload)
+    options = tcb.timestamps.padded(now) if tcb.snd_ts_ok else ()
+    return _segment(tcb, number, tcb.rcv_nxt, flags | ACK, window, options, payload)
 
 
 def _ack_goes_out(tcb: Tcb) -> None:
@@ -204,6 +212,7 @@ def _ack_goes_out(tcb: Tcb) -> None:
     tcb.ack_now = False
     tcb.timers.delayed_ack = None
     tcb.unacked_segments = 0
+    tcb.timestamps.last_ack_sent = tcb.rcv_nxt
 
 
 def _offer_window(tcb: Tcb) -> int:

@@ -31,11 +31,16 @@ class RttEstimator:
         """Karn: something was sent again, so the acknowledgement of what is being timed would be ambiguous."""
         self._timed_end = None
 
+    @property
+    def timing(self) -> bool:
+        """A segment is being timed."""
+        return self._timed_end is not None
+
     def acknowledged(self, ack: int, now: int) -> None:
         """SND.UNA moved to ``ack``: a sample, if that covers the timed segment."""
         if self._timed_end is not None and ack >= self._timed_end:
             self._timed_end = None
-            self._sample(now - self._timed_at)
+            self.sample(now - self._timed_at)
 
     def back_off(self) -> None:
         """(5.5): double the timeout; a bound far above ``rto_max`` keeps the shift small."""
@@ -46,7 +51,8 @@ class RttEstimator:
         self.backoffs = 0
         self.base_rto = max(self.base_rto, 3 * SECOND)
 
-    def _sample(self, rtt: int) -> None:
+    def sample(self, rtt: int) -> None:
+        """A round-trip time was measured."""
         if self.srtt is None:  # (2.2)
             self.srtt, self.rttvar = rtt, rtt // 2
         else:  # (2.3), alpha 1/8 and beta 1/4

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from userstack.tcp import seq
+from userstack.tcp.timestamps import read_timestamps
 from userstack.wire.ip import Buffer
 from userstack.wire.tcp import ACK, FIN, RST, SYN, Option, TcpSegment, flag_names
 
@@ -18,6 +19,8 @@ class Segment:
     payload: Buffer
     options: tuple[Option, ...] = ()
     bad_options: bool = False
+    timestamps: tuple[int, int] | None = None
+    """SEG.TSval and SEG.TSecr, 32 bits each."""
 
     @property
     def length(self) -> int:
@@ -83,7 +86,7 @@ class Segment:
             flags &= ~FIN
         elif len(payload) == room:
             flags &= ~FIN
-        return Segment(first, self.ack, flags, self.window, payload, self.options, self.bad_options)
+        return Segment(first, self.ack, flags, self.window, payload, self.options, self.bad_options, self.timestamps)
 
 
 def from_wire(segment: TcpSegment, *, near_seq: int, near_ack: int, shift: int = 0) -> Segment:
@@ -96,4 +99,5 @@ def from_wire(segment: TcpSegment, *, near_seq: int, near_ack: int, shift: int =
         segment.payload,
         segment.options,
         segment.bad_options,
+        read_timestamps(segment.options) if segment.options else None,
     )

@@ -4,6 +4,8 @@ Sequence numbers are unwrapped (see ``seq``), times are nanoseconds, sizes octet
 functions that work on it.
 """
 
+from typing import NamedTuple
+
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
@@ -15,12 +17,26 @@ from userstack.tcp.options import SynOptions, default_mss, header_size
 from userstack.tcp.recovery import Recovery
 from userstack.tcp.recvbuf import ReceiveBuffer
 from userstack.tcp.rtt import RttEstimator
+from userstack.tcp.segment import Segment
 from userstack.tcp.sendbuf import SendBuffer
 from userstack.tcp.state import State, move
 from userstack.tcp.timers import Timers
+from userstack.tcp.timestamps import OPTION_OCTETS, OffsetGenerator, Timestamps
 from userstack.tcp.timewait import TimeWait
 from userstack.tcp.windowscale import MAX_WINDOW, shift_for
 from userstack.trace import Tracer
+
+
+class OwedReset(NamedTuple):
+    """A RST that has to go out."""
+
+    port: int | None
+    """Where to; None for the remote socket's."""
+    seq: int
+    ack: int | None
+    """None: without the ACK bit."""
+    timestamps: tuple[int, int] | None
+    """TSval and TSecr; None: without the option."""
 
 
 class Tcb:
@@ -31,10 +47,10 @@ class Tcb:
         "config", "congestion", "counters", "data_sent_at", "deaf", "error", "irs", "isn", "iss", "local",
         "max_snd_wnd", "mtu", "nodelay", "outstanding_since", "override_due", "passive", "path_mtu", "peer_mss",
         "probe_due", "probes", "quiet_until", "rcv_adv", "rcv_nxt", "rcv_wind_shift", "recovery", "recvbuf", "released",
-        "remote", "reopened_from", "resets", "retransmits", "rtt", "segs_in", "segs_out", "sendbuf", "snd_nxt",
-        "snd_una", "snd_wind_shift", "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due", "syn_lost",
-        "syns_sent", "time_wait", "timers", "tos", "total_retrans", "trace", "ttl", "unacked_segments",
-        "unanswered_since", "user_timeout", "window_scaling",
+        "remote", "reopened_from", "resets", "retransmits", "rtt", "segs_in", "segs_out", "sendbuf", "snd_mss",
+        "snd_nxt", "snd_ts_ok", "snd_una", "snd_wind_shift", "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state",
+        "syn_due", "syn_lost", "syns_sent", "time_wait", "timers", "timestamp_offset", "timestamps", "tos",
+        "total_retrans", "trace", "ttl", "unacked_segments", "unanswered_since", "user_timeout", "window_scaling",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +59,7 @@ class Tcb:
         *,
         config: StackConfig,
         isn: IsnGenerator,
+        timestamp_offset: OffsetGenerator,
         counters: Counters,
         challenge: ChallengeThrottle,
         mtu: int,
@@ -56,6 +73,7 @@ class Tcb:
         self.remote: Endpoint | None = None if reopening is None else reopening.remote
         self.config = config
         self.isn = isn
+        self.timestamp_offset = timestamp_offset
         self.counters = counters
         self.challenge = challenge
         self.mtu = mtu
@@ -94,8 +112,14 @@ class Tcb:
         """Before the peer's SYN is here: to be offered. From then on: agreed."""
         self.snd_wind_shift = self.rcv_wind_shift = 0
         """By how many bits the peer's windows and ours are shifted (RFC 7323 2.3)."""
+        self.snd_ts_ok = self.config.timestamps
+        """Snd.TS.OK; before the peer's SYN is here: to be offered."""
+        ahead = self.timestamp_offset(self.local, self.remote) if self.remote is not None and self.snd_ts_ok else 0
+        self.timestamps = Timestamps(self.config.timestamp_clock, ahead)
         self.peer_mss: int | None = None
         self.path_mtu = self.mtu
+        self.snd_mss = self._effective_mss()
+        """Eff.snd.MSS (MUST-16): octets of text in a segment, the options that every segment has not counted (RFC 6691)."""
         self.sendbuf = SendBuffer(iss + 1, self.config.send_buffer)
         self.recvbuf = ReceiveBuffer(self.config.receive_buffer, self.config.out_of_order_ranges)
         self.recovery = Recovery(iss)
@@ -117,8 +141,7 @@ class Tcb:
         self.timers = Timers()
         self.unacked_segments = 0
         self.owe_nothing()
-        self.resets: list[tuple[int, int, int | None]] = []
-        """Owed: RST segments as (port, SEQ, ACK or None)."""
+        self.resets: list[OwedReset] = []
 
     def owe_nothing(self) -> None:
         """Forget what processing has promised to send."""
@@ -144,30 +167,45 @@ class Tcb:
         """The window of a SYN, which is never scaled."""
         return min(self.config.receive_buffer, MAX_WINDOW)
 
-    @property
-    def syn_options(self) -> SynOptions:
-        """What our SYN, or SYN,ACK, says: of the options that take two, what is still possible (RFC 7323 2.2)."""
-        scale = self.config.window_scale if self.config.window_scale is not None else shift_for(self.config.receive_buffer)
-        return SynOptions(mss=self.rcv_mss, window_scale=scale if self.window_scaling else None)
+    def syn_options(self, now: int) -> SynOptions:
+        """What our SYN, or SYN,ACK, says: of the options that take two, what is still possible (RFC 7323 2.2, 3.2)."""
+        return SynOptions(
+            mss=self.rcv_mss,
+            window_scale=self._offered_shift if self.window_scaling else None,
+            timestamps=(self.timestamps.value(now), self.timestamps.recent or 0) if self.snd_ts_ok else None,
+        )
 
-    def agree(self, peer: SynOptions) -> None:
-        """Both SYNs count: what the peer's says is settled now."""
+    @property
+    def _offered_shift(self) -> int:
+        forced = self.config.window_scale
+        return shift_for(self.config.receive_buffer) if forced is None else forced
+
+    def agree(self, peer: SynOptions, now: int) -> None:
+        """The peer's SYN is here: what each option will be is settled by it and by what our own SYN says."""
         self.peer_mss = peer.mss
         self.window_scaling = self.window_scaling and peer.window_scale is not None
-        ours = self.syn_options.window_scale
-        if ours is not None and peer.window_scale is not None:
-            self.rcv_wind_shift, self.snd_wind_shift = ours, peer.window_scale
+        if self.window_scaling and peer.window_scale is not None:
+            self.rcv_wind_shift, self.snd_wind_shift = self._offered_shift, peer.window_scale
+        self.snd_ts_ok = self.snd_ts_ok and peer.timestamps is not None
+        if peer.timestamps is not None:
+            self.timestamps.begin(peer.timestamps[0], now)
+        self.timestamps.last_ack_sent = self.rcv_nxt
+        self.update_mss()
+
+    def update_mss(self) -> None:
+        """The peer's MSS, the path MTU or what was agreed has changed."""
+        self.snd_mss = self._effective_mss()
+        self.congestion.set_mss(self.snd_mss)
+
+    def _effective_mss(self) -> int:
+        offered = self.peer_mss if self.peer_mss is not None else default_mss(self.address)  # MUST-15
+        options = OPTION_OCTETS if self.snd_ts_ok and self.timestamps.recent is not None else 0
+        return max(min(offered, self.path_mtu - header_size(self.address)) - options, 1)
 
     @property
     def rcv_mss(self) -> int:
         """The MSS that this end offers: MTU less the fixed headers (MUST-67)."""
         return self.mtu - header_size(self.address)
-
-    @property
-    def snd_mss(self) -> int:
-        """Eff.snd.MSS (MUST-16); MUST-15 where the peer named none."""
-        offered = self.peer_mss if self.peer_mss is not None else default_mss(self.address)
-        return max(min(offered, self.path_mtu - header_size(self.address)), 1)
 
     @property
     def unsent(self) -> int:
@@ -216,12 +254,19 @@ class Tcb:
         else:
             self.counters.add("TcpExtTCPACKSkippedChallenge")
 
-    def send_reset(self, seq: int, ack: int | None, port: int | None = None) -> None:
-        """Owe ``<SEQ=seq><CTL=RST>``, or with ``ack`` ``<SEQ=seq><ACK=ack><CTL=RST,ACK>``, to the remote port or to ``port``."""
-        if port is None:
-            port = 0 if self.remote is None else self.remote.port
+    def answer_reset(self, segment: Segment, reset: tuple[int, int | None], port: int | None = None) -> None:
+        """Owe ``segment`` a RST with that SEQ and, unless it is None, that ACK, to the remote port or to ``port``."""
+        echo = self.config.rst_echoes_timestamp and segment.timestamps is not None
+        self._owe_reset(OwedReset(port, *reset, (0, segment.timestamps[0]) if echo and segment.timestamps else None))
+
+    def send_reset(self, now: int) -> None:
+        """Owe the RST that the peer accepts: this end gives up (RFC 9293 3.10.5)."""
+        stamp = (self.timestamps.value(now), self.timestamps.recent or 0) if self.snd_ts_ok else None  # RFC 7323 5.2
+        self._owe_reset(OwedReset(None, self.acceptable_seq, None, stamp))
+
+    def _owe_reset(self, reset: "OwedReset") -> None:
         if len(self.resets) < _MAX_RESETS:
-            self.resets.append((port, seq, ack))
+            self.resets.append(reset)
         else:
             self.counters.add("TcpExtTCPRstQDrop")
 

@@ -9,8 +9,9 @@ from userstack.tcp import seq
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.segment import Segment, from_wire
 from userstack.tcp.state import State, move
+from userstack.tcp.timestamps import Timestamps
 from userstack.trace import TimerFired, Tracer
-from userstack.wire.tcp import ACK, RST, TcpSegment
+from userstack.wire.tcp import ACK, RST, Option, TcpSegment
 
 
 class TimeWait:
@@ -30,6 +31,7 @@ class TimeWait:
         "snd_nxt",
         "state",
         "throttle",
+        "timestamps",
         "tos",
         "trace",
         "ttl",
@@ -45,6 +47,7 @@ class TimeWait:
         rcv_nxt: int,
         rcv_wnd: int,
         window: int,
+        timestamps: Timestamps | None,
         config: StackConfig,
         counters: Counters,
         trace: Tracer | None,
@@ -61,6 +64,8 @@ class TimeWait:
         self.rcv_wnd = rcv_wnd
         self.window = window
         """RCV.WND as the window field has it."""
+        self.timestamps = timestamps
+        """None: not agreed."""
         self.config = config
         self.counters = counters
         self.trace = trace
@@ -79,7 +84,7 @@ class TimeWait:
         if self.state is not State.TIME_WAIT:
             return
         segment = from_wire(wire, near_seq=self.rcv_nxt, near_ack=self.snd_nxt)
-        if not segment.is_acceptable(self.rcv_nxt, self.rcv_wnd):  # first step
+        if self._is_old(segment, now) or not segment.is_acceptable(self.rcv_nxt, self.rcv_wnd):  # first step
             self._answer(segment, now)
         elif segment.rst:  # second step
             self._reset(segment, now)
@@ -91,6 +96,14 @@ class TimeWait:
         elif segment.has_ack and (segment.length or segment.ack > self.snd_nxt):
             # Fifth step. Note: an acceptable bare ACK gets no answer: two ends in TIME-WAIT would answer each other for ever.
             self._answer(segment, now)
+
+    def _is_old(self, segment: Segment, now: int) -> bool:
+        """R1 of RFC 7323 5.3; a segment that lacks the option is answered no more than by RFC 9293."""
+        stamps = segment.timestamps
+        if segment.rst or stamps is None or self.timestamps is None or not self.timestamps.is_old(stamps[0], now):
+            return False
+        self.counters.add("TcpExtPAWSEstab")
+        return True
 
     def _answer(self, segment: Segment, now: int) -> None:
         """The ACK; a FIN, and only a repeated one is expected here, restarts the 2 MSL."""
@@ -136,9 +149,16 @@ class TimeWait:
         return self.snd_nxt + 65537
 
     def reopens(self, wire: TcpSegment) -> bool:
-        """MAY-2: a SYN above all that the old incarnation received may begin a new one (RFC 9293 3.6.1)."""
+        """MAY-2: a SYN above all that the old incarnation received may begin a new one (RFC 9293 3.6.1, RFC 6191 2)."""
         segment = from_wire(wire, near_seq=self.rcv_nxt, near_ack=self.snd_nxt)
-        return segment.syn and not (segment.rst or segment.has_ack or segment.bad_options) and segment.seq > self.rcv_nxt
+        if not segment.syn or segment.rst or segment.has_ack or segment.bad_options:
+            return False
+        if segment.timestamps is None or not self.config.timestamps:
+            return segment.seq > self.rcv_nxt
+        tsval = segment.timestamps[0]
+        if self.timestamps is None or self.timestamps.is_newer(tsval):
+            return True
+        return self.timestamps.is_recent(tsval) and segment.seq > self.rcv_nxt
 
     def on_deadline(self, *, now: int) -> None:
         """RFC 9293 3.10.8, TIME-WAIT TIMEOUT."""
@@ -170,10 +190,11 @@ class TimeWait:
             return None
         self.ack_now = False
         self.counters.add("TcpOutSegs")
-        return self._segment(self.snd_nxt, self.rcv_nxt, ACK, self.window)
+        options = () if self.timestamps is None else self.timestamps.padded(now)
+        return self._segment(self.snd_nxt, self.rcv_nxt, ACK, self.window, options)
 
-    def _segment(self, number: int, ack: int, flags: int, window: int) -> TcpSegment:
-        return TcpSegment(self.local.port, self.remote.port, seq.wrap(number), seq.wrap(ack), flags, window)
+    def _segment(self, number: int, ack: int, flags: int, window: int, options: tuple[Option, ...] = ()) -> TcpSegment:
+        return TcpSegment(self.local.port, self.remote.port, seq.wrap(number), seq.wrap(ack), flags, window, options=options)
 
     def next_deadline(self) -> int | None:
         """The end of the 2 MSL."""

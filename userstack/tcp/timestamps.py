@@ -1,0 +1,117 @@
+"""The Timestamps option of one connection (RFC 7323 3 to 5): what is sent, what is echoed, and which segments are too old.
+
+TSval and TS.Recent are unwrapped, as sequence numbers are (see ``seq``).
+"""
+
+import hashlib
+from collections.abc import Callable
+
+from userstack.address import Endpoint
+from userstack.config import SECOND
+from userstack.tcp import seq
+from userstack.wire.tcp import NOP, TIMESTAMPS, Option
+
+OffsetGenerator = Callable[[Endpoint, Endpoint], int]
+"""(local, remote) -> 32 bits that the timestamp clock is ahead on connections between these sockets."""
+
+OPTION_OCTETS = 12
+"""What the option takes in every segment, its two NOPs included."""
+
+_OUTDATED = 24 * 86_400 * SECOND
+"""RFC 7323 5.5: after so much idle time TS.Recent says nothing any more."""
+
+_NOP = Option(NOP)
+
+
+class SecretOffset:
+    """RFC 7323 5.4: the function of RFC 6528 with another key.
+
+    The same sockets get the same offset, so that PAWS and RFC 6191 hold from one incarnation to the next.
+    """
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret[:32]
+
+    def __call__(self, local: Endpoint, remote: Endpoint) -> int:
+        """The offset of connections between these sockets."""
+        ports = local.port.to_bytes(2, "big") + remote.port.to_bytes(2, "big")
+        digest = hashlib.blake2s(local.address + remote.address + ports, digest_size=4, key=self._secret, person=b"TSval")
+        return int.from_bytes(digest.digest(), "big")
+
+
+def encode(tsval: int, tsecr: int) -> Option:
+    """The option with these two values."""
+    return Option(TIMESTAMPS, (seq.wrap(tsval) << 32 | seq.wrap(tsecr)).to_bytes(8, "big"))
+
+
+def read_timestamps(options: tuple[Option, ...]) -> tuple[int, int] | None:
+    """TSval and TSecr as they stand in a segment's options; None where there is no option of the right length."""
+    for kind, data in options:
+        if kind == TIMESTAMPS and len(data) == 8:
+            return int.from_bytes(data[:4], "big"), int.from_bytes(data[4:], "big")
+    return None
+
+
+class Timestamps:
+    """One connection's clock and TS.Recent. ``tick`` is the nanoseconds of one step of the clock."""
+
+    __slots__ = ("_cached", "_cached_for", "_offset", "_recent_at", "_tick", "last_ack_sent", "recent")
+
+    def __init__(self, tick: int, offset: int) -> None:
+        self._tick = tick
+        self._offset = offset
+        self.recent: int | None = None
+        """TS.Recent: what is echoed; None before the peer's SYN."""
+        self._recent_at = 0
+        self.last_ack_sent = 0
+        """Last.ACK.sent."""
+        self._cached_for = (-1, -1)
+        self._cached: tuple[Option, ...] = ()
+
+    def value(self, now: int) -> int:
+        """TSval at that time."""
+        return now // self._tick + self._offset
+
+    def option(self, now: int) -> Option:
+        """What a segment with an ACK carries; before there is anything to echo TSecr is 0."""
+        return encode(self.value(now), self.recent or 0)
+
+    def padded(self, now: int) -> tuple[Option, ...]:
+        """The option with the NOPs that align it. Segments of the same tick share it."""
+        key = now // self._tick, self.recent or 0
+        if key != self._cached_for:
+            self._cached_for = key
+            self._cached = (_NOP, _NOP, self.option(now))
+        return self._cached
+
+    def begin(self, tsval: int, now: int) -> None:
+        """The peer's SYN is here: its timestamp is the first TS.Recent."""
+        self.recent, self._recent_at = tsval, now
+
+    def is_old(self, tsval: int, now: int) -> bool:
+        """R1 of RFC 7323 5.3: SEG.TSval < TS.Recent, and TS.Recent is valid (5.5)."""
+        return self.recent is not None and seq.unwrap(tsval, self.recent) < self.recent and now - self._recent_at <= _OUTDATED
+
+    def is_recent(self, tsval: int) -> bool:
+        """SEG.TSval = TS.Recent."""
+        return self.recent is not None and seq.unwrap(tsval, self.recent) == self.recent
+
+    def is_newer(self, tsval: int) -> bool:
+        """SEG.TSval > TS.Recent."""
+        return self.recent is not None and seq.unwrap(tsval, self.recent) > self.recent
+
+    def update(self, tsval: int, first: int, now: int) -> None:
+        """R3 of RFC 7323 5.3 for an acceptable segment with SEG.SEQ = ``first`` that is not old."""
+        if first <= self.last_ack_sent and self.recent is not None:
+            self.recent, self._recent_at = seq.unwrap(tsval, self.recent), now
+
+    def elapsed(self, tsecr: int, now: int) -> int | None:
+        """RFC 7323 4.1: nanoseconds since ``tsecr`` was sent as a TSval, at least one tick; None where it never was.
+
+        Note: 0 is what a peer sends that has nothing to echo.
+        """
+        value = self.value(now)
+        ticks = value - seq.unwrap(tsecr, value)
+        return max(ticks, 1) * self._tick if tsecr and ticks >= 0 else None
