@@ -85,15 +85,27 @@ class StackConfig:
     challenge_ack_limit: int = 100
     """Challenge ACKs of the whole stack in a second, at most (RFC 5961 7); each second draws its share of them."""
     neighbor_max: int = 1024
-    """Neighbours in the ARP cache; the oldest goes first (as Linux gc_thresh3)."""
+    """Neighbours of each family (as Linux gc_thresh3); who only spoke to us goes first, a gateway never."""
     neighbor_queue: int = 16
     """Packets that wait for one neighbour's answer; the oldest is dropped, RFC 1122 2.3.2.2 wants at least one kept."""
     neighbor_reachable: int = 60 * SECOND
     """RFC 1122 2.3.2.1: how long an ARP entry is trusted."""
+    nd_reachable: int = 30 * SECOND
+    """BaseReachableTime of RFC 4861 10: an IPv6 neighbour is trusted for half to one and a half of it, at random."""
+    neighbor_stale: int = 60 * SECOND
+    """How long a neighbour that nobody needs is remembered after it was trusted last (Linux gc_stale_time)."""
+    neighbor_delay: int = 5 * SECOND
+    """DELAY_FIRST_PROBE_TIME of RFC 4861 10: the time that TCP has to prove a neighbour alive before it is asked."""
     neighbor_retry: int = 1 * SECOND
-    """RFC 1122 2.3.2.1: at most one ARP request for a neighbour in this time."""
+    """RFC 1122 2.3.2.1: at most one ARP request for a neighbour in this time; RetransTimer of RFC 4861 10."""
     neighbor_tries: int = 3
-    """Requests without an answer after which the neighbour counts as unreachable."""
+    """Requests without an answer after which the neighbour counts as unreachable (RFC 4861 10)."""
+    dad_transmits: int = 1
+    """DupAddrDetectTransmits of RFC 4862 5.1: how often is asked whether another node has an IPv6 address; 0: never."""
+    icmp_error_rate: int = 10
+    """ICMPv6 errors a second, at most (RFC 4443 2.4 (f): N = 10 for a small device)."""
+    icmp_error_burst: int = 10
+    """ICMPv6 errors at once, at most (RFC 4443 2.4 (f): B = 10)."""
     transmit_queue: int = 1024
     """Packets that are not a connection's (RST, ICMP, ARP) waiting for the device."""
 
@@ -147,4 +159,6 @@ class StackConfig:
             raise InvalidArgument(f"ephemeral_ports must be two ports in order, not {first} to {last}")
 
 
-_MAY_BE_ZERO = frozenset({"delayed_ack", "somaxconn", "time_wait_max", "out_of_order_ranges", "challenge_ack_limit", "tos"})
+_MAY_BE_ZERO = frozenset(
+    {"dad_transmits", "delayed_ack", "somaxconn", "time_wait_max", "out_of_order_ranges", "challenge_ack_limit", "tos"}
+)
