@@ -56,7 +56,7 @@ async def tun(
     check_settings(settings)
     own, kernel = _ends(address, peer, mtu)
     _require_free(own, netns)
-    device = TunDevice(name or "userstack%d", namespace=netns, kernel_address=kernel, mtu=mtu)
+    device = TunDevice(name or "userstack%d", namespace=netns, kernel_addresses=[kernel], mtu=mtu)
     async with owning(device, own, settings) as stack:
         yield stack
 
@@ -98,7 +98,7 @@ async def tap(
     own, kernel = _ends(address, peer, mtu)
     check_on_frames(own)
     _require_free(own, netns)
-    device = TapDevice(name or "userstack%d", namespace=netns, kernel_address=kernel, mtu=mtu, mac=mac)
+    device = TapDevice(name or "userstack%d", namespace=netns, kernel_addresses=[kernel], mtu=mtu, mac=mac)
     async with owning(device, own, settings, gateway=gateway) as stack:
         yield stack
 
@@ -143,7 +143,7 @@ async def veth(
     check_on_frames(own)
     _require_free(own, netns)
     names = (name or unique_device_name("us"), peer_name or unique_device_name("usk"))
-    device = VethPair(*names, namespace=netns, peer_address=kernel, mtu=mtu)
+    device = VethPair(*names, namespace=netns, peer_addresses=[kernel], mtu=mtu)
     async with owning(device, own, settings, gateway=gateway) as stack:
         yield stack
 
