@@ -6,16 +6,28 @@ plain loops.
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
 from userstack.wire.arp import ArpPacket
 from userstack.wire.checksum import internet_checksum
-from userstack.wire.codec import Codec, WireError
+from userstack.wire.codec import Codec, ParameterProblem, WireError
 from userstack.wire.ethernet import EthernetFrame
 from userstack.wire.fast_codec import FastCodec
 from userstack.wire.icmp import IcmpMessage
-from userstack.wire.ip import ICMP, TCP, IPPacket
+from userstack.wire.ip import (
+    DESTINATION_OPTIONS,
+    EXTENSION_HEADERS,
+    FRAGMENT,
+    HOP_BY_HOP,
+    ICMP,
+    ICMPV6,
+    ROUTING,
+    TCP,
+    ExtensionHeader,
+    IPPacket,
+)
 from userstack.wire.tcp import (
     EOL,
     EXPERIMENT,
@@ -99,11 +111,49 @@ def segments() -> st.SearchStrategy[TcpSegment]:
     )
 
 
+def option_headers(kind: int = DESTINATION_OPTIONS) -> st.SearchStrategy[ExtensionHeader]:
+    """Hop-by-hop or destination options that nobody objects to: padding, and unknown options that are to be skipped."""
+    skipped = st.builds(lambda kind, data: bytes((kind, len(data))) + data, st.integers(1, 63), st.binary(max_size=20))
+    options = st.lists(st.one_of(st.just(b"\0"), skipped), max_size=5).map(b"".join)
+    return options.map(lambda octets: ExtensionHeader(kind, _sized(octets + bytes(-(len(octets) + 2) % 8))))
+
+
+def extension_headers() -> st.SearchStrategy[tuple[ExtensionHeader, ...]]:
+    """Extension headers that a destination takes, a Fragment header only where it is no fragment's."""
+    routing = st.builds(
+        lambda kind, rest: ExtensionHeader(ROUTING, _sized(bytes((kind, 0)) + rest)),
+        st.sampled_from((0, 2, 4, 253)),
+        st.integers(0, 5).flatmap(lambda words: st.binary(min_size=4 + 8 * words, max_size=4 + 8 * words)),
+    )
+    atomic = st.builds(lambda reserved, name: fragment_header(0, False, name, reserved), st.integers(0, 3), _WORDS)
+    others = st.lists(st.one_of(option_headers(), routing, atomic), max_size=7)
+    first = st.one_of(st.just(()), option_headers(HOP_BY_HOP).map(lambda header: (header,)))
+    return st.builds(lambda first, others: (*first, *others), first, others)
+
+
+def fragment_header(offset: int, more: bool, identification: int, reserved: int = 0) -> ExtensionHeader:
+    """A Fragment header; ``reserved`` are the two bits beside the flag."""
+    word = offset << 3 | reserved << 1 | more
+    return ExtensionHeader(FRAGMENT, bytes(1) + word.to_bytes(2, "big") + identification.to_bytes(4, "big"))
+
+
+def packets6() -> st.SearchStrategy[IPPacket]:
+    """IPv6 packets with any extension headers, whole and in fragments, that read back as themselves."""
+    octet = st.integers(0, 255)
+    return st.builds(
+        _packet6,
+        st.tuples(addresses(6), addresses(6)),
+        octet.filter(lambda number: number not in EXTENSION_HEADERS),
+        _PAYLOADS,
+        st.tuples(octet, octet),
+        st.one_of(st.just(()), extension_headers()),
+        st.one_of(st.none(), st.none(), st.tuples(st.integers(0, 0x1000), st.booleans(), _WORDS)),
+    )
+
+
 def packets() -> st.SearchStrategy[IPPacket]:
     """IPv4 and IPv6 packets with any payload, that read back as themselves."""
     octet = st.integers(0, 255)
-    both = {"protocol": octet, "payload": _PAYLOADS, "ttl": octet, "tos": octet}
-    version6 = st.builds(IPPacket, source=addresses(6), destination=addresses(6), **both)
     version4 = st.builds(
         IPPacket,
         source=addresses(),
@@ -113,9 +163,12 @@ def packets() -> st.SearchStrategy[IPPacket]:
         more_fragments=st.booleans(),
         fragment_offset=st.one_of(st.just(0), st.integers(0, 0x1FFF)),
         options=st.integers(0, 10).flatmap(lambda words: st.binary(min_size=4 * words, max_size=4 * words)),
-        **both,
+        protocol=octet,
+        payload=_PAYLOADS,
+        ttl=octet,
+        tos=octet,
     )
-    return st.one_of(version4, version4, version6)
+    return st.one_of(version4, packets6())
 
 
 def messages() -> st.SearchStrategy[IcmpMessage]:
@@ -150,7 +203,14 @@ def packet_octets() -> st.SearchStrategy[bytes]:
         addresses(),
         messages(),
     )
-    return st.one_of(tcp, tcp, icmp, packets().map(codec.encode_ip))
+    icmp6 = st.builds(
+        lambda packet, message: codec.encode_ip(
+            replace(packet, protocol=ICMPV6, payload=codec.encode_icmpv6(message, packet.source, packet.destination))
+        ),
+        packets6().filter(lambda packet: not packet.is_fragment),
+        messages(),
+    )
+    return st.one_of(tcp, tcp, icmp, icmp6, packets().map(codec.encode_ip))
 
 
 def broken_octets() -> st.SearchStrategy[bytes]:
@@ -173,7 +233,8 @@ def repair(octets: bytes, *, lengths: bool) -> bytes:
         if lengths:
             data[4:6] = min(len(data) - 40, 0xFFFF).to_bytes(2, "big")
         end = 40 + int.from_bytes(data[4:6], "big")
-        _repair_transport(data, 40, end, data[6], bytes(data[8:40]))
+        start, protocol = _upper_layer(data)
+        _repair_transport(data, start, end, protocol, bytes(data[8:40]))
     elif len(data) >= 20:
         if lengths:
             data[2:4] = min(len(data), 0xFFFF).to_bytes(2, "big")
@@ -194,6 +255,10 @@ def outcome(codec: Codec, octets: bytes) -> tuple[object, ...]:
             found.append(codec.decode_tcp(packet))
         elif packet.protocol == ICMP:
             found.append(codec.decode_icmp(packet))
+        elif packet.protocol == ICMPV6 and packet.version == 6:
+            found.append(codec.decode_icmpv6(packet))
+    except ParameterProblem as error:
+        found += (error.counter, (error.code, error.pointer, error.multicast))
     except WireError as error:
         found.append(error.counter)
     return tuple(found)
@@ -234,14 +299,52 @@ class PacketMill:
 
     def _sound(self) -> bytes:
         codec, pick = FastCodec(), self._random
-        size = pick.choice((4, 4, 4, 16))
+        size = pick.choice((4, 4, 16))
         source, destination = pick.randbytes(size), pick.randbytes(size)
         if size == 4 and pick.random() < 0.3:
             message = IcmpMessage(pick.choice((0, 3, 8, 11, 13)), pick.randint(0, 15), pick.getrandbits(32), pick.randbytes(56))
             return codec.encode_ip(IPPacket(source, destination, ICMP, codec.encode_icmp(message)))
+        if size == 16 and pick.random() < 0.3:
+            message = IcmpMessage(pick.choice((1, 2, 3, 4, 128, 135, 136)), 0, pick.getrandbits(32), pick.randbytes(56))
+            octets = codec.encode_icmpv6(message, source, destination)
+            return codec.encode_ip(IPPacket(source, destination, ICMPV6, octets, extension_headers=self._extension_headers()))
         segment = codec.encode_tcp(self.segment(), source, destination)
         options = pick.randbytes(4 * pick.choice((0, 0, 0, 1, 10))) if size == 4 else b""
-        return codec.encode_ip(IPPacket(source, destination, TCP, segment, options=options))
+        headers = self._extension_headers() if size == 16 else ()
+        return codec.encode_ip(IPPacket(source, destination, TCP, segment, options=options, extension_headers=headers))
+
+    def _extension_headers(self) -> tuple[ExtensionHeader, ...]:
+        pick = self._random
+        headers = [ExtensionHeader(HOP_BY_HOP, _sized(b"\x05\x02\0\0\x01\x00"))] if pick.random() < 0.3 else []
+        for _ in range(pick.choice((0, 0, 1, 8 - len(headers)))):
+            option = bytes((pick.randrange(64), 12)) + pick.randbytes(12)
+            odd = (ExtensionHeader(DESTINATION_OPTIONS, _sized(option)), ExtensionHeader(ROUTING, _sized(bytes(14))))
+            headers.append(pick.choice((*odd, fragment_header(0, False, pick.getrandbits(32)))))
+        return tuple(headers)
+
+
+def _sized(rest: bytes) -> bytes:
+    """The body of an extension header, from its length field on."""
+    return bytes(((2 + len(rest)) // 8 - 1,)) + rest
+
+
+def _packet6(
+    pair: tuple[bytes, bytes],
+    protocol: int,
+    payload: bytes,
+    octets: tuple[int, int],
+    headers: tuple[ExtensionHeader, ...],
+    fragment: tuple[int, bool, int] | None,
+) -> IPPacket:
+    packet = IPPacket(*pair, protocol, payload, *octets, extension_headers=headers)
+    for header in headers:
+        if header.kind == FRAGMENT:
+            packet.identification = int.from_bytes(header.body[3:], "big")
+    if fragment is not None and fragment[:2] != (0, False):
+        packet.fragment_offset, packet.more_fragments, packet.identification = fragment
+        packet.extension_headers = (*headers[:7], fragment_header(*fragment))
+        packet.payload = payload[: len(payload) & ~7] if packet.more_fragments else payload
+    return packet
 
 
 def _fit_options(options: list[Option], early_end: bool) -> tuple[Option, ...]:
@@ -262,8 +365,20 @@ def _repair_transport(data: bytearray, start: int, end: int, protocol: int, addr
     if protocol == TCP and len(body) >= 18:
         pseudo = address_octets + bytes((0, TCP)) + len(body).to_bytes(2, "big")
         _write_checksum(data, start + 16, pseudo, body[:16], bytes(2), body[18:])
+    elif protocol == ICMPV6 and len(body) >= 4 and len(address_octets) == 32:
+        pseudo = address_octets + bytes((0, ICMPV6)) + len(body).to_bytes(2, "big")
+        _write_checksum(data, start + 2, pseudo, body[:2], bytes(2), body[4:])
     elif protocol == ICMP and len(body) >= 4:
         _write_checksum(data, start + 2, body[:2], bytes(2), body[4:])
+
+
+def _upper_layer(data: bytearray) -> tuple[int, int]:
+    """Where in an IPv6 packet the upper layer seems to begin, and its protocol."""
+    at, protocol = 40, data[6]
+    while protocol in EXTENSION_HEADERS and at + 8 <= len(data):
+        size = 8 if protocol == FRAGMENT else 8 + 8 * data[at + 1]
+        protocol, at = data[at], at + size
+    return at, protocol
 
 
 def _write_checksum(data: bytearray, at: int, *buffers: bytes | bytearray) -> None:
@@ -299,6 +414,17 @@ def _double(octets: bytes, pick: random.Random) -> bytes:
     return octets[:end] + octets[start:end] + octets[end:]
 
 
+def _wrap(octets: bytes, pick: random.Random) -> bytes:
+    """Put an extension header more in front of what an IPv6 packet carries."""
+    if len(octets) < 40 or octets[0] >> 4 != 6:
+        return octets
+    header = bytes((octets[6], 0)) + pick.choice((bytes(6), b"\1\4" + bytes(4), pick.randbytes(6)))
+    return octets[:6] + bytes((pick.choice((0, 43, 44, 60, 60)),)) + octets[7:40] + header + octets[40:]
+
+
 _TELLING = (0, 1, 2, 3, 4, 5, 8, 0x45, 0x50, 0xF0, 0xFF)
 """Octets that mean something in a header: option kinds, small lengths, header lengths."""
-_DAMAGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (_flip, _flip, _overwrite, _overwrite, _cut, _insert, _double)
+_DAMAGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
+    *(_flip, _flip, _overwrite, _overwrite),
+    *(_cut, _insert, _double, _wrap),
+)

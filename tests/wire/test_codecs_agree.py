@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.support.packets import (
     PacketMill,
     address_pairs,
+    addresses,
     arp_packets,
     broken_octets,
     frames,
@@ -22,7 +23,7 @@ from userstack.wire.codec import WireError
 from userstack.wire.ethernet import EthernetFrame
 from userstack.wire.fast_codec import FastCodec
 from userstack.wire.icmp import IcmpMessage
-from userstack.wire.ip import ICMP, TCP, Buffer, IPPacket
+from userstack.wire.ip import ICMP, ICMPV6, TCP, Buffer, IPPacket
 from userstack.wire.scapy_codec import ScapyCodec
 from userstack.wire.tcp import TcpSegment
 
@@ -39,6 +40,9 @@ EVERY_COUNTER = {
     "TcpInCsumErrors",
     "IcmpInErrors",
     "IcmpInCsumErrors",
+    "Ip6InExtHdrLimit",
+    "Icmp6InErrors",
+    "Icmp6InCsumErrors",
 }
 
 
@@ -81,6 +85,16 @@ def test_messages(message: IcmpMessage) -> None:
     packet = IPPacket(bytes(4), bytes(4), ICMP, octets)
     assert FAST.decode_icmp(packet) == message
     assert SCAPY.decode_icmp(packet) == message
+
+
+@SOME
+@given(st.tuples(addresses(6), addresses(6)), messages())
+def test_messages_of_icmpv6(pair: tuple[bytes, bytes], message: IcmpMessage) -> None:
+    octets = FAST.encode_icmpv6(message, *pair)
+    assert SCAPY.encode_icmpv6(message, *pair) == octets
+    packet = IPPacket(*pair, ICMPV6, octets)
+    assert FAST.decode_icmpv6(packet) == message
+    assert SCAPY.decode_icmpv6(packet) == message
 
 
 @SOME
@@ -132,11 +146,12 @@ def test_hundred_thousand_broken_packets_against_the_fast_codec() -> None:
         for found in outcome(FAST, mill.broken()):
             counted[found if isinstance(found, str) else type(found).__name__] += 1
             counted["bad options"] += isinstance(found, TcpSegment) and found.bad_options
-    assert {name for name, count in counted.items() if count >= 100} == EVERY_COUNTER | {
+    assert {name for name, count in counted.items() if count >= 50} == EVERY_COUNTER | {
         "IPPacket",
         "TcpSegment",
         "IcmpMessage",
         "bad options",
+        "tuple",  # What a parameter problem says.
     }
 
 

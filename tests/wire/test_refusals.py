@@ -179,8 +179,8 @@ def test_addresses_that_are_none(codec: Codec, source: bytes, destination: bytes
         (replace(PACKET, payload=bytes(65516)), "IP packet with a payload of 65516 octets: the length field ends at 65535"),
         (replace(PACKET6, payload=bytes(65536)), "IP packet with a payload of 65536 octets: the length field ends at 65535"),
         (replace(PACKET6, ttl=256), "IP TTL 256 is out of range: 0 to 255"),
-        (replace(PACKET6, options=bytes(4)), "IPv6 packet with IPv4 options or a fragment offset: its fixed header has neither"),
-        (replace(PACKET6, more_fragments=True), "IPv6 packet with IPv4 options or a fragment offset: its fixed header has neither"),
+        (replace(PACKET6, options=bytes(4)), "IPv6 packet with IPv4 options: it has extension headers"),
+        (replace(PACKET6, more_fragments=True), "IPv6 packet whose fragment offset and flag are not those of its Fragment header"),
     ],
 )
 def test_packets_that_cannot_be_written(codec: Codec, packet: IPPacket, message: str) -> None:

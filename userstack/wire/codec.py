@@ -24,6 +24,20 @@ class WireError(ValueError):
         self.counter = counter
 
 
+class ParameterProblem(WireError):
+    """An IPv6 packet to whose source RFC 8200 has an ICMPv6 parameter problem sent (RFC 4443 3.4).
+
+    ``code`` is the message's, ``pointer`` the offset in the packet of the octet at fault. ``multicast``: the message goes out even
+    if the packet was sent to a multicast address (RFC 4443 2.4 (e.3)).
+    """
+
+    def __init__(self, counter: str, message: str, *, code: int, pointer: int, multicast: bool = False) -> None:
+        super().__init__(counter, message)
+        self.code = code
+        self.pointer = pointer
+        self.multicast = multicast
+
+
 class Codec(Protocol):
     """Bytes to values (``decode_``, raising ``WireError``) and values to bytes (``encode_``, raising ``InvalidArgument``).
 
@@ -35,12 +49,14 @@ class Codec(Protocol):
     def decode_ip(self, data: Buffer) -> IPPacket:
         """Take an IP packet apart; trailing octets past its total length are link padding and are cut off.
 
-        Of IPv6 the fixed header is read: extension headers stay in the payload, ``protocol`` names the first of them.
+        IPv6 extension headers are read in their order up to the upper layer, or up to the Fragment header of a fragment, and judged
+        as RFC 8200 4 has a destination judge them: what is to be answered raises ``ParameterProblem``. An unknown upper layer is
+        for the host to judge.
         """
         ...
 
     def encode_ip(self, packet: IPPacket) -> bytes:
-        """Build the whole packet, header checksum included. IPv6 has a flow label of 0, and neither options nor fragments."""
+        """Build the whole packet, header checksum included. IPv6 has a flow label of 0, and its extension headers as they stand."""
         ...
 
     def decode_tcp(self, packet: IPPacket, *, verify: bool = True) -> TcpSegment:
@@ -60,6 +76,14 @@ class Codec(Protocol):
 
     def encode_icmp(self, message: IcmpMessage) -> bytes:
         """Build an ICMP message, checksum included."""
+        ...
+
+    def decode_icmpv6(self, packet: IPPacket) -> IcmpMessage:
+        """Take the payload of ``packet`` apart as ICMPv6, its checksum, with the pseudo header, verified (RFC 4443 2.3)."""
+        ...
+
+    def encode_icmpv6(self, message: IcmpMessage, source: bytes, destination: bytes) -> bytes:
+        """Build an ICMPv6 message, checksum included."""
         ...
 
     def decode_ethernet(self, data: Buffer) -> EthernetFrame:

@@ -7,7 +7,7 @@ from userstack.errors import InvalidArgument
 from userstack.wire.arp import ArpPacket
 from userstack.wire.ethernet import EthernetFrame
 from userstack.wire.icmp import IcmpMessage
-from userstack.wire.ip import IPPacket
+from userstack.wire.ip import EXTENSION_HEADERS, FRAGMENT, ExtensionHeader, IPPacket
 from userstack.wire.tcp import NOP, Option, TcpSegment
 
 MAX_LENGTH = 0xFFFF
@@ -69,7 +69,7 @@ def check_packet(packet: IPPacket) -> None:
         ("protocol", packet.protocol, 0xFF),
         ("TTL", packet.ttl, 0xFF),
         ("TOS", packet.tos, 0xFF),
-        ("identification", packet.identification, 0xFFFF),
+        ("identification", packet.identification, 0xFFFF if packet.version == 4 else 0xFFFFFFFF),
         ("fragment offset", packet.fragment_offset, 0x1FFF),
     )
     header = _check_header4(packet) if packet.version == 4 else _check_header6(packet)
@@ -85,6 +85,18 @@ def check_message(message: IcmpMessage) -> None:
         InvalidArgument: it cannot be written.
     """
     _check_fields("ICMP", ("type", message.type, 0xFF), ("code", message.code, 0xFF), ("rest", message.rest, 0xFFFFFFFF))
+
+
+def check_message6(message: IcmpMessage, source: bytes, destination: bytes) -> None:
+    """Check an ICMPv6 message and the addresses for its pseudo header.
+
+    Raises:
+        InvalidArgument: it cannot be written.
+    """
+    _check_addresses(source, destination)
+    if len(source) != 16:
+        raise InvalidArgument("ICMPv6 between IPv4 addresses: its pseudo header takes 16 octets of each")
+    check_message(message)
 
 
 def check_frame(frame: EthernetFrame) -> None:
@@ -121,9 +133,24 @@ def _check_header4(packet: IPPacket) -> int:
 
 
 def _check_header6(packet: IPPacket) -> int:
-    if packet.options or packet.is_fragment:
-        raise InvalidArgument("IPv6 packet with IPv4 options or a fragment offset: its fixed header has neither")
-    return 0  # The payload length of RFC 8200 3 counts without the fixed header.
+    if packet.options:
+        raise InvalidArgument("IPv6 packet with IPv4 options: it has extension headers")
+    written = 0
+    for header in packet.extension_headers:
+        _check_extension_header(header)
+        if header.kind == FRAGMENT:
+            written = int.from_bytes(header.body[1:3], "big") & ~0b110
+    if written != packet.fragment_offset << 3 | packet.more_fragments:
+        raise InvalidArgument("IPv6 packet whose fragment offset and flag are not those of its Fragment header")
+    return sum(header.size for header in packet.extension_headers)  # RFC 8200 3: the length counts without the fixed header.
+
+
+def _check_extension_header(header: ExtensionHeader) -> None:
+    if header.kind not in EXTENSION_HEADERS:
+        raise InvalidArgument(f"IPv6 extension header {header.kind}: write it as the packet's protocol and payload")
+    named = 8 if header.kind == FRAGMENT or not header.body else 8 + 8 * header.body[0]
+    if header.size != named:
+        raise InvalidArgument(f"IPv6 extension header {header.kind} of {header.size} octets: its length field makes it {named}")
 
 
 def _check_addresses(source: bytes, destination: bytes) -> None:

@@ -20,6 +20,11 @@ class EthernetFrame:
     payload: Buffer
 
 
+def multicast_mac(address: bytes) -> bytes:
+    """Where Ethernet takes packets to an IPv6 multicast address: 33:33 and its last four octets (RFC 2464 7)."""
+    return b"\x33\x33" + address[-4:]
+
+
 def format_mac(mac: bytes) -> str:
     """``02:00:00:00:00:01``."""
     return mac.hex(":")

@@ -7,7 +7,7 @@ only then ``encodable`` finds out what it was.
 import struct
 
 from userstack.wire.arp import ArpPacket
-from userstack.wire.checksum import internet_checksum, pseudo_header_sum, verify_checksum, word_sum
+from userstack.wire.checksum import finish, internet_checksum, pseudo_header_sum, verify_checksum, word_sum
 from userstack.wire.codec import Codec, WireError
 from userstack.wire.encodable import (
     MAX_LENGTH,
@@ -15,17 +15,18 @@ from userstack.wire.encodable import (
     check_arp,
     check_frame,
     check_message,
+    check_message6,
     check_options,
     check_packet,
     check_segment,
 )
 from userstack.wire.ethernet import EthernetFrame
 from userstack.wire.icmp import IcmpMessage
-from userstack.wire.ip import TCP, Buffer, IPPacket
+from userstack.wire.ip import ICMPV6, TCP, Buffer, IPPacket
+from userstack.wire.ipv6 import decode_ipv6, encode_ipv6
 from userstack.wire.tcp import EOL, NOP, Option, TcpSegment
 
 _IP4 = struct.Struct("!BBHHHBBH4s4s")
-_IP6 = struct.Struct("!IHBB16s16s")
 _TCP = struct.Struct("!HHIIHHHH")
 _ICMP = struct.Struct("!BBHI")
 _ETHERNET = struct.Struct("!6s6sH")
@@ -57,7 +58,7 @@ class FastCodec:
         if first == 0x45:
             header = 20
         elif first >> 4 == 6:
-            return _decode_ip6(data, size)
+            return decode_ipv6(data, size)
         else:
             header = _header_length(first, size)
         # RFC 1122 3.2.1.2 (MUST). The version is in it, so the sum cannot be that of zeros only.
@@ -89,7 +90,7 @@ class FastCodec:
         """
         source, destination, options, offset = packet.source, packet.destination, packet.options, packet.fragment_offset
         if len(source) != 4:
-            return _encode_ip6(packet)
+            return encode_ipv6(packet)
         header = 20 + len(options)
         total = header + len(packet.payload)
         if len(destination) != 4 or header & 3 or header > 60 or total > MAX_LENGTH or offset & ~_OFFSET:
@@ -194,8 +195,7 @@ class FastCodec:
             raise WireError("IcmpInErrors", f"{len(data)} octets are too few for an ICMP header")
         if not verify_checksum(data):
             raise WireError("IcmpInCsumErrors", "wrong ICMP checksum")
-        kind, code, _, rest = _ICMP.unpack_from(data)
-        return IcmpMessage(kind, code, rest, data[8:])
+        return _split_message(data)
 
     def encode_icmp(self, message: IcmpMessage) -> bytes:
         """Build an ICMP message.
@@ -206,6 +206,30 @@ class FastCodec:
         check_message(message)
         checksum = internet_checksum(_ICMP.pack(message.type, message.code, 0, message.rest), message.payload)
         return b"".join((_ICMP.pack(message.type, message.code, checksum, message.rest), message.payload))
+
+    def decode_icmpv6(self, packet: IPPacket) -> IcmpMessage:
+        """Take an ICMPv6 message apart; the payload is a slice of the packet's.
+
+        Raises:
+            WireError: the message is too short or its checksum is wrong.
+        """
+        data = packet.payload
+        if len(data) < 8:
+            raise WireError("Icmp6InErrors", f"{len(data)} octets are too few for an ICMPv6 header")
+        if (pseudo_header_sum(packet.source, packet.destination, ICMPV6, len(data)) + word_sum(data)) % 0xFFFF:
+            raise WireError("Icmp6InCsumErrors", "wrong ICMPv6 checksum")
+        return _split_message(data)
+
+    def encode_icmpv6(self, message: IcmpMessage, source: bytes, destination: bytes) -> bytes:
+        """Build an ICMPv6 message.
+
+        Raises:
+            InvalidArgument: a field is out of its range.
+        """
+        check_message6(message, source, destination)
+        head, payload = _ICMP.pack(message.type, message.code, 0, message.rest), message.payload
+        words = pseudo_header_sum(source, destination, ICMPV6, 8 + len(payload)) + word_sum(head) + word_sum(payload)
+        return b"".join((_ICMP.pack(message.type, message.code, finish(words), message.rest), payload))
 
     def decode_ethernet(self, data: Buffer) -> EthernetFrame:
         """Take a frame apart; the payload is a view onto ``data``.
@@ -271,21 +295,9 @@ def _header_length(first: int, size: int) -> int:
     return header
 
 
-def _decode_ip6(data: Buffer, size: int) -> IPPacket:
-    """The fixed header of RFC 8200 3; extension headers, the first one named by ``protocol``, stay in the payload."""
-    if size < 40:
-        raise WireError("Ip6InHdrErrors", f"{size} octets are too few for an IPv6 header")
-    first, length, protocol, hop_limit, source, destination = _IP6.unpack_from(data)
-    if 40 + length > size:
-        raise WireError("Ip6InTruncatedPkts", f"payload length {length}, but {size - 40} octets are here")
-    return IPPacket(source, destination, protocol, memoryview(data)[40 : 40 + length], hop_limit, first >> 20 & 0xFF)
-
-
-def _encode_ip6(packet: IPPacket) -> bytes:
-    check_packet(packet)
-    first = 6 << 28 | packet.tos << 20
-    head = _IP6.pack(first, len(packet.payload), packet.protocol, packet.ttl, packet.source, packet.destination)
-    return b"".join((head, packet.payload))
+def _split_message(data: Buffer) -> IcmpMessage:
+    kind, code, _, rest = _ICMP.unpack_from(data)
+    return IcmpMessage(kind, code, rest, data[8:])
 
 
 def _decode_options(octets: bytes) -> tuple[tuple[Option, ...], bool]:

@@ -1,19 +1,47 @@
 """The IP packet as a value: one for both versions, so that what stands above never asks which it is."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+# Protocol numbers, which are IPv6's Next Header values too (IANA).
+HOP_BY_HOP = 0
 ICMP = 1
 TCP = 6
+ROUTING = 43
+FRAGMENT = 44
 ICMPV6 = 58
+NO_NEXT_HEADER = 59
+DESTINATION_OPTIONS = 60
+
+EXTENSION_HEADERS = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS})
+"""What RFC 8200 4 asks of every node; the two others, of IPsec, name what is encrypted or signed, and are upper layers here."""
+MAX_EXTENSION_HEADERS = 8
+"""Of one packet: RFC 8200 4.1 has a use for six; more of them only make work for who reads them (RFC 8504 5.3 allows limits)."""
 
 Buffer = bytes | bytearray | memoryview
+
+
+class ExtensionHeader(NamedTuple):
+    """An IPv6 extension header (RFC 8200 4): its own protocol number, and its octets after Next Header as they stand.
+
+    Its Next Header is not in it: that is the kind of the header which follows, or the packet's protocol.
+    """
+
+    kind: int
+    body: bytes
+
+    @property
+    def size(self) -> int:
+        """Octets on the wire."""
+        return 1 + len(self.body)
 
 
 @dataclass(slots=True)
 class IPPacket:
     """An IPv4 (RFC 791) or IPv6 (RFC 8200) packet. ``source`` and ``destination`` are packed; their length tells the version.
 
-    IPv6 has no place for ``identification``, ``dont_fragment`` and what follows: read, they are the defaults.
+    ``protocol`` and ``payload`` are the upper layer's, whatever headers stand before it. An IPv6 packet has its ``identification``,
+    ``more_fragments`` and ``fragment_offset`` from the Fragment header, if there is one; ``dont_fragment`` says nothing there.
     """
 
     source: bytes
@@ -30,6 +58,8 @@ class IPPacket:
     """In units of eight octets, as on the wire."""
     options: bytes = b""
     """The IPv4 options as they stand, padding included."""
+    extension_headers: tuple[ExtensionHeader, ...] = ()
+    """Those of IPv6 in their order. One that is a fragment's ends the list: what follows it is the payload."""
 
     @property
     def version(self) -> int:
@@ -40,3 +70,8 @@ class IPPacket:
     def is_fragment(self) -> bool:
         """True for every fragment of a packet, the first and the last included."""
         return self.more_fragments or self.fragment_offset != 0
+
+    @property
+    def next_header_offset(self) -> int:
+        """Where in an IPv6 packet the octet stands that names ``protocol``: what a parameter problem points at (RFC 4443 3.4)."""
+        return 40 + sum(header.size for header in self.extension_headers[:-1]) if self.extension_headers else 6

@@ -9,7 +9,17 @@ import struct
 from contextlib import suppress
 
 from scapy.layers.inet import ICMP, IP, TCP, TCPOptionsField, in4_chksum
-from scapy.layers.inet6 import IPv6, in6_chksum
+from scapy.layers.inet6 import (
+    HBHOptUnknown,
+    ICMPv6Unknown,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+    IPv6ExtHdrRouting,
+    Pad1,
+    in6_chksum,
+)
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 from scapy.utils import checksum, mac2str
@@ -17,12 +27,31 @@ from scapy.utils import checksum, mac2str
 from userstack.address import format_address, pack_address
 from userstack.errors import InvalidArgument
 from userstack.wire.arp import ArpPacket
-from userstack.wire.codec import Codec, WireError
-from userstack.wire.encodable import check_arp, check_frame, check_message, check_packet, check_segment
+from userstack.wire.codec import Codec, ParameterProblem, WireError
+from userstack.wire.encodable import (
+    MAX_LENGTH,
+    check_arp,
+    check_frame,
+    check_message,
+    check_message6,
+    check_packet,
+    check_segment,
+)
 from userstack.wire.ethernet import EthernetFrame, format_mac
 from userstack.wire.icmp import IcmpMessage
+from userstack.wire.icmpv6 import ERRONEOUS_HEADER_FIELD, UNRECOGNIZED_NEXT_HEADER, UNRECOGNIZED_OPTION
+from userstack.wire.ip import (
+    DESTINATION_OPTIONS,
+    FRAGMENT,
+    HOP_BY_HOP,
+    ICMPV6,
+    MAX_EXTENSION_HEADERS,
+    ROUTING,
+    Buffer,
+    ExtensionHeader,
+    IPPacket,
+)
 from userstack.wire.ip import TCP as TCP_PROTOCOL
-from userstack.wire.ip import Buffer, IPPacket
 from userstack.wire.tcp import EOL, NOP, Option, TcpSegment
 
 _MORE_FRAGMENTS, _DONT_FRAGMENT = 1, 2
@@ -30,6 +59,12 @@ _ARP_IPV4_OVER_ETHERNET = bytes.fromhex("0001 0800 06 04")
 _ICMP_ROOM = bytes(12)
 """Scapy reads up to 20 octets as the header of some ICMP types (timestamps), whether the message has them or not."""
 _OPTIONS_FIELD = TCPOptionsField("options", [])
+_EXTENSION_LAYERS = {
+    HOP_BY_HOP: IPv6ExtHdrHopByHop,
+    ROUTING: IPv6ExtHdrRouting,
+    FRAGMENT: IPv6ExtHdrFragment,
+    DESTINATION_OPTIONS: IPv6ExtHdrDestOpt,
+}
 
 
 class ScapyCodec:
@@ -88,7 +123,8 @@ class ScapyCodec:
             layer.id, layer.flags, layer.frag = packet.identification, flags, packet.fragment_offset
             layer.options = [Raw(packet.options)] if packet.options else []
         else:
-            layer.nh, layer.hlim, layer.tc = packet.protocol, packet.ttl, packet.tos
+            layer.hlim, layer.tc = packet.ttl, packet.tos
+            layer = _with_extension_headers(layer, packet)
         return bytes(layer / Raw(bytes(packet.payload)))
 
     def decode_tcp(self, packet: IPPacket, *, verify: bool = True) -> TcpSegment:
@@ -146,6 +182,31 @@ class ScapyCodec:
             return bytes(layer / Raw(payload))
         octets: bytes = layer.post_build(head, payload)
         return octets
+
+    def decode_icmpv6(self, packet: IPPacket) -> IcmpMessage:
+        """Take an ICMPv6 message apart.
+
+        Raises:
+            WireError: the message is too short or its checksum is wrong.
+        """
+        octets = bytes(packet.payload)
+        if len(octets) < 8:
+            raise WireError("Icmp6InErrors", f"{len(octets)} octets are too few for an ICMPv6 header")
+        if in6_chksum(ICMPV6, _network_layer(packet.source, packet.destination), octets) != 0:
+            raise WireError("Icmp6InCsumErrors", "wrong ICMPv6 checksum")
+        layer = _dissect(ICMPv6Unknown(), octets)
+        return IcmpMessage(layer.type, layer.code, int.from_bytes(octets[4:8], "big"), octets[8:])
+
+    def encode_icmpv6(self, message: IcmpMessage, source: bytes, destination: bytes) -> bytes:
+        """Build an ICMPv6 message.
+
+        Raises:
+            InvalidArgument: a field is out of its range.
+        """
+        check_message6(message, source, destination)
+        body = message.rest.to_bytes(4, "big") + bytes(message.payload)
+        layer = _network_layer(source, destination) / ICMPv6Unknown(type=message.type, code=message.code, msgbody=body)
+        return bytes(layer.payload)
 
     def decode_ethernet(self, data: Buffer) -> EthernetFrame:
         """Take a frame apart.
@@ -254,10 +315,91 @@ def _decode_ip6(octets: bytes) -> IPPacket:
     if len(octets) < 40:
         raise WireError("Ip6InHdrErrors", f"{len(octets)} octets are too few for an IPv6 header")
     layer = _dissect(IPv6(), octets[:40])
-    payload = octets[40 : 40 + layer.plen]
-    if len(payload) < layer.plen:
-        raise WireError("Ip6InTruncatedPkts", f"payload length {layer.plen}, but {len(payload)} octets are here")
-    return IPPacket(pack_address(layer.src), pack_address(layer.dst), layer.nh, payload, ttl=layer.hlim, tos=layer.tc)
+    end = 40 + layer.plen
+    if len(octets) < end:
+        raise WireError("Ip6InTruncatedPkts", f"payload length {layer.plen}, but {len(octets) - 40} octets are here")
+    packet = IPPacket(pack_address(layer.src), pack_address(layer.dst), layer.nh, b"", ttl=layer.hlim, tos=layer.tc)
+    at = 40
+    while packet.protocol in _EXTENSION_LAYERS and not packet.is_fragment:
+        pointer = packet.next_header_offset
+        if packet.protocol == HOP_BY_HOP and packet.extension_headers:
+            raise ParameterProblem("Ip6InHdrErrors", "late hop-by-hop options", code=UNRECOGNIZED_NEXT_HEADER, pointer=pointer)
+        if len(packet.extension_headers) == MAX_EXTENSION_HEADERS:
+            raise WireError("Ip6InExtHdrLimit", f"more than {MAX_EXTENSION_HEADERS} extension headers")
+        at = _dissect_extension(packet, octets[:end], at)
+    packet.payload = octets[at:end]
+    return packet
+
+
+def _dissect_extension(packet: IPPacket, octets: bytes, at: int) -> int:
+    """Let scapy read the extension header at ``at`` into ``packet``, judge it, and tell where the next one begins."""
+    rest = octets[at:]
+    if len(rest) < 8:
+        raise WireError("Ip6InHdrErrors", f"{len(rest)} octets are too few for an extension header")
+    # Two octets of an options header: what they hold is not for scapy to mend.
+    layer = _dissect(_EXTENSION_LAYERS[packet.protocol](), rest[: 8 if packet.protocol in (FRAGMENT, ROUTING) else 2])
+    size = 8 if packet.protocol == FRAGMENT else 8 + 8 * layer.len
+    if size > len(rest):
+        raise WireError("Ip6InHdrErrors", f"extension header of {size} octets where {len(rest)} are left")
+    if packet.protocol == FRAGMENT:
+        packet.fragment_offset, packet.more_fragments, packet.identification = layer.offset, bool(layer.m), layer.id
+        _judge_fragment(packet, at, len(rest) - 8)
+    elif packet.protocol == ROUTING:
+        if layer.segleft:
+            raise _erroneous(f"routing type {layer.type} with {layer.segleft} segments left", at + 2)
+    else:
+        _judge_options(rest[2:size], at + 2)
+    packet.extension_headers += (ExtensionHeader(packet.protocol, rest[1:size]),)
+    packet.protocol = layer.nh
+    return at + size
+
+
+def _judge_fragment(packet: IPPacket, at: int, length: int) -> None:
+    """RFC 8200 4.5."""
+    if packet.more_fragments and length % 8:
+        raise _erroneous(f"fragment of {length} octets, and not the last", 4)
+    if at - 40 + packet.fragment_offset * 8 + length > MAX_LENGTH:
+        raise _erroneous("fragment that ends beyond the longest packet", at + 2)
+
+
+def _judge_options(octets: bytes, at: int) -> None:
+    """RFC 8200 4.2. Scapy knows many options that this stack does not, and cuts one short that runs past its header."""
+    while octets:
+        size = 1 if octets[0] == 0 else 2 + sum(octets[1:2])
+        if size > len(octets) or (octets[0] and len(octets) < 2):
+            raise WireError("Ip6InHdrErrors", f"option {octets[0]} runs past its header")
+        option = Pad1() if octets[0] == 0 else HBHOptUnknown()
+        rest = option.do_dissect(octets)
+        action = option.otype >> 6
+        if action == 1:
+            raise WireError("Ip6InHdrErrors", f"option {option.otype} has the packet discarded")
+        if action:
+            message, code = f"unknown option {option.otype}", UNRECOGNIZED_OPTION
+            raise ParameterProblem("Ip6InHdrErrors", message, code=code, pointer=at, multicast=action == 2)
+        octets, at = rest, at + size
+
+
+def _erroneous(message: str, pointer: int) -> ParameterProblem:
+    return ParameterProblem("Ip6InHdrErrors", message, code=ERRONEOUS_HEADER_FIELD, pointer=pointer)
+
+
+def _with_extension_headers(layer: Packet, packet: IPPacket) -> Packet:
+    """The layers of the extension headers upon that of IPv6. Options, and addresses to visit, are written as they stand."""
+    kinds = [header.kind for header in packet.extension_headers] + [packet.protocol]
+    layer.nh = kinds[0]
+    for (kind, body), following in zip(packet.extension_headers, kinds[1:], strict=True):
+        above = _EXTENSION_LAYERS[kind](nh=following)
+        if kind == FRAGMENT:
+            word = int.from_bytes(body[1:3], "big")
+            above.res1, above.offset, above.res2, above.m = body[0], word >> 3, word >> 1 & 3, word & 1
+            above.id = int.from_bytes(body[3:], "big")
+        elif kind == ROUTING:
+            above.len, above.type, above.segleft, above.reserved = body[0], body[1], body[2], int.from_bytes(body[3:7], "big")
+            above /= Raw(body[7:])
+        else:
+            above.len, above.autopad, above.options = body[0], 0, [Raw(body[1:])]
+        layer /= above
+    return layer
 
 
 def _dissect_tcp(octets: bytes) -> TcpSegment:
