@@ -24,6 +24,7 @@ from userstack.errors import (
 from userstack.net.listener import Listener
 from userstack.net.ports import Binding
 from userstack.sim.engine import Engine
+from userstack.sim.readiness import connection_events, listener_events
 from userstack.sim.sockaddr import ANY, buffer_of, failure, format_name, parse_address, room_in, would_block
 from userstack.sim.socket_options import INT, SocketOptions, pack_value, shape_value
 from userstack.tcp.connection import Connection
@@ -213,13 +214,15 @@ class VirtualSocket:
         self._touch(connection)
         return taken
 
-    def recv(self, size: int) -> bytes:
-        """Up to ``size`` octets in order; ``b""`` at the end of the stream.
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Up to ``size`` octets in order; ``b""`` at the end of the stream. With MSG_PEEK they can be read again.
 
         Raises:
-            OSError: EAGAIN: nothing is there yet; ENOTCONN: not connected; what killed the connection, once.
+            OSError: EAGAIN: nothing is there yet; ENOTCONN: not connected; what killed it, once; EOPNOTSUPP: another flag.
         """
         size = operator.index(size)
+        if flags & ~socket.MSG_PEEK:
+            raise failure(errno.EOPNOTSUPP)
         if size < 0:
             raise ValueError("negative buffersize in recv")
         if size == 0:
@@ -229,6 +232,8 @@ class VirtualSocket:
         if connection is None or not connection.tcb.recvbuf.size:
             self._check_end()
             return b""
+        if flags:
+            return connection.tcb.recvbuf.peek(size)
         data = connection.receive(size, now=self._engine.now)
         self._touch(connection)
         return data
@@ -353,6 +358,25 @@ class VirtualSocket:
         self._check_open()
         return shape_value(self._read_option(level, option), buflen)
 
+    def poll(self) -> int:
+        """Tell the events of ``poll`` that hold now, asked for or not, by Linux's numbers."""
+        self._check_open()
+        if self._listener is not None:
+            return listener_events(self._listener)
+        return connection_events(self._connection, self._tcp, self._shut, failed=self._has_error())
+
+    def queued(self) -> tuple[int, int]:
+        """Octets that wait to be read (SIOCINQ), and octets written that the peer has not acknowledged, a FIN as one (SIOCOUTQ).
+
+        Raises:
+            OSError: EINVAL: the socket listens.
+        """
+        self._check_open()
+        if self._listener is not None:
+            raise InvalidArgument("a listening socket has nothing queued")
+        info = self.info()
+        return info.unread, 0 if self._tcp in HANDSHAKE else info.unacked + info.unsent
+
     @property
     def state(self) -> State:
         """The state of RFC 9293 3.3.2; after close() still that of the connection."""
@@ -407,6 +431,11 @@ class VirtualSocket:
         self._shut = 0
         if not self._address_locked:
             self._name = Endpoint(ANY, self._name.port)
+
+    def _has_error(self) -> bool:
+        """An error is pending."""
+        connection = self._connection
+        return self._pending is not None or (connection is not None and connection.error is not None and not self._reported)
 
     def _take_error(self) -> OSError | None:
         """The pending error, which is then no more pending."""

@@ -99,6 +99,18 @@ class ReceiveBuffer:
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def peek(self, limit: int) -> bytes:
+        """Up to ``limit`` octets, which stay where they are."""
+        parts, head = [], self._head
+        for chunk in self._chunks:
+            if limit <= 0:
+                break
+            part = chunk[head : head + limit]
+            parts.append(part)
+            limit -= len(part)
+            head = 0
+        return b"".join(parts)
+
     def drop_islands(self) -> None:
         """Flush what lies beyond holes; what is in order stays readable."""
         self._pieces.clear()
