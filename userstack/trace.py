@@ -70,5 +70,23 @@ class Freed:
     remote: Endpoint | None
 
 
-Event = PacketReceived | PacketSent | PacketDropped | Transition | TimerFired | Freed
+@dataclass(frozen=True, slots=True)
+class AddressAssigned:
+    """No other node on the link has this IPv6 address of ours (RFC 4862 5.4): it is used from now on."""
+
+    time: int
+    address: bytes
+    """Packed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressDuplicate:
+    """Another node on the link has this IPv6 address of ours, or wants it at the same time (RFC 4862 5.4.5): it is never used."""
+
+    time: int
+    address: bytes
+    """Packed."""
+
+
+Event = PacketReceived | PacketSent | PacketDropped | Transition | TimerFired | Freed | AddressAssigned | AddressDuplicate
 Tracer = Callable[[Event], None]

@@ -12,6 +12,7 @@ from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.errors import HostUnreachable
 from userstack.net import icmp
+from userstack.net.addresses import Addresses
 from userstack.net.ethernet import EthernetLink
 from userstack.net.interface import Interface, is_valid_source
 from userstack.net.listener import Listener
@@ -48,14 +49,15 @@ class Host:
         isn: IsnGenerator | None = None,
         counters: Counters | None = None,
     ) -> None:
-        self.interfaces = tuple(interfaces)
+        self.addresses = Addresses(interfaces)
+        self.interfaces = self.addresses.interfaces
         self.config = config
         self.codec = codec
         self.counters = Counters() if counters is None else counters
         self.link = link
         self.trace = trace
         self.transport = Transport(
-            interfaces,
+            self.addresses,
             config=config,
             counters=self.counters,
             isn=isn or SecretIsn(secret),
@@ -65,7 +67,7 @@ class Host:
             trace=trace,
             start=start,
         )
-        self._own = frozenset(interface.address for interface in interfaces)
+        self._own = self.addresses.own
         self._replies: deque[bytes] = deque()
         self._identification = 0
 
@@ -208,14 +210,16 @@ class Host:
 
     # --- sockets ---
 
-    def bind(self, local: Endpoint, *, reuse_address: bool = False) -> Binding:
-        """Take a local socket; port 0 takes an unused one, the unspecified address means all of ours (MUST-43).
+    def bind(self, local: Endpoint, *, reuse_address: bool = False, v6only: bool = False) -> Binding:
+        """Take a local socket; port 0 takes an unused one, an unspecified address means all of ours of its family (MUST-43).
+
+        ``::`` means those of IPv4 too, unless ``v6only`` (IPV6_V6ONLY) is set; a connection from IPv4 then has IPv4 sockets.
 
         Raises:
             AddressInUse: the port is taken.
-            AddressNotAvailable: the address is not ours, or no ephemeral port is free.
+            AddressNotAvailable: the address is not ours, or not yet (``addresses``), or no ephemeral port is free.
         """
-        return self.transport.bind(local, reuse_address=reuse_address)
+        return self.transport.bind(local, reuse_address=reuse_address, v6only=v6only)
 
     def unbind(self, binding: Binding) -> None:
         """Give a bound socket back that neither listens nor connects."""
@@ -235,8 +239,8 @@ class Host:
         """Active OPEN: SYN-SENT at once. Without ``binding`` address (MUST-44) and port are chosen; with it, it is used up.
 
         Raises:
-            NetworkUnreachable: no address of ours has the family, or MUST-46.
-            AddressNotAvailable: no port is free, or a connection between the two sockets exists.
+            NetworkUnreachable: no address of ours has the family, the socket is not bound for it, or MUST-46.
+            AddressNotAvailable: no port is free, no address may be used yet, or a connection between the two sockets exists.
             NoBufferSpace: ``max_connections`` was reached.
         """
         return self.transport.connect(remote, binding=binding, config=config, now=now)

@@ -8,11 +8,12 @@ import ipaddress
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from userstack.address import format_address, is_unspecified
+from userstack.address import format_address, is_mapped, is_unspecified
 from userstack.errors import InvalidArgument
 
 LIMITED_BROADCAST = b"\xff\xff\xff\xff"
 LOOPBACK_V6 = bytes(15) + b"\x01"
+_LINK_LOCAL_PREFIX = b"\xfe\x80" + bytes(6)
 
 
 def is_multicast(address: bytes) -> bool:
@@ -23,9 +24,10 @@ def is_multicast(address: bytes) -> bool:
 def is_unicast(address: bytes) -> bool:
     """True where one host may own ``address``: what an OPEN may name as its remote end (RFC 9293 MUST-46).
 
-    Directed broadcasts look like any other address; only ``Interface.is_broadcast`` knows those of our own networks.
+    Directed broadcasts look like any other address; only ``Interface.is_broadcast`` knows those of our own networks. An IPv4-mapped
+    address is nobody's: on the wire it would let IPv6 pass for IPv4 at every filter between (RFC 4942 2.2).
     """
-    return not (is_unspecified(address) or is_multicast(address) or address == LIMITED_BROADCAST)
+    return not (is_unspecified(address) or is_multicast(address) or address == LIMITED_BROADCAST or is_mapped(address))
 
 
 def is_valid_source(address: bytes, interfaces: Iterable["Interface"] = ()) -> bool:
@@ -42,6 +44,12 @@ def is_valid_source(address: bytes, interfaces: Iterable["Interface"] = ()) -> b
         if interface.is_broadcast(address):
             return False
     return True
+
+
+def link_local_interface(mac: bytes) -> "Interface":
+    """The link-local address that a MAC gives: fe80::/64 and the modified EUI-64 (RFC 4291 appendix A, RFC 2464 5)."""
+    identifier = bytes((mac[0] ^ 0x02, *mac[1:3], 0xFF, 0xFE, *mac[3:]))
+    return Interface(_LINK_LOCAL_PREFIX + identifier, 64)
 
 
 class Interface(NamedTuple):

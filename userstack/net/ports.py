@@ -1,7 +1,8 @@
 """Who uses which local port (RFC 9293 3.9.1.1), and how an unused one is chosen (RFC 6056).
 
 Two uses of a port get along when both allow reuse (SO_REUSEADDR) and none listens, or when their addresses differ. What waits in
-TIME-WAIT gives way to whoever allows reuse, as socket(7) has it: only a listener is in the way then.
+TIME-WAIT gives way to whoever allows reuse, as socket(7) has it: only a listener is in the way then. The ports of both families are
+one set: ``::`` stands for every IPv4 address too, unless it is bound for IPv6 alone (IPV6_V6ONLY, RFC 3493 5.3).
 """
 
 from collections.abc import Callable
@@ -27,6 +28,8 @@ class Use(NamedTuple):
     address: bytes
     reuse_address: bool
     kind: Kind
+    v6only: bool = False
+    """Of the address ``::`` alone: it leaves the IPv4 addresses to others."""
 
 
 class Binding:
@@ -39,6 +42,11 @@ class Binding:
         self.use = use
         self.used_up = False
         """It has become a connection, or was given back."""
+
+    @property
+    def both_families(self) -> bool:
+        """Bound to ``::`` for IPv4 and IPv6 alike."""
+        return len(self.local.address) == 16 and is_unspecified(self.local.address) and not self.use.v6only
 
     def check(self) -> None:
         """Raise ``InvalidArgument`` where it is used up."""
@@ -56,14 +64,14 @@ class PortTable:
         self._random = random
         self._uses: dict[int, dict[Use, int]] = {}
 
-    def bind(self, local: Endpoint, *, reuse_address: bool) -> Binding:
-        """Take ``local``; port 0 takes an unused one.
+    def bind(self, local: Endpoint, *, reuse_address: bool, v6only: bool = False) -> Binding:
+        """Take ``local``; port 0 takes an unused one. ``v6only`` keeps ``::`` off IPv4.
 
         Raises:
             AddressInUse: another use of the port does not get along with it.
             AddressNotAvailable: no ephemeral port is free.
         """
-        use = Use(local.address, reuse_address, Kind.BOUND)
+        use = Use(local.address, reuse_address, Kind.BOUND, v6only and is_unspecified(local.address) and len(local.address) == 16)
         if not local.port:
             local = local._replace(port=self.choose(lambda port: port not in self._uses))
         elif not all(_get_along(use, other) for other in self._uses.get(local.port, ())):
@@ -90,10 +98,10 @@ class PortTable:
         """True where a program has bound the port or listens on it."""
         return any(use.kind in {Kind.BOUND, Kind.LISTENING} for use in self._uses.get(port, ()))
 
-    def listens(self, local: Endpoint) -> bool:
-        """True where some listener's address overlaps with ``local``."""
-        uses = self._uses.get(local.port, ())
-        return any(use.kind is Kind.LISTENING and _overlap(use.address, local.address) for use in uses)
+    def listens(self, binding: Binding) -> bool:
+        """True where some listener's address overlaps with that of ``binding``."""
+        uses = self._uses.get(binding.local.port, ())
+        return any(use.kind is Kind.LISTENING and _overlap(use, binding.use) for use in uses)
 
     def change(self, binding: Binding, kind: Kind) -> None:
         """The bound socket is used for something else now."""
@@ -122,12 +130,16 @@ class PortTable:
             del self._uses[port]
 
 
-def _overlap(one: bytes, other: bytes) -> bool:
-    return one == other or is_unspecified(one) or is_unspecified(other)
+def _overlap(one: Use, other: Use) -> bool:
+    """True where some packet could be for both, as Linux judges it (ipv6_rcv_saddr_equal)."""
+    if len(one.address) == len(other.address):
+        return one.address == other.address or is_unspecified(one.address) or is_unspecified(other.address)
+    six = one if len(one.address) == 16 else other
+    return is_unspecified(six.address) and not six.v6only
 
 
 def _get_along(new: Use, old: Use) -> bool:
-    if not _overlap(new.address, old.address):
+    if not _overlap(new, old):
         return True
     if not new.reuse_address or old.kind is Kind.LISTENING:
         return False

@@ -126,14 +126,20 @@ class ConnectionTable:
         if connection.remote is not None:
             self.free(self.entries[(connection.local, connection.remote)], now)
 
-    def segment_arrives(self, entry: Entry, segment: TcpSegment, now: int) -> None:
-        """Hand a segment to its connection, and a child that is thereby established to its listener."""
+    def segment_arrives(self, entry: Entry, segment: TcpSegment, now: int) -> bool:
+        """Hand a segment to its connection, and a child that is thereby established to its listener.
+
+        True where it acknowledged something new: what we sent has arrived at the other end (RFC 4861 7.3.1).
+        """
+        connection = entry.connection
+        acknowledged = 0 if connection is None else connection.tcb.snd_una
         entry.machine.on_segment(segment, now=now)
         if entry.listener is not None and entry.connection is not None and entry.connection.is_established:
             self._establish(entry, entry.listener, entry.connection)
         self._touch(entry)
         if entry.machine.state in _OVER and not entry.machine.owes_reset:
             self.free(entry, now)  # at once: what comes next in the same batch is no longer its
+        return connection is not None and connection.tcb.snd_una > acknowledged
 
     def _establish(self, entry: Entry, listener: Listener, connection: Connection) -> None:
         self._leave_syn_queue(entry, connection)

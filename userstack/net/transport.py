@@ -1,16 +1,18 @@
 """TCP of one host, above IP: which connection a segment is for (RFC 9293 3.10.7), and the sockets that programs open."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from userstack.address import Endpoint, format_address, is_unspecified
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.errors import AddressInUse, AddressNotAvailable, InvalidArgument, NetworkUnreachable, NoBufferSpace
+from userstack.net.addresses import Addresses
 from userstack.net.icmp import IcmpError
-from userstack.net.interface import Interface, is_valid_source
+from userstack.net.interface import is_valid_source
 from userstack.net.listener import Listener
+from userstack.net.mtu import LEAST_MTU_V6
 from userstack.net.ports import Binding, Kind, PortTable, Use
 from userstack.net.table import ConnectionRow, ConnectionTable, Entry
 from userstack.tcp import seq
@@ -40,7 +42,7 @@ class Transport:
 
     def __init__(
         self,
-        interfaces: Sequence[Interface],
+        addresses: Addresses,
         *,
         config: StackConfig,
         counters: Counters,
@@ -50,18 +52,20 @@ class Transport:
         mtu: int,
         trace: Tracer | None,
         start: int,
+        confirm: Callable[[bytes, int], None] | None = None,
     ) -> None:
-        self.interfaces = tuple(interfaces)
+        self.addresses = addresses
         self.config = config
         self.ports = PortTable(config.ephemeral_ports, random)
         self.table = ConnectionTable(self.ports, config=config, counters=counters, trace=trace, start=start)
         self.listeners: dict[Endpoint, Listener] = {}
-        self._own = frozenset(interface.address for interface in interfaces)
         self._counters = counters
         self._isn = isn
         self._timestamp_offset = timestamp_offset
         self._mtu = mtu
         self._trace = trace
+        self._confirm = confirm
+        """Told, with the time, of a remote address that has just proved to hear us."""
         self._challenge = ChallengeThrottle(config.challenge_ack_limit, random)
         self._quiet_until = start + config.msl if config.quiet_time else 0
         self._resets: deque[Outgoing] = deque()
@@ -71,23 +75,35 @@ class Transport:
     def segment_arrives(self, local: Endpoint, remote: Endpoint, segment: TcpSegment, *, now: int) -> str | None:
         """Find whose the segment is; the name of the counter where it is thrown away for want of room."""
         entry = self.table.entries.get((local, remote))
-        listener = self.listeners.get(local) or self.listeners.get(Endpoint(bytes(len(local.address)), local.port))
         if entry is not None:
-            return self._to_entry(entry, listener, segment, now)
+            return self._to_entry(entry, segment, now)
+        listener = self._listener_at(local)
         if listener is not None:
             return self._to_listener(listener, local, remote, segment, now)
         self._refuse(local, remote, segment)
         return None
 
-    def _to_entry(self, entry: Entry, listener: Listener | None, segment: TcpSegment, now: int) -> str | None:
-        if entry.record is not None and listener is not None and entry.record.reopens(segment):
-            return self._reopen(entry, listener, segment, now)
+    def _listener_at(self, local: Endpoint) -> Listener | None:
+        """Whoever listens for ``local``: on the address itself, on every one of its family, or on every one of both."""
+        listener = self.listeners.get(local) or self.listeners.get(Endpoint(bytes(len(local.address)), local.port))
+        if listener is None and len(local.address) == 4:
+            dual = self.listeners.get(Endpoint(bytes(16), local.port))
+            return dual if dual is not None and dual.binding.both_families else None
+        return listener
+
+    def _to_entry(self, entry: Entry, segment: TcpSegment, now: int) -> str | None:
+        if entry.record is not None:
+            listener = self._listener_at(entry.key[0])
+            if listener is not None and entry.record.reopens(segment):
+                return self._reopen(entry, listener, segment, now)
         waiting = entry.listener
         if waiting is not None and waiting.full and segment.flags & (ACK | RST | SYN) == ACK:
             # As if the ACK had been lost: the SYN,ACK is repeated and the client tries on, neither accepted nor reset.
             self._counters.add("TcpExtListenOverflows")
             return "TcpExtListenDrops"
-        self.table.segment_arrives(entry, segment, now)
+        remote = entry.key[1].address
+        if self.table.segment_arrives(entry, segment, now) and self._confirm is not None:
+            self._confirm(remote, now)
         return None
 
     def _to_listener(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: TcpSegment, now: int) -> str | None:
@@ -181,13 +197,13 @@ class Transport:
 
     # --- sockets ---
 
-    def bind(self, local: Endpoint, *, reuse_address: bool) -> Binding:
+    def bind(self, local: Endpoint, *, reuse_address: bool, v6only: bool) -> Binding:
         """Take a local socket: see ``Host.bind``."""
         if not 0 <= local.port <= 65535:
             raise InvalidArgument(f"a port is 0 to 65535, not {local.port}")
-        if local.address not in self._own and not is_unspecified(local.address):
-            raise AddressNotAvailable(f"{local} is not an address of this host")
-        return self.ports.bind(local, reuse_address=reuse_address)
+        if local.address not in self.addresses.own and not is_unspecified(local.address):
+            raise AddressNotAvailable(self.addresses.why_not(local.address))
+        return self.ports.bind(local, reuse_address=reuse_address, v6only=v6only)
 
     def unbind(self, binding: Binding) -> None:
         """Give a bound socket back that neither listens nor connects."""
@@ -196,7 +212,7 @@ class Transport:
     def listen(self, binding: Binding, *, backlog: int, config: StackConfig | None, now: int) -> Listener:
         """Listen on a bound socket: see ``Host.listen``."""
         binding.check()
-        if self.ports.listens(binding.local):
+        if self.ports.listens(binding):
             raise AddressInUse(f"something listens on {binding.local} already")
         machine = self._new_connection(binding.local, config=config)
         machine.open_passive(now=now)
@@ -215,9 +231,7 @@ class Transport:
         self._check_room()
         self._check_destination(remote)
         connection = listener.machine
-        local = connection.local
-        if is_unspecified(local.address):
-            local = Endpoint(self.source_for(remote.address), local.port)
+        local = Endpoint(self._local_address(listener.binding, remote), connection.local.port)
         if (local, remote) in self.table.entries:
             raise AddressNotAvailable(f"there is a connection from {local} to {remote} already")
         connection.tcb.local = local
@@ -243,11 +257,8 @@ class Transport:
         self._check_destination(remote)
         if binding is not None:
             binding.check()
-        bound = None if binding is None else binding.local
-        address = bound.address if bound is not None and not is_unspecified(bound.address) else self.source_for(remote.address)
-        if len(address) != len(remote.address):
-            raise InvalidArgument(f"{format_address(address)} and {format_address(remote.address)} are not of one family")
-        local = Endpoint(address, bound.port if bound is not None else self._ephemeral(address, remote))
+        address = self._local_address(binding, remote)
+        local = Endpoint(address, binding.local.port if binding is not None else self._ephemeral(address, remote))
         reuse_address = binding is not None and binding.use.reuse_address
         connection = self._connection_between(local, remote, reuse_address=reuse_address, config=config, now=now)
         connection.open_active(remote, now=now)
@@ -259,7 +270,7 @@ class Transport:
     def _check_destination(self, remote: Endpoint) -> None:
         if not 0 <= remote.port <= 65535:
             raise InvalidArgument(f"a port is 0 to 65535, not {remote.port}")
-        if remote.address not in self._own and not is_valid_source(remote.address, self.interfaces):
+        if remote.address not in self.addresses.own and not is_valid_source(remote.address, self.addresses.interfaces):
             # Whoever cannot send us anything is nobody to connect to; loopback never leaves a host (RFC 1122 3.2.1.3).
             raise NetworkUnreachable(f"{remote} is no address of one host (RFC 9293 MUST-46)")
 
@@ -267,16 +278,17 @@ class Transport:
         if self.table.live >= self.config.max_connections:
             raise NoBufferSpace(f"max_connections ({self.config.max_connections}) was reached")
 
-    def source_for(self, remote: bytes) -> bytes:
-        """The address of ours to reach ``remote`` from: that on its network, else the first of its family (MUST-44).
-
-        Raises:
-            NetworkUnreachable: none of ours has its family.
-        """
-        family = [interface for interface in self.interfaces if len(interface.address) == len(remote)]
-        if not family:
-            raise NetworkUnreachable("this host has no address of the family of the remote address")
-        return next((interface.address for interface in family if interface.contains(remote)), family[0].address)
+    def _local_address(self, binding: Binding | None, remote: Endpoint) -> bytes:
+        """The address to reach ``remote`` from: that which was bound, or the best one (MUST-44)."""
+        if binding is not None:
+            bound = binding.local.address
+            if is_unspecified(bound) and len(remote.address) == 4 and len(bound) == 16 and binding.use.v6only:
+                raise NetworkUnreachable(f"the socket is bound for IPv6 alone, and {format_address(remote.address)} is IPv4")
+            if len(bound) != len(remote.address) and not binding.both_families:
+                raise InvalidArgument(f"{format_address(bound)} and {format_address(remote.address)} are not of one family")
+            if not is_unspecified(bound):
+                return bound
+        return self.addresses.source_for(remote.address)
 
     def _ephemeral(self, address: bytes, remote: Endpoint) -> int:
         taken = self.table.entries
@@ -311,13 +323,17 @@ class Transport:
             isn=isn or self._isn,
             timestamp_offset=self._timestamp_offset,
             counters=self._counters,
-            mtu=self._mtu,
+            mtu=self._mtu_for(local),
             trace=self._trace,
             challenge=self._challenge,
             quiet_until=self._quiet_until,
             reopening=reopening,
             listening=listening,
         )
+
+    def _mtu_for(self, local: Endpoint) -> int:
+        """RFC 8201 4: who does not discover path MTUs sends no IPv6 packet that is larger than every link takes."""
+        return self._mtu if len(local.address) == 4 or self.config.path_mtu_discovery else min(self._mtu, LEAST_MTU_V6)
 
     def touch(self, connection: Connection) -> None:
         """After a call on a connection: its output and its timers have to follow."""
