@@ -126,6 +126,8 @@ def check_arp(packet: ArpPacket) -> None:
 
 
 def _check_header4(packet: IPPacket) -> int:
+    if packet.extension_headers:
+        raise InvalidArgument("IPv4 packet with extension headers: they are IPv6's")
     size = len(packet.options)
     if size > MAX_OPTIONS or size % 4:
         raise InvalidArgument(f"IPv4 options of {size} octets: pad them to a multiple of 4, {MAX_OPTIONS} at the most")

@@ -93,7 +93,14 @@ class FastCodec:
             return encode_ipv6(packet)
         header = 20 + len(options)
         total = header + len(packet.payload)
-        if len(destination) != 4 or header & 3 or header > 60 or total > MAX_LENGTH or offset & ~_OFFSET:
+        if (
+            len(destination) != 4
+            or header & 3
+            or header > 60
+            or total > MAX_LENGTH
+            or offset & ~_OFFSET
+            or packet.extension_headers
+        ):
             check_packet(packet)
         first = 0x40 | header >> 2
         if packet.dont_fragment:
