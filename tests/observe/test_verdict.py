@@ -28,6 +28,11 @@ def edited(change: Callable[[Arrow], Step], *, phase: Phase) -> list[Step]:
     return [change(step) if isinstance(step, Arrow) and step.phase is phase else step for step in ours()]
 
 
+def with_data(change: Callable[[Arrow], Step]) -> list[Step]:
+    """The segments that carry data, edited."""
+    return [change(step) if isinstance(step, Arrow) and step.length else step for step in ours()]
+
+
 def without(*phases: Phase) -> list[Step]:
     return [step for step in ours() if not (isinstance(step, Arrow) and step.phase in phases)]
 
@@ -76,7 +81,14 @@ def test_a_peer_whose_program_closed_meanwhile_is_right_too() -> None:
             "1 segments were lost and none was meant to be",
         ),
         (edited(lambda arrow: replace(arrow, flags=0x12), phase=Phase.SYN), "the first SYN carries an ACK"),
+        (edited(lambda arrow: replace(arrow, ack=None), phase=Phase.FIRST_FIN_ACK), "ACK seq 6: has no ACK"),
+        (edited(lambda arrow: replace(arrow, ack=5), phase=Phase.SECOND_FIN_ACK), "acknowledges 5 after 6"),
+        (edited(lambda arrow: replace(arrow, seq=8), phase=Phase.SECOND_FIN), "skips numbers from 6 on"),
+        (with_data(lambda arrow: replace(arrow, ours="SYN-SENT")), "data between SYN-SENT and "),
+        (with_data(lambda arrow: replace(arrow, peer="LISTEN")), " and LISTEN, which are no two ends of a connection"),
         ([step for step in ours() if not isinstance(step, Release)], "our TCB was not freed"),
+        ([*ours(), ours()[-1]], "our TCB was not freed once and last of all"),
+        ([ours()[-1], *ours()[:-1]], "our TCB was not freed once and last of all"),
         (
             [step for step in ours() if not (isinstance(step, Move) and step.new == "FIN-WAIT-2")],
             "we were in FIN-WAIT-1 and left FIN",

@@ -35,6 +35,8 @@ _AFTER: dict[tuple[Phase, bool], frozenset[State]] = {
 }
 """The state of the end that has sent (True) or processed (False) a step of handshake or close (RFC 9293 figures 6 and 12)."""
 
+_SYNCHRONIZED = frozenset(S) - {S.CLOSED, S.LISTEN, S.SYN_SENT, S.SYN_RECEIVED}
+
 _BY_CLOSING = {S.ESTABLISHED: S.FIN_WAIT_1, S.SYN_RECEIVED: S.FIN_WAIT_1, S.CLOSE_WAIT: S.LAST_ACK}
 """Where an end goes by itself when its program closes, without any segment (RFC 9293 3.10.4)."""
 
@@ -67,8 +69,9 @@ def judge(steps: Iterable[Step], local: Endpoint, remote: Endpoint, expected: Ex
         *_judge_states(arrows),
         *_judge_loss(arrows, expected),
     ]
-    if not any(isinstance(step, Release) for step in mine):
-        complaints.append("our TCB was not freed (RFC 9293 3.10.8)")
+    releases = [step for step in mine if isinstance(step, Release)]
+    if not releases or releases != mine[-1:]:
+        complaints.append("our TCB was not freed once and last of all (RFC 9293 3.10.8)")
     if peer_at_end not in expected.peer_ends:
         complaints.append(f"the peer ends in {peer_at_end}, not in {' or '.join(sorted(expected.peer_ends))}")
     return complaints
@@ -101,8 +104,9 @@ def _judge_handshake(arrows: list[Arrow], expected: Expectation) -> Iterator[str
 
 
 def _judge_numbers(arrows: list[Arrow]) -> Iterator[str]:
-    """RFC 9293 3.4: nothing is acknowledged before it was sent, nothing is sent after a FIN, nobody resets."""
+    """RFC 9293 3.4: what is acknowledged was sent, and stays so; no number is skipped, none comes after a FIN; nobody resets."""
     end = {True: 0, False: 0}
+    acked = {True: 0, False: 0}
     fin: dict[bool, int] = {}
     for arrow in arrows:
         name = f"{flag_names(arrow.flags)} seq {arrow.seq}"
@@ -110,10 +114,17 @@ def _judge_numbers(arrows: list[Arrow]) -> Iterator[str]:
             yield f"{name}: {'we' if arrow.sent else 'the peer'} reset the connection (RFC 9293 3.5.2)"
         if arrow.ack is not None and arrow.ack > end[not arrow.sent]:
             yield f"{name}: acknowledges {arrow.ack} when only {end[not arrow.sent]} was sent (RFC 9293 3.4)"
+        if arrow.ack is None and arrow.phase is not Phase.SYN:
+            yield f"{name}: has no ACK, which all but the first SYN have (RFC 9293 3.1)"
+        elif arrow.ack is not None and arrow.ack < acked[arrow.sent]:
+            yield f"{name}: acknowledges {arrow.ack} after {acked[arrow.sent]} (RFC 9293 3.4)"
+        if arrow.seq > end[arrow.sent]:
+            yield f"{name}: skips numbers from {end[arrow.sent]} on (RFC 9293 3.4)"
         last = _end(arrow)
         if arrow.sent in fin and last > fin[arrow.sent]:
             yield f"{name}: goes on after its FIN (RFC 9293 3.6)"
         end[arrow.sent] = max(end[arrow.sent], last)
+        acked[arrow.sent] = max(acked[arrow.sent], arrow.ack or 0)
         if arrow.flags & FIN:
             fin[arrow.sent] = last
 
@@ -170,8 +181,10 @@ def _path(expected: Expectation, *, four: bool) -> list[State]:
 
 
 def _judge_states(arrows: list[Arrow]) -> Iterator[str]:
-    """Both ends' states beside each step of the handshake and the close; one that could not be read is no complaint here."""
+    """Both ends' states beside data and each step of handshake and close; one that could not be read is no complaint here."""
     for arrow in arrows:
+        if arrow.length and (arrow.ours not in _SYNCHRONIZED or arrow.peer not in {*_SYNCHRONIZED, UNKNOWN}):
+            yield f"data between {arrow.ours} and {arrow.peer}, which are no two ends of a connection (RFC 9293 3.3.2)"
         if arrow.phase is None or Mark.RETRANSMISSION in arrow.marks or Mark.ACKED_AGAIN in arrow.marks:
             continue
         name = f"{arrow.phase} {flag_names(arrow.flags)}"
