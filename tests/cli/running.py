@@ -75,9 +75,9 @@ def started(process: "subprocess.Popen[bytes]") -> Iterator[Running]:
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[Running]:
+def running(*arguments: str, prefix: Sequence[str] = ()) -> Iterator[Running]:
     """``userstack`` with ``arguments``, in the background."""
-    command = [*USERSTACK, *arguments]
+    command = [*prefix, *USERSTACK, *arguments]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=ROOT)
     with started(process) as run:

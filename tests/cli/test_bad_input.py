@@ -11,6 +11,7 @@ from userstack.host.tuntap import open_tuntap
 
 WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 """Still root by name, and not allowed anything: what counts is the capabilities."""
+WITH_A_FULL_OUTPUT = ("sh", "-c", 'exec "$@" >/dev/full', "sh")
 WITH_AN_EMPTY_RUN = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh")
 """Where no stack of anybody's has a control socket."""
 
@@ -44,7 +45,23 @@ def complaint(code: int, *arguments: str, prefix: tuple[str, ...] = (), environm
         (["nc", "10.9.0.1", "65536"], "'65536' is no port"),
         (["nc", "10.9.0.1", "0"], "'0' is no port"),
         (["nc", "10.9.0.1", "20-25"], "'20-25' is no port"),
-        (["nc", "-z", "10.9.0.1", "25-20"], "'25-20' is no port"),
+        (["nc", "-z", "10.9.0.1", "25-20"], "'25-20' is no port: a number from 1 to 65535, or two joined by -"),
+        (["nc", "-z", "10.9.0.1", "1-2-3"], "'1-2-3' is no port"),
+        (["nc", "-z", "10.9.0.1", "20-"], "'20-' is no port"),
+        (["nc", "10.9.0.1", "٣"], "'٣' is no port"),
+        (["nc", "10.9.0.1", "+5"], "'+5' is no port"),
+        (["nc", "10.9.0.1", "9" * 5000], "9' is no port"),
+        (["nc", "-k", "10.9.0.1", "80"], "-k is for -l"),
+        (["nc", "-l", "-p", "80", "81"], "-l takes its PORT as the last word or by -p: choose one"),
+        (["nc", "-l", "80", "--wait", "nan"], "--wait"),
+        (["nc", "-l", "80", "--wait", "inf"], "--wait is a number up to 1000000, not inf"),
+        (["nc", "-l", "80", "--msl", "nan"], "--msl is a number up to 1000000, not nan"),
+        (["nc", "-l", "80", "--rate", "inf"], "--rate is a number up to 1000000, not inf"),
+        (["nc", "-l", "80", "--delay", "1e300"], "--delay is a number up to 1000000, not 1e+300"),
+        (["nc", "-l", "80", "--address", ""], "--address is empty"),
+        (["nc", "-l", "80", "--name", ""], "--name is empty"),
+        (["nc", "-l", "80", "--netns", ""], "--netns is empty"),
+        (["nc", "-l", "80", "--pcap", ""], "--pcap is empty"),
         (["nc", "-l", "-z", "80"], "-z connects, -l listens: choose one"),
         (["nc", "-l", "80", "--device", "token-ring"], "Invalid value for '--device': "),
         (["nc", "-l", "80", "--mtu", "20"], "Invalid value for '--mtu': "),
@@ -64,6 +81,7 @@ def test_wrong_usage(capsys: Capture, arguments: list[str], words: str) -> None:
     assert words in told
     assert told.startswith("userstack")
     assert "--help)" in told
+    assert "Invalid value: " not in told
 
 
 @pytest.mark.parametrize(
@@ -121,6 +139,34 @@ def test_the_doctor_sees_missing_privileges() -> None:
 def test_a_machine_without_netcat(tmp_path: Path) -> None:
     told = complaint(1, "demo", environment={"PATH": str(tmp_path)})
     assert told == "userstack demo: there is no nc (netcat): install it with: apt install netcat-openbsd\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("--help", "userstack"),
+        ("--version", "userstack"),
+        ("doctor", "userstack doctor"),
+        ("doctor --json", "userstack doctor"),
+        ("demo", "userstack demo"),
+        ("demo --json", "userstack demo"),
+    ],
+)
+def test_an_output_on_a_full_disk(command: str, name: str) -> None:
+    buffered = {"PYTHONUNBUFFERED": ""}  # as it is for a person
+    told = complaint(1, *command.split(), prefix=WITH_A_FULL_OUTPUT, environment=buffered)
+    assert told == f"{name}: No space left on device\n"
+
+
+@pytest.mark.parametrize("place", ["2>&-", "2>/dev/full"])
+def test_where_nobody_takes_the_complaint_the_exit_code_has_to_do(place: str) -> None:
+    done = userstack("nc", prefix=("sh", "-c", f'exec "$@" {place}', "sh"))
+    assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
+
+
+def test_a_closed_output_is_no_error() -> None:
+    done = userstack("demo", "--json", prefix=("sh", "-c", 'exec "$@" >&-', "sh"))
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_usage_error_is_the_process_own_exit_code() -> None:

@@ -1,10 +1,18 @@
 """The doctor's eyes: each check on what it would read from a machine, sound and unsound; and netcat's four flavours."""
 
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+from tests.cli.running import running
 from userstack.cli.checks import check_routes, judge_rules, run_checks, version_tuple
 from userstack.cli.netcat import FLAVOURS, Netcat, recognize
 from userstack.errors import SetupError
+from userstack.host.netns import list_namespaces
 
 HEADER = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
 DEFAULT = "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
@@ -84,3 +92,31 @@ def test_versions_are_compared_as_numbers(text: str, numbers: tuple[int, ...]) -
 def test_this_machine_is_ready() -> None:
     """The suite needs root, a TUN and a netcat, as the program does: what is missing here must fail, not be skipped."""
     assert [finding for finding in run_checks() if finding.required and not finding.ok] == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_the_doctor_when_it_holds_nothing(number: signal.Signals, code: int) -> None:
+    before = set(list_namespaces())
+    with running("doctor", "--json") as doctor:
+        wait_until(lambda: _catches(doctor.process.pid, signal.SIGHUP) and _made_since(before))
+        doctor.process.send_signal(number)
+        assert doctor.process.wait(10) == code
+        assert doctor.stdout.read() + doctor.stderr.read() == b""
+    wait_until(lambda: not _made_since(before))  # another test's may be there for a moment
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has come to where a signal does not simply kill it."""
+    [caught] = re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def _made_since(before: set[str]) -> list[str]:
+    return [name for name in list_namespaces() if name.startswith("userstack-doctor") and name not in before]

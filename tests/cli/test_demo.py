@@ -209,7 +209,7 @@ def test_wrong_data_fails_it(tmp_path: Path) -> None:
     assert any("b'Hello" in complaint for complaint in summary["complaints"])
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 @pytest.mark.parametrize("device", ["tun", "veth"])
 def test_a_signal_ends_it_quietly_and_removes_everything(number: signal.Signals, code: int, device: str) -> None:
     with running("demo", "--json", "--device", device) as demo:

@@ -1,5 +1,6 @@
 """``userstack nc`` against the kernel's nc and the kernel's sockets, small transfers: both roles, every option."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -8,12 +9,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.cli.running import Running, kernel, running, userstack
+from userstack.cli.guard import run_async
 from userstack.host.addresses import add_address, list_addresses
 from userstack.host.diag import tcp_sockets
 from userstack.host.inside import open_socket
@@ -191,7 +193,7 @@ def test_a_killed_peer_is_a_reset(namespace: str) -> None:
 
 def test_a_closed_port_refuses_at_once(namespace: str) -> None:
     done = userstack("nc", KERNEL, "9000", "--netns", namespace)
-    assert (done.returncode, done.stderr) == (1, b"userstack nc: Connection refused\n")
+    assert (done.returncode, done.stderr) == (1, b"userstack nc: connect to 10.9.0.1 port 9000 (tcp) failed: Connection refused\n")
 
 
 def test_scanning(namespace: str) -> None:
@@ -210,7 +212,8 @@ def test_scanning(namespace: str) -> None:
 def test_connecting_to_nobody_ends_in_time(namespace: str) -> None:
     begun = time.monotonic()
     done = userstack("nc", "-w", "0.3", "10.9.0.77", "9000", "--netns", namespace)
-    assert (done.returncode, done.stderr) == (1, b"userstack nc: 10.9.0.77:9000 did not answer within 0.3 s\n")
+    words = "connect to 10.9.0.77 port 9000 (tcp) failed: 10.9.0.77:9000 did not answer within 0.3 s"
+    assert (done.returncode, done.stderr) == (1, f"userstack nc: {words}\n".encode())
     assert time.monotonic() - begun < 20
 
 
@@ -299,7 +302,21 @@ def test_an_interface_that_exists_is_taken_over_and_given_back(namespace: str) -
     assert of_near() == ["10.8.0.2/24"]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("size", [0, 100_000])
+def test_a_capture_on_a_full_disk_is_named_once(namespace: str, size: int) -> None:
+    """Whether it shows when the file is closed, or, with more data, while the stack runs."""
+    before = list_devices(namespace=namespace)
+    with kernel_listener(namespace) as listener, ThreadPoolExecutor(1) as pool:
+        arguments = ["-N", KERNEL, "9000", "--netns", namespace, "--pcap", "/dev/full"]
+        done = pool.submit(userstack, "nc", *arguments, stdin=bytes(size))
+        with accept(listener) as connection, suppress(ConnectionResetError):
+            everything(connection)
+        ended = done.result(10)
+    assert (ended.returncode, ended.stderr) == (1, b"userstack nc: /dev/full: No space left on device\n")
+    assert list_devices(namespace=namespace) == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 @pytest.mark.parametrize("device", ["tun", "veth"])
 def test_a_signal_ends_it_quietly_and_removes_everything(namespace: str, number: signal.Signals, code: int, device: str) -> None:
     before = list_devices(namespace=namespace)
@@ -310,6 +327,33 @@ def test_a_signal_ends_it_quietly_and_removes_everything(namespace: str, number:
         assert "Traceback" not in _rest(ours)
         assert ours.process.returncode == code
     assert list_devices(namespace=namespace) == before
+
+
+def test_a_second_signal_does_not_break_into_the_removal() -> None:
+    removed = []
+
+    async def work() -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(10)
+        finally:
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0.05)
+            removed.append("all of it")
+        return 0
+
+    assert run_async(work()) == 143
+    assert removed == ["all of it"]
+
+
+def test_a_hangup_that_nohup_ignores_is_ignored(namespace: str) -> None:
+    with running("nc", "-l", "8080", "-v", "--netns", namespace, prefix=["nohup"]) as ours:
+        ours.wait_for(LISTENING)
+        ours.process.send_signal(signal.SIGHUP)
+        with kernel_client(namespace) as client:
+            client.sendall(b"still here")
+        assert ours.stdout.read() == b"still here"
+        assert ours.process.wait(10) == 0
 
 
 def test_a_reader_of_our_output_that_goes_away_ends_it_in_one_line(namespace: str) -> None:

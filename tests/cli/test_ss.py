@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.cli.running import running, userstack
 from userstack.api.control import control_directory
 from userstack.cli.table import HEADER, format_info, format_row, format_summary
@@ -117,14 +119,15 @@ def test_a_running_stack(namespace: str) -> None:
             assert ["TcpPassiveOpens", "1"] in [line.split() for line in counters.splitlines()]
 
 
-def test_watching_goes_on_until_ctrl_c(namespace: str) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_watching_goes_on_until_a_signal(namespace: str, number: signal.Signals, code: int) -> None:
     with running("nc", "-l", "8080", "-v", "--netns", namespace) as ours:
         ours.wait_for("Listening on")
         with running("ss", "--watch") as watch:
             for _ in range(2):
                 assert any(f"(process {ours.process.pid}," in line.decode() for line in watch.stdout)
-            watch.process.send_signal(signal.SIGINT)
-            assert watch.process.wait(10) == 130
+            watch.process.send_signal(number)
+            assert watch.process.wait(10) == code
             assert watch.stderr.read() == b""
 
 

@@ -91,6 +91,16 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         Capture(str(path), wall=0, codec=CODEC)
 
 
+def test_a_full_disk_is_told_with_the_name_of_the_file() -> None:
+    packet = PacketSent(1, Scene().sent("PSH,ACK", 1, 1, bytes(1000)))
+    writer = Capture("/dev/full", wall=0, codec=CODEC)
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        list(map(writer, [packet] * 1000))
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        writer.close()
+    writer.close()
+
+
 def test_an_empty_capture_is_a_valid_file(tmp_path: Path) -> None:
     assert capture(tmp_path / "file.pcapng", []) == 0
     assert tshark(tmp_path / "file.pcapng", "frame.number") == []

@@ -1,6 +1,5 @@
 """The command line, put together. Each sub-command has a file of its own."""
 
-import sys
 from importlib import metadata
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from userstack.cli.demo import demo
 from userstack.cli.doctor import doctor
+from userstack.cli.guard import complain, describe
 from userstack.cli.nc import nc
 from userstack.cli.ss import ss
 
@@ -30,7 +30,7 @@ app.command()(doctor)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"userstack {_version()}")
+        print(f"userstack {_version()}", flush=True)
         raise typer.Exit
 
 
@@ -54,13 +54,16 @@ def run(arguments: list[str]) -> int:
         code = app(arguments, prog_name="userstack", standalone_mode=False)
     except _ClickError as error:
         return _complain_of_usage(error)
+    except OSError as error:  # the help or the version could not be written: a command sees to its own
+        complain("", describe(error))
+        return 1
     return int(code or 0)
 
 
 def _complain_of_usage(error: Exception) -> int:
     """Without a text the help was asked for by giving nothing, and is printed already."""
-    text = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
+    text = " ".join(str(getattr(error, "format_message", error.__str__)()).split()).removeprefix("Invalid value: ")
     command = getattr(getattr(error, "ctx", None), "command_path", "userstack")
     if text:
-        print(f"{command}: {text} (see {command} --help)", file=sys.stderr)
+        complain(command.removeprefix("userstack").strip(), f"{text} (see {command} --help)")
     return int(getattr(error, "exit_code", 2))

@@ -10,7 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -40,20 +40,18 @@ class Finding:
     required: bool = True
 
 
-def run_checks() -> list[Finding]:
-    """All of them, in the order in which a person would mend them."""
-    return [
-        check_python(),
-        *(check_package(name) for name in OLDEST),
-        *(check_capability(capability, use) for capability, use in _USES.items()),
-        _attempt("device", "a TUN device can be made", _make_tun),
-        _attempt("namespace", "a network namespace can be made and removed", _make_namespace),
-        _attempt("offload", "checksum offload of a veth pair can be switched off", _switch_offload, required=False),
-        _attempt("sock_diag", "the kernel tells the states of its TCP connections", _ask_kernel),
-        check_routes(Path("/proc/net/route").read_text(encoding="ascii")),
-        check_firewall(),
-        check_netcat(),
-    ]
+def run_checks() -> Iterator[Finding]:
+    """All of them, in the order in which a person would mend them. Between two findings nothing is held."""
+    yield check_python()
+    yield from (check_package(name) for name in OLDEST)
+    yield from (check_capability(capability, use) for capability, use in _USES.items())
+    yield _attempt("device", "a TUN device can be made", _make_tun)
+    yield _attempt("namespace", "a network namespace can be made and removed", _make_namespace)
+    yield _attempt("offload", "checksum offload of a veth pair can be switched off", _switch_offload, required=False)
+    yield _attempt("sock_diag", "the kernel tells the states of its TCP connections", _ask_kernel)
+    yield check_routes(Path("/proc/net/route").read_text(encoding="ascii"))
+    yield check_firewall()
+    yield check_netcat()
 
 
 _USES = {

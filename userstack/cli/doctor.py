@@ -1,5 +1,6 @@
 """``userstack doctor``: is this machine ready, and if not, what mends it."""
 
+import asyncio
 import json
 from dataclasses import asdict
 from typing import Annotated
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from userstack.cli.checks import Finding, run_checks
-from userstack.cli.guard import guarded
+from userstack.cli.guard import guarded, run_async
 
 
 @guarded("doctor")
@@ -18,13 +19,21 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
 
     Exit code 0 when everything required is there, else 1.
     """
-    findings = run_checks()
+    raise typer.Exit(run_async(_examine(as_json=as_json)))
+
+
+async def _examine(*, as_json: bool) -> int:
+    """Check all and tell it. Gives the exit code."""
+    findings = []
+    for finding in run_checks():
+        findings.append(finding)
+        await asyncio.sleep(0)  # only here, where nothing is held, does a signal end it
     ready = all(finding.ok for finding in findings if finding.required)
     if as_json:
         print(json.dumps({"ok": ready, "checks": [asdict(finding) for finding in findings]}, indent=2))
     else:
         _show(findings, ready=ready)
-    raise typer.Exit(0 if ready else 1)
+    return 0 if ready else 1
 
 
 def _show(findings: list[Finding], *, ready: bool) -> None:

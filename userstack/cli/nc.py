@@ -1,6 +1,7 @@
 """``userstack nc``: netcat on a stack of its own."""
 
 import asyncio
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -15,12 +16,12 @@ from userstack.api.connection import Connection
 from userstack.api.stack import Stack
 from userstack.cli.exchange import Exchange
 from userstack.cli.guard import complain, describe, guarded, run_async
-from userstack.cli.opening import check_options, open_stack
+from userstack.cli.opening import check_amount, check_options, open_stack
 from userstack.cli.options import DeviceKind, StackOptions, with_stack_options
 from userstack.cli.peer import KernelStates
 from userstack.cli.screen import make_console
-from userstack.cli.stdio import Input, Output, reserve_standard_descriptors
-from userstack.errors import SetupError
+from userstack.cli.stdio import Input, Output
+from userstack.errors import NetworkError, PeerError, SetupError
 from userstack.observe.fold import Fold
 from userstack.observe.ladder import Ladder
 from userstack.observe.recorder import Recorder
@@ -89,8 +90,11 @@ def nc(
 
         userstack nc 10.9.0.1 9000      after:            nc -l 9000
     """
-    reserve_standard_descriptors()
     check_options(stack)
+    if timeout is not None:
+        check_amount("--wait", timeout)
+    if keep and not listen:
+        raise typer.BadParameter("-k is for -l: it takes one connection after another")
     address, ports = _parse_target(target or [], listen=listen, scan=scan, source_port=source_port)
     task = Task(
         address=address,
@@ -113,15 +117,21 @@ def _parse_target(words: list[str], *, listen: bool, scan: bool, source_port: in
         raise typer.BadParameter("-z connects, -l listens: choose one")
     if listen and not words and source_port:
         return None, range(source_port, source_port + 1)
+    if listen and words and source_port:
+        raise typer.BadParameter("-l takes its PORT as the last word or by -p: choose one")
     if not words or len(words) > 2 or (len(words) < 2 and not listen):
         raise typer.BadParameter("a PORT to listen on is missing" if listen else "it takes an ADDRESS and a PORT")
-    first, _, last = words[-1].partition("-")
-    if not (first.isdecimal() and (last or first).isdecimal()) or (last and not scan):
-        raise typer.BadParameter(f"{words[-1]!r} is no port: a number from 1 to 65535" + (", or two joined by -" if scan else ""))
-    ports = range(int(first), int(last or first) + 1)
-    if not ports or not 0 < ports[0] <= ports[-1] < 65536:
-        raise typer.BadParameter(f"{words[-1]!r} is no port: a number from 1 to 65535")
-    return (words[0] if len(words) == 2 else None), ports
+    return (words[0] if len(words) == 2 else None), _parse_ports(words[-1], scan=scan)
+
+
+def _parse_ports(word: str, *, scan: bool) -> range:
+    """One port; with -z also a range of them."""
+    pattern = r"([0-9]{1,5})-([0-9]{1,5})|([0-9]{1,5})" if scan else r"()()([0-9]{1,5})"
+    found = re.fullmatch(pattern, word)
+    first, last = (0, 0) if found is None else (int(found[1] or found[3]), int(found[2] or found[3]))
+    if not 0 < first <= last < 65536:
+        raise typer.BadParameter(f"{word!r} is no port: a number from 1 to 65535" + (", or two joined by -" if scan else ""))
+    return range(first, last + 1)
 
 
 async def _run(task: Task, options: StackOptions) -> int:
@@ -195,7 +205,11 @@ def _peer(connection: Connection) -> str:
 
 async def _connect(stack: Stack, task: Task) -> AsyncIterator[Connection]:
     assert task.address is not None
-    connection = await stack.connect(task.address, task.ports[0], local_port=task.source_port, timeout=task.timeout)
+    try:
+        connection = await stack.connect(task.address, task.ports[0], local_port=task.source_port, timeout=task.timeout)
+    except (PeerError, NetworkError) as error:  # what the caller got wrong speaks for itself
+        complain(NAME, _failure(task.address, task.ports[0], error))
+        raise typer.Exit(1) from None
     task.say(f"Connection to {task.address} {task.ports[0]} port [tcp/*] succeeded!")
     yield connection
 
@@ -231,8 +245,13 @@ async def _scan(stack: Stack, task: Task) -> int:
             await connection.wait_state(State.FIN_WAIT_2, State.TIME_WAIT)
         except (ConnectionRefusedError, TimeoutError) as error:
             if task.verbose or len(task.ports) == 1:
-                complain(NAME, f"connect to {task.address} port {port} (tcp) failed: {describe(error)}")
+                complain(NAME, _failure(task.address, port, error))
         else:
             opened += 1
             task.say(f"Connection to {task.address} {port} port [tcp/*] succeeded!")
     return 0 if opened else 1
+
+
+def _failure(address: str, port: int, error: OSError) -> str:
+    """In the words of OpenBSD's nc."""
+    return f"connect to {address} port {port} (tcp) failed: {describe(error)}"

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import asdict
 
 import typer
 
@@ -21,6 +22,8 @@ from userstack.wire.codec import make_codec
 
 DEFAULT_ADDRESS = "10.9.0.2/24"
 MBIT = 1_000_000
+LARGEST = 1_000_000
+"""No option takes more of anything: seconds, milliseconds, megabits."""
 
 
 def check_options(options: StackOptions) -> None:
@@ -29,6 +32,11 @@ def check_options(options: StackOptions) -> None:
     Raises:
         typer.BadParameter: the text says which.
     """
+    for name, value in asdict(options).items():
+        if value == "":
+            raise typer.BadParameter(f"--{name} is empty")
+        if isinstance(value, float):
+            check_amount(f"--{name}", value)
     if options.device is DeviceKind.ETH:
         if options.interface is None:
             raise typer.BadParameter("--device eth needs --interface NAME, the interface to take over")
@@ -39,6 +47,16 @@ def check_options(options: StackOptions) -> None:
         raise typer.BadParameter(f"--interface is for --device eth, not for {options.device}")
     if options.gateway is not None and options.device is DeviceKind.TUN:
         raise typer.BadParameter("--gateway is for devices of layer 2: a TUN has only one other end")
+
+
+def check_amount(name: str, value: float) -> None:
+    """Refuse what is no amount of anything: infinity, "nan", and what no clock can count to.
+
+    Raises:
+        typer.BadParameter: ``name``, an option, has such a ``value``.
+    """
+    if not abs(value) <= LARGEST:
+        raise typer.BadParameter(f"{name} is a number up to {LARGEST}, not {value}")
 
 
 @asynccontextmanager

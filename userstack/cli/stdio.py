@@ -16,15 +16,6 @@ BLOCK = 256 * 1024
 """Bytes read at once."""
 
 
-def reserve_standard_descriptors() -> None:
-    """Put /dev/null where standard input, output or error is closed, or the next file opened, a device perhaps, takes its place."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
-
-
 class Input:
     """Blocks of bytes from ``descriptor``, which stays the caller's."""
 

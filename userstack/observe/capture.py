@@ -4,6 +4,8 @@ Law: the file holds what this stack's end of the link saw, also what was then lo
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from types import TracebackType
 
@@ -47,6 +49,7 @@ class Capture:
             raise SetupError(f"cannot write the capture {path}: {os.strerror(error.errno or 0)}", error.errno or 0) from error
         self._writer.linktype = LINKTYPE_RAW
         self._writer.write_header(None)
+        self._path = path
         self._wall = wall
         self._codec = codec
         self.packets = 0
@@ -61,12 +64,27 @@ class Capture:
             else:
                 frame = _Frame(complete_checksum(event.packet, self._codec))
                 frame.direction = _INBOUND
-            self._writer.write_packet(frame, sec=Fraction(event.time + self._wall, SECOND))
+            with self._naming_the_file():
+                self._writer.write_packet(frame, sec=Fraction(event.time + self._wall, SECOND))
             self.packets += 1
 
     def close(self) -> None:
-        """Write out what is left and close the file; may be called twice."""
-        self._writer.close()
+        """Write out what is left and close the file; may be called twice.
+
+        Raises:
+            OSError: what was left cannot be written; the file is closed all the same.
+        """
+        with self._naming_the_file():
+            self._writer.close()
+
+    @contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
+        """A full disk is told with the name of what could not be written."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = self._path
+            raise
 
     def __enter__(self) -> "Capture":
         return self
