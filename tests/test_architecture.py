@@ -58,6 +58,7 @@ IMPURE = {
 THIRD_PARTY = {
     "scapy": {"cli", "api", "observe", "drill", "sim", "packetio"},
     "pyroute2": {"host"},
+    "lark": {"drill"},
     "rich": {"cli", "observe"},
     "typer": {"cli"},
     "uvloop": {"cli", "runtime"},

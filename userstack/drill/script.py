@@ -149,8 +149,6 @@ class OptionSpec:
     values: tuple[int | None, ...] = ()
     data: bytes | None = None
     """The octets after kind and length of an option given by them: FO, FOEXP (kind 254 with its magic), md5, unknown ones."""
-    symbol: str | None = None
-    """The name that ``-D`` gives these octets, where the script leaves them to it: ``FO TFO_COOKIE``; they come after ``data``."""
 
 
 @dataclass(frozen=True, slots=True)
