@@ -13,9 +13,20 @@ class ScriptError(Exception):
 
 
 class NotSupported(Exception):
-    """The script needs what userstack does not have: it is skipped, and ``reason`` says what it is, the same for all such scripts."""
+    """The script needs what userstack does not have: it is skipped. ``reason`` is the same text for all that need the same."""
 
     def __init__(self, reason: str, place: Place | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.place = place
+
+
+class Mismatch(Exception):
+    """The system did something else than the script says: the script fails. The two texts are what stands side by side."""
+
+    def __init__(self, place: Place, message: str, expected: str = "", got: str = "") -> None:
+        super().__init__(f"{place}: {message}")
+        self.place = place
+        self.message = message
+        self.expected = expected
+        self.got = got

@@ -10,12 +10,13 @@ from userstack.config import StackConfig
 from userstack.tcp.info import ConnectionInfo
 
 Address = tuple[str, int] | tuple[str, int, int, int]
+"""As Python's sockets have it; of IPv6 with flow label and scope."""
 
 
 class DrillSocket(Protocol):
     """A non-blocking stream socket, as Python's own; what cannot be done at once raises ``BlockingIOError``."""
 
-    def bind(self, address: Address, /) -> None:
+    def bind(self, address: tuple[str, int], /) -> None:
         """``bind(2)``."""
         ...
 
@@ -27,7 +28,7 @@ class DrillSocket(Protocol):
         """``accept(2)``."""
         ...
 
-    def connect(self, address: Address, /) -> None:
+    def connect(self, address: tuple[str, int], /) -> None:
         """``connect(2)``."""
         ...
 
@@ -59,7 +60,7 @@ class DrillSocket(Protocol):
         """``setsockopt(2)``."""
         ...
 
-    def getsockopt(self, level: int, option: int, length: int, /) -> bytes:
+    def getsockopt(self, level: int, option: int, length: int, /) -> int | bytes:
         """``getsockopt(2)``."""
         ...
 

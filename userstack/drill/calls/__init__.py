@@ -1,0 +1,1 @@
+"""The system calls of a script, on the sockets of the system under test."""

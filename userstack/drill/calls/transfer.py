@@ -1,0 +1,204 @@
+"""read, readv, recv, recvfrom, recvmsg, write, writev, send, sendto, sendmsg."""
+
+import socket
+from dataclasses import dataclass
+
+from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, Wait, allowed, arguments
+from userstack.drill.compare import Field
+from userstack.drill.errors import NotSupported
+from userstack.drill.flow import filler
+from userstack.drill.script import Sequence, Structure, SystemCall, Text, Value
+from userstack.drill.values import BadArgument, describe, is_anything, items
+
+SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+RECEIVE_FLAGS = socket.MSG_DONTWAIT | socket.MSG_PEEK | socket.MSG_WAITALL | socket.MSG_TRUNC
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A buffer of a call: its length, and what is or has to be in it, where the script says so."""
+
+    size: int
+    text: bytes | None
+
+
+# --- sending ---
+
+
+def write(context: Context, call: SystemCall) -> Attempt:
+    """``write(4, ..., 1000) = 1000``."""
+    number, buffer, count = arguments(call, 3)
+    return _sending(context, context.socket(number), [_piece(context, buffer, count)], 0)
+
+
+def writev(context: Context, call: SystemCall) -> Attempt:
+    """``writev(4, [{..., 100}, {..., 200}], 2) = 300``."""
+    number, vector, _ = arguments(call, 3)
+    return _sending(context, context.socket(number), _pieces(context, vector), 0)
+
+
+def send(context: Context, call: SystemCall) -> Attempt:
+    """``send(4, ..., 1000, 0) = 1000``; ``sendto`` has an address and its length besides, which TCP does not look at."""
+    number, buffer, count, flags, *_ = arguments(call, *((6, 6) if call.name == "sendto" else (4, 4)))
+    taken = allowed(context, flags, SEND_FLAGS)
+    return _sending(context, context.socket(number), [_piece(context, buffer, count)], taken)
+
+
+def sendmsg(context: Context, call: SystemCall) -> Attempt:
+    """``sendmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 1000}], msg_flags=0}, 0) = 1000``."""
+    number, header, flags = arguments(call, 3)
+    taken = allowed(context, flags, SEND_FLAGS)
+    return _sending(context, context.socket(number), _message(context, header), taken)
+
+
+def _sending(context: Context, descriptor: Descriptor, pieces: list[Piece], flags: int) -> Attempt:
+    """Octets that the script does not give continue the filler, so that what leaves can be told from what does not."""
+    flow = descriptor.flow
+    data = b""
+    for piece in pieces:
+        offset = len(data) + (len(flow.written) if flow else 0)
+        data += filler(offset, piece.size) if piece.text is None else piece.text[: piece.size].ljust(piece.size, b"\0")
+    at_once = not descriptor.blocking or bool(flags & socket.MSG_DONTWAIT)
+    taken = 0
+
+    def attempt() -> Done:
+        nonlocal taken
+        while True:
+            try:
+                now = descriptor.socket.send(data[taken:])
+            except OSError as error:
+                if isinstance(error, BlockingIOError) and not at_once:
+                    raise Wait from None
+                if taken:
+                    return Done(taken)
+                raise
+            if flow is not None:
+                flow.written += data[taken : taken + now]
+            taken += now
+            if taken == len(data) or at_once:
+                return Done(taken)
+
+    return attempt
+
+
+# --- receiving ---
+
+
+def read(context: Context, call: SystemCall) -> Attempt:
+    """``read(4, ..., 1000) = 1000``; a string instead of ``...`` must be what is read."""
+    number, buffer, count = arguments(call, 3)
+    return _receiving(context.socket(number), [_piece(context, buffer, count)], 0)
+
+
+def readv(context: Context, call: SystemCall) -> Attempt:
+    """``readv(4, [{..., 100}, {..., 200}], 2) = 300``."""
+    number, vector, _ = arguments(call, 3)
+    return _receiving(context.socket(number), _pieces(context, vector), 0)
+
+
+def recv(context: Context, call: SystemCall) -> Attempt:
+    """``recv(4, ..., 1000, MSG_PEEK) = 1000``; ``recvfrom`` has an address and its length besides."""
+    number, buffer, count, flags, *_ = arguments(call, *((6, 6) if call.name == "recvfrom" else (4, 4)))
+    taken = allowed(context, flags, RECEIVE_FLAGS)
+    return _receiving(context.socket(number), [_piece(context, buffer, count)], taken)
+
+
+def recvmsg(context: Context, call: SystemCall) -> Attempt:
+    """``recvmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 1000}], msg_flags=0}, 0) = 1000``."""
+    number, header, flags = arguments(call, 3)
+    taken = allowed(context, flags, RECEIVE_FLAGS)
+    pieces = _message(context, header)
+    expected = header.get("msg_flags") if isinstance(header, Structure) else None
+    differences: tuple[Field, ...] = ()
+    if expected is not None and not is_anything(expected) and context.reader.number(expected):
+        differences = (Field("msg_flags", describe(expected), "0"),)
+    inner = _receiving(context.socket(number), pieces, taken)
+
+    def attempt() -> Done:
+        done = inner()
+        return Done(done.value, done.differences + differences)
+
+    return attempt
+
+
+def _receiving(descriptor: Descriptor, pieces: list[Piece], flags: int) -> Attempt:
+    size = sum(piece.size for piece in pieces)
+    at_once = not descriptor.blocking or bool(flags & socket.MSG_DONTWAIT)
+    peek = flags & socket.MSG_PEEK
+    data = b""
+
+    def attempt() -> Done:
+        nonlocal data
+        while True:
+            try:
+                part = descriptor.socket.recv(size - len(data), peek)
+            except OSError as error:
+                if isinstance(error, BlockingIOError) and not at_once:
+                    raise Wait from None
+                if data:
+                    break
+                raise
+            data += part
+            if not part or len(data) == size or peek or not flags & socket.MSG_WAITALL:
+                break
+        return Done(len(data), _check(descriptor, pieces, data, peek=bool(peek)))
+
+    return attempt
+
+
+def _check(descriptor: Descriptor, pieces: list[Piece], data: bytes, *, peek: bool) -> tuple[Field, ...]:
+    """What was read against the strings of the script and, where it gives none, against what came in."""
+    flow = descriptor.flow
+    offset = 0 if flow is None else flow.read
+    found, at = [], 0
+    for piece in pieces:
+        got = data[at : at + piece.size]
+        wanted = got if flow is None or not flow.plain else filler(offset + at, len(got))
+        if piece.text is not None:
+            wanted = piece.text[: piece.size]
+            # A string may be shorter than the buffer, of which nothing more is said then.
+            got = got[: len(wanted)]
+        if got != wanted:
+            found.append(Field("octets read", repr(wanted[:40]), repr(got[:40])))
+        at += piece.size
+    if flow is not None and not peek:
+        flow.read += len(data)
+    return tuple(found)
+
+
+# --- buffers ---
+
+
+def _piece(context: Context, buffer: Value, count: Value) -> Piece:
+    size = context.reader.number(count)
+    if size < 0:
+        raise BadArgument(f"a buffer of {size} octets")
+    text = buffer.items[0] if isinstance(buffer, Sequence) and len(buffer.items) == 1 else buffer
+    return Piece(size, text.value if isinstance(text, Text) else None)
+
+
+def _pieces(context: Context, vector: Value) -> list[Piece]:
+    """``[{..., 100}, {"abc", 3}]``; members may have the names ``iov_base`` and ``iov_len``."""
+    found = []
+    for item in items(vector):
+        if not isinstance(item, Structure) or len(item.fields) != 2:
+            raise BadArgument(f"{describe(item)} is no buffer with its length")
+        found.append(_piece(context, item.fields[0].value, item.fields[1].value))
+    return found
+
+
+def _message(context: Context, header: Value) -> list[Piece]:
+    """The buffers of a message header; control messages there are none.
+
+    Raises:
+        NotSupported: the script has some.
+    """
+    if not isinstance(header, Structure):
+        raise BadArgument(f"{describe(header)} is no message header")
+    control = header.get("msg_control")
+    if control is not None and not is_anything(control) and items(control):
+        raise NotSupported("control messages of sendmsg and recvmsg")
+    vector = header.get("msg_iov")
+    if vector is None:
+        raise BadArgument("a message header has a msg_iov")
+    return _pieces(context, vector)
