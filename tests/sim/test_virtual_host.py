@@ -12,6 +12,7 @@ from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.errors import InvalidArgument
 from userstack.sim import VirtualHost
 from userstack.tcp.state import State
+from userstack.trace import Event, PacketSent, Transition
 from userstack.wire.ip import TCP, Buffer, IPPacket
 from userstack.wire.tcp import SYN, TcpSegment
 
@@ -236,6 +237,15 @@ def test_delivering_no_octets_is_the_caller_s_mistake(wrong: object) -> None:
     deliver: Callable[[object], None] = make_host().deliver  # type: ignore[assignment]
     with pytest.raises(TypeError):
         deliver(wrong)
+
+
+def test_a_tracer_is_told_what_happens() -> None:
+    events: list[Event] = []
+    host = VirtualHost(["192.168.0.1/16"], start=START, trace=events.append)
+    host.socket().connect_ex(SILENT)
+    ((_, packet),) = host.take()
+    assert PacketSent(START, packet) in events
+    assert [event.new for event in events if isinstance(event, Transition)] == ["SYN-SENT"]
 
 
 # --- a whole connection, by hand ---

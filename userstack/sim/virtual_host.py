@@ -20,6 +20,7 @@ from userstack.sim.engine import Engine
 from userstack.sim.sockaddr import format_name
 from userstack.sim.virtual_socket import VirtualSocket
 from userstack.tcp.state import State
+from userstack.trace import Tracer
 from userstack.wire.codec import make_codec
 from userstack.wire.ip import Buffer
 
@@ -44,6 +45,7 @@ class VirtualHost:
         config: The settings; None for the defaults.
         seed: Where the secret of the sequence numbers and all randomness come from.
         start: The first value of ``now``, in nanoseconds.
+        trace: Told of everything that happens: packets, segments, transitions, timers.
 
     Raises:
         InvalidArgument: an address, the MTU or the start cannot be.
@@ -52,7 +54,14 @@ class VirtualHost:
     __slots__ = ("_engine",)
 
     def __init__(
-        self, addresses: Sequence[str], mtu: int = 1500, config: StackConfig | None = None, seed: int = 0, start: int = 0
+        self,
+        addresses: Sequence[str],
+        mtu: int = 1500,
+        config: StackConfig | None = None,
+        seed: int = 0,
+        start: int = 0,
+        *,
+        trace: Tracer | None = None,
     ) -> None:
         check_mtu(mtu)
         start = operator.index(start)
@@ -68,6 +77,7 @@ class VirtualHost:
             random=random.Random(f"userstack {seed}").randrange,
             mtu=mtu,
             start=start,
+            trace=trace,
         )
         self._engine = Engine(core, start)
 
