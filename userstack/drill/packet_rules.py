@@ -94,7 +94,7 @@ class PacketRules(OptionRules):
             None if urgent is None else at_most(U16, urgent, "an urgent pointer"),
         )
 
-    def icmp(self, head: Head, name: Token, code: Token | None, mtu: Token | None, quoted: TcpSpec | None) -> PacketEvent:
+    def icmp(self, head: Head, _: Token, name: Token, code: Token | None, mtu: Token | None, quoted: TcpSpec | None) -> PacketEvent:
         """``< icmp unreachable frag_needed mtu 1200 [1:1461(1460)]``."""
         inbound, ip = head
         limit = None if mtu is None else at_most(U32, mtu, "an MTU")
