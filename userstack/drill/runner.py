@@ -27,6 +27,7 @@ from userstack.drill.symbols import LINUX
 from userstack.drill.system import System
 from userstack.drill.timing import Timeline, Window
 from userstack.drill.values import Reader
+from userstack.errors import InvalidArgument
 from userstack.wire.codec import WireError
 from userstack.wire.ip import TCP
 
@@ -98,7 +99,7 @@ class Runner:
                 self._wait(event, window)
         match action:
             case PacketEvent() as packet:
-                self._inject(packet)
+                self._inject(event, packet)
             case SystemCall() as call:
                 self._call(event, call, before)
             case CodeBlock(source):
@@ -117,14 +118,17 @@ class Runner:
         self._pass(window.start)
         self._timeline.check(window, self._system.now, "event", event.place)
 
-    def _inject(self, packet: PacketEvent) -> None:
+    def _inject(self, event: Event, packet: PacketEvent) -> None:
         content = packet.content
-        if isinstance(content, TcpSpec):
-            flow = self._flows.inbound(content)
-            octets = build_tcp(flow, content, packet.ip, absolute_echo=self._settings.absolute_echo)
-        else:
-            flow = self._flow_of_icmp(content)
-            octets = build_icmp(flow, content, packet.ip)
+        try:
+            if isinstance(content, TcpSpec):
+                flow = self._flows.inbound(content)
+                octets = build_tcp(flow, content, packet.ip, absolute_echo=self._settings.absolute_echo)
+            else:
+                flow = self._flow_of_icmp(content)
+                octets = build_icmp(flow, content, packet.ip)
+        except InvalidArgument as error:
+            raise Mismatch(event.place, f"packet: it cannot be built: {error}") from None
         self._journal.note(self._system.now, "<", partial(format_packet, packet))
         self._system.deliver(octets)
 
@@ -196,7 +200,7 @@ class Runner:
     def _missing(self, event: Event, packet: PacketEvent, flow: Flow, window: Window | None, claim: Claim) -> Mismatch:
         when = "at any time" if window is None else f"at {self._timeline.text(window)}"
         got = " + ".join(_as_line(flow, sent, packet.ip, absolute=False) for sent in claim.taken)
-        return Mismatch(event.place, f"packet: expected {when}, but none was sent", format_packet(packet), got or "nothing")
+        return Mismatch(event.place, f"packet: expected {when}, but {claim.missing()}", format_packet(packet), got or "nothing")
 
     # --- time ---
 

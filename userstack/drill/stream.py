@@ -34,6 +34,13 @@ class Claim:
         self.differences: list[Field] = []
         self.taken: list[Sent] = []
 
+    def missing(self) -> str:
+        """What has not come of the line, as the end of a sentence."""
+        if not self.taken:
+            return "none was sent"
+        end = (self.spec.seq + self.spec.length) % MODULUS
+        return "its FIN was not sent" if self._at == end else f"{self._at}:{end} of it was not sent"
+
     def offer(self, sent: Sent) -> Sent | None:
         """The next packet of the connection; what of it is not this line's, or None. Look at ``differences`` afterwards."""
         compare.learn(self._flow, self.spec, sent.segment)

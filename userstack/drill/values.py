@@ -93,8 +93,8 @@ class Reader:
             return struct.pack("@l", self.number(field.value))
         return self.octets(field.value)
 
-    def address(self, value: Value) -> Endpoint:
-        """``{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}``.
+    def address(self, value: Value, default: Endpoint) -> Endpoint:
+        """``{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}``; what is ``...`` of it is the default's.
 
         Raises:
             BadArgument: it is no such structure.
@@ -105,7 +105,8 @@ class Reader:
         host = value.get("sin_addr") or value.get("sin6_addr")
         if port is None or host is None:
             raise BadArgument("a socket address has a family, a port and an address")
-        return Endpoint(self.host(host), self.number(port))
+        address = default.address if is_anything(host) else self.host(host)
+        return Endpoint(address, default.port if is_anything(port) else self.number(port))
 
     def host(self, value: Value) -> bytes:
         """``inet_addr("192.0.2.1")``, ``inet_pton(AF_INET6, "::1")``, ``INADDR_ANY``: a packed address."""

@@ -126,7 +126,7 @@ class Context:
 
     def name(self, descriptor: Descriptor, value: Value, default: Endpoint) -> tuple[str, int]:
         """A socket address for a call on that socket: what the script gives, else the default."""
-        endpoint = default if is_anything(value) else self.reader.address(value)
+        endpoint = default if is_anything(value) else self.reader.address(value, default)
         address = endpoint.address
         if descriptor.family == socket.AF_INET6 and len(address) == 4:
             address = to_mapped(address) if any(address) else bytes(16)

@@ -1,15 +1,21 @@
 """shutdown, close, fcntl, ioctl."""
 
 import errno
+import socket
 
-from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, arguments, failure
+from userstack.config import SECOND
+from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, Wait, arguments, failure
 from userstack.drill.calls.opening import SOCK_NONBLOCK as O_NONBLOCK
 from userstack.drill.compare import Field
 from userstack.drill.errors import NotSupported
 from userstack.drill.script import SystemCall, Value
 from userstack.drill.values import describe, is_anything
+from userstack.sim.socket_options import LINGER
+from userstack.tcp.state import State
 
 O_RDWR = 2
+UNFINISHED = frozenset({State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
+"""Something that was sent is not acknowledged."""
 F_GETFD, F_SETFD, F_GETFL, F_SETFL = 1, 2, 3, 4
 FIONBIO, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD = 0x5421, 0x541B, 0x5411, 0x894B
 
@@ -28,21 +34,37 @@ def shutdown(context: Context, call: SystemCall) -> Attempt:
 
 
 def close(context: Context, call: SystemCall) -> Attempt:
-    """``close(4) = 0``: the socket goes with the last descriptor that has it."""
+    """``close(4) = 0``: the socket goes with the last descriptor that has it, after SO_LINGER's time at the latest."""
     (number,) = arguments(call, 1)
     key = context.reader.number(number)
+    lingering: Descriptor | None = None
+    until = 0
 
     def attempt() -> Done:
-        found = context.descriptors.pop(key, None)
-        if found is None:
-            raise failure(errno.EBADF)
-        if isinstance(found, Descriptor):
+        nonlocal lingering, until
+        if lingering is None:
+            found = context.descriptors.pop(key, None)
+            if found is None:
+                raise failure(errno.EBADF)
+            if not isinstance(found, Descriptor):
+                return Done(0)
             found.names -= 1
-            if not found.names:
-                found.socket.close()
+            if found.names:
+                return Done(0)
+            lingering, until = found, context.system.now + _linger(found) * SECOND
+            found.socket.close()
+        if lingering.socket.info().state in UNFINISHED and context.system.now < until:
+            raise Wait(until)
         return Done(0)
 
     return attempt
+
+
+def _linger(descriptor: Descriptor) -> int:
+    """For how many seconds at most close() waits until all is sent and acknowledged."""
+    raw = descriptor.socket.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER.size)
+    on, seconds = LINGER.unpack(raw) if isinstance(raw, bytes) else (0, 0)
+    return max(seconds, 0) if on else 0
 
 
 def fcntl(context: Context, call: SystemCall) -> Attempt:

@@ -132,7 +132,7 @@ def name_differs(context: Context, expected: Value, got: Endpoint) -> tuple[Fiel
     """A socket address that a call gave out. Note: ports of the script's clients are the runner's choice and not compared."""
     if not isinstance(expected, Structure):
         return ()
-    wanted = context.reader.address(expected)
+    wanted = context.reader.address(expected, got)
     if wanted.address == got.address:
         return ()
     return (Field("address", str(wanted), str(got)),)
