@@ -133,6 +133,18 @@ class ProtocolUnreachable(_Numbered, NetworkError):
     number = errno.ENOPROTOOPT
 
 
+class ProtocolError(_Numbered, NetworkError):
+    """ICMP parameter problem: somebody on the way found fault with a header of ours."""
+
+    number = errno.EPROTO
+
+
+class PermissionDenied(_Numbered, NetworkError, PermissionError):
+    """ICMPv6 destination unreachable, codes 1, 5 and 6: somebody on the way does not let it pass."""
+
+    number = errno.EACCES
+
+
 class MessageTooLong(_Numbered, NetworkError):
     """ICMP destination unreachable, code 4, without path MTU discovery."""
 

@@ -92,7 +92,7 @@ def test_an_error_names_the_connection_and_the_segment(options: bytes, rest: int
         (3, 200, errno.EHOSTUNREACH, False),
         (11, 0, errno.EHOSTUNREACH, False),
         (11, 1, errno.EHOSTUNREACH, False),
-        (12, 0, errno.EHOSTUNREACH, False),
+        (12, 0, errno.EPROTO, False),
     ],
 )
 @pytest.mark.requirement("MUST-56")

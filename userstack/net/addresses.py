@@ -74,19 +74,28 @@ class Addresses:
     def source_for(self, remote: bytes) -> bytes:
         """The address of ours to reach ``remote`` from (MUST-44).
 
-        For IPv4 that on its network, else the first. For IPv6 what RFC 6724 5 leaves of its rules where all addresses stand on one
-        interface and none is deprecated, temporary or a home address: the same address (1), the scope (2), the longest prefix (8).
-
         Raises:
             NetworkUnreachable: none of ours has its family.
             AddressNotAvailable: none of its family may be used.
         """
-        family = [interface for interface in self.interfaces if len(interface.address) == len(remote)]
+        source = self.best_source(remote)
+        if source is not None:
+            return source
+        family = [interface.address for interface in self.interfaces if len(interface.address) == len(remote)]
         if not family:
             raise NetworkUnreachable("this host has no address of the family of the remote address")
-        usable = [interface for interface in family if interface.address in self.own]
+        raise AddressNotAvailable(self.why_not(family[0]))
+
+    def best_source(self, remote: bytes) -> bytes | None:
+        """The same, or None.
+
+        For IPv4 it is that on its network, else the first. For IPv6 it is what RFC 6724 5 leaves of its rules where all addresses
+        stand on one interface and none is deprecated, temporary or a home address: the same address (1), the scope (2), the longest
+        prefix (8).
+        """
+        usable = [one for one in self.interfaces if len(one.address) == len(remote) and one.address in self.own]
         if not usable:
-            raise AddressNotAvailable(self.why_not(family[0].address))
+            return None
         if len(remote) == 4:
             return next((interface.address for interface in usable if interface.contains(remote)), usable[0].address)
         return max(usable, key=lambda interface: _preference(interface, remote)).address

@@ -1,155 +1,242 @@
-"""An Ethernet link under the host: ARP answered, asked, cached and aged (RFC 826, RFC 1122 2.3.2), IP packets framed.
+"""An Ethernet link under the host: frames that are for us taken, IP packets framed for whoever they have to go to next.
 
-The law: a frame is ours if it comes to our address or, for ARP, to everyone; who is where is learnt only from those who speak to
-us or whom we asked about (RFC 826 "packet reception"), so that nobody fills the table by speaking to others.
+The law: a frame is ours if it comes to our address, to a group that we listen in, or, for ARP, to everyone. Who has which link
+address is ARP's to find out for IPv4 and neighbor discovery's for IPv6; what is the same for both is here.
 """
 
 from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 
-from userstack.address import format_address
+from userstack.address import format_address, is_link_local
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.errors import InvalidArgument
-from userstack.net.interface import Interface, is_multicast, is_valid_source
-from userstack.net.neighbors import Neighbor, NeighborRow, NeighborState, NeighborTable, Solicitation
-from userstack.wire.arp import REPLY, REQUEST, ArpPacket
+from userstack.net.addresses import Addresses
+from userstack.net.arp import Arp
+from userstack.net.interface import Interface, is_multicast, is_valid_source, link_local_interface
+from userstack.net.nd import NeighborDiscovery
+from userstack.net.neighbors import Neighbor, NeighborRow, NeighborState, NeighborTable, Standing
+from userstack.trace import PacketSent, Tracer
 from userstack.wire.codec import Codec, WireError
-from userstack.wire.ethernet import ARP, BROADCAST, IPV4, IPV6, EthernetFrame
-from userstack.wire.ip import Buffer
+from userstack.wire.ethernet import ARP, BROADCAST, IPV4, IPV6, EthernetFrame, multicast_mac
+from userstack.wire.icmp import IcmpMessage
+from userstack.wire.ip import Buffer, IPPacket
 
 _NO_MAC = bytes(6)
 
 
 class EthernetLink:
-    """One link and our address on it. ``gateway`` is the neighbour that takes packets for everywhere else.
+    """One link and our addresses on it.
+
+    With an IPv6 address there is a link-local one too, made of the MAC if none is among those given (RFC 4291 2.8); all of them are
+    tentative at first (``addresses``), unless ``dad_transmits`` is 0.
+
+    Args:
+        mac: ours.
+        interfaces: our addresses, with the prefixes that are on the link.
+        gateways: the neighbours that take packets for everywhere else, one for a family.
+        config: the settings.
+        codec: for everything but IP.
+        counters: where it counts.
+        random: a number below its argument.
+        trace: told of packets that never pass the host: neighbor discovery's.
 
     Raises:
-        InvalidArgument: ``mac`` or ``interface`` cannot be a host's here, or ``gateway`` is not on its network.
+        InvalidArgument: ``mac`` or a gateway cannot be a host's here.
     """
 
     def __init__(
-        self, mac: bytes, interface: Interface, *, gateway: bytes | None, config: StackConfig, codec: Codec, counters: Counters
+        self,
+        mac: bytes,
+        interfaces: Sequence[Interface],
+        *,
+        gateways: Iterable[bytes],
+        config: StackConfig,
+        codec: Codec,
+        counters: Counters,
+        random: Callable[[int], int],
+        trace: Tracer | None = None,
     ) -> None:
         if len(mac) != 6 or mac[0] & 1 or mac == _NO_MAC:
             raise InvalidArgument(f"{mac.hex(':')} cannot be a host's MAC address: take six octets, the first one even")
-        if len(interface.address) != 4:
-            raise InvalidArgument(f"{interface}: an Ethernet link has an IPv4 address, as in 10.9.0.2/24")
-        if gateway is not None and (not interface.contains(gateway) or interface.is_broadcast(gateway)):
-            raise InvalidArgument(f"gateway {format_address(gateway)} is no host on the network of {interface}: take one that is")
         self.mac = mac
-        self.interface = interface
-        self.gateway = gateway
+        self.addresses = _addresses_on_link(interfaces, mac, tentative=config.dad_transmits > 0)
+        self._gateways = _check_gateways(gateways, self.addresses)
         self._config = config
         self._codec = codec
         self._counters = counters
-        self._neighbors = NeighborTable(config=config, counters=counters)
+        self._trace = trace
         self._frames: deque[bytes] = deque()
-        # RFC 5227 2.3: an announcement, so that who knew this address elsewhere learns where it is now.
-        self._ask(Solicitation(interface.address, None))
+        self._groups = frozenset(map(multicast_mac, self.addresses.groups))
+        self._tables: dict[int, NeighborTable] = {}
+        """By the length of the addresses."""
+        self._arp: Arp | None = None
+        self._nd: NeighborDiscovery | None = None
+        lengths = {len(interface.address) for interface in self.addresses.interfaces}
+        if 4 in lengths:
+            table = self._table(4, "Arp", lambda: config.neighbor_reachable)
+            self._arp = Arp(mac, self.addresses, table, emit=self._emit_arp, codec=codec, counters=counters)
+            self._arp.announce()
+        if 16 in lengths:
+            # RFC 4861 6.3.2: at random, so that not all neighbours of a router ask for it at the same time.
+            table = self._table(16, "Nd", lambda: config.nd_reachable // 2 + random(config.nd_reachable + 1))
+            self._nd = NeighborDiscovery(
+                mac, self.addresses, table, send=self._send_nd, config=config, codec=codec, counters=counters, trace=trace
+            )
+
+    # --- frames in ---
 
     def receive(self, frame: Buffer, *, now: int) -> Buffer | None:
         """Take a frame in: the IP packet inside, or None where there is none for the host."""
         try:
             decoded = self._codec.decode_ethernet(frame)
-            if decoded.destination == self.mac and decoded.ethertype == IPV4:
-                return decoded.payload
+            if decoded.destination == self.mac and decoded.ethertype in (IPV4, IPV6):
+                return self._packet_within(decoded)
+            if decoded.destination in self._groups and decoded.ethertype == IPV6:
+                return self._multicast_within(decoded)
             if decoded.destination not in (self.mac, BROADCAST):
                 self._counters.add("EthernetInOtherHost")
-            elif decoded.ethertype == ARP:
-                self._receive_arp(self._codec.decode_arp(decoded.payload), now)
+            elif decoded.ethertype == ARP and self._arp is not None:
+                self._settle(self._arp.receive(decoded.payload, now=now), IPV4)
             elif decoded.ethertype == IPV4:
                 # RFC 1122 3.3.6: what came by broadcast is for a broadcast address, or to be discarded. Note: nothing above
                 # takes either; TCP and the echo are unicast.
                 self._counters.add("IpExtInBcastPkts")
             else:
-                # Note: IPv6 is not spoken here yet.
                 self._counters.add("Ip6InDiscards" if decoded.ethertype == IPV6 else "EthernetInUnknownProtos")
         except WireError as error:
             self._counters.add(error.counter)
         return None
 
-    def send(self, packet: bytes, destination: bytes, *, now: int) -> None:
-        """Send an IP packet towards ``destination``; it waits where the neighbour's link address has to be asked for."""
-        neighbor = self._neighbors.get(destination)
-        if neighbor is None:
-            hop = self._next_hop(destination)
-            if hop is None:
-                self._counters.add("IpOutNoRoutes")
-                self._neighbors.give_up(packet)
-                return
-            neighbor = self._neighbors.get(hop)
-            destination = hop
-        if neighbor is None or neighbor.mac is None:
-            self._neighbors.hold(destination, packet, now=now)
-            return
-        if neighbor.state is not NeighborState.REACHABLE:
-            self._neighbors.use(neighbor, now=now)
-        self._emit(neighbor.header + packet)
-
-    def poll_transmit(self, *, now: int) -> bytes | None:
-        """The next frame for the device; None where there is nothing to send."""
-        while (solicitation := self._neighbors.poll_solicitation()) is not None:
-            self._ask(solicitation)
-        return self._frames.popleft() if self._frames else None
-
-    def next_deadline(self) -> int | None:
-        """When ``on_deadline`` has something to do (ns)."""
-        return self._neighbors.next_deadline()
-
-    def on_deadline(self, *, now: int) -> None:
-        """Ask neighbours again, age the cache."""
-        self._neighbors.on_deadline(now=now)
-
-    def poll_unreachable(self) -> bytes | None:
-        """The next IP packet that was given up on: no route, or no neighbour answered."""
-        return self._neighbors.poll_unreachable()
-
-    def neighbors(self) -> list[NeighborRow]:
-        """The cache, as ``ip neigh`` shows it."""
-        return self._neighbors.rows()
-
-    def _next_hop(self, destination: bytes) -> bytes | None:
-        """RFC 1122 3.3.1.1: on our network the destination itself, else the gateway; None where no neighbour can be it."""
-        if is_multicast(destination) or self.interface.is_broadcast(destination) or destination == self.interface.address:
+    def _packet_within(self, frame: EthernetFrame) -> Buffer | None:
+        version, name, length = (4, "Ip", 4) if frame.ethertype == IPV4 else (6, "Ip6", 16)
+        if length not in self._tables:
+            self._counters.add(f"{name}InDiscards")  # a family that we have no address of
             return None
-        return destination if self.interface.contains(destination) else self.gateway
+        if len(frame.payload) and frame.payload[0] >> 4 != version:
+            self._counters.add(f"{name}InHdrErrors")  # RFC 1122 3.2.1.1
+            return None
+        return frame.payload
 
-    def _receive_arp(self, packet: ArpPacket, now: int) -> None:
-        """RFC 826, "packet reception"; the codec has made sure of hardware and protocol."""
-        if packet.sender_mac == self.mac:
-            return
-        if packet.operation not in (REQUEST, REPLY) or packet.sender_mac[0] & 1 or packet.sender_mac == _NO_MAC:
-            self._counters.add("ArpInErrors")
-            return
-        self._counters.add("ArpInRequests" if packet.operation == REQUEST else "ArpInReplies")
-        if packet.sender_ip == self.interface.address:
-            # RFC 5227 2.4: someone else uses our address. Note: it is counted, and not learnt; we keep the address.
-            self._counters.add("ArpConflicts")
-            return
-        for_us = packet.target_ip == self.interface.address
-        self._learn(packet, for_us, now)
-        if for_us and packet.operation == REQUEST:
-            reply = ArpPacket(REPLY, self.mac, self.interface.address, packet.sender_mac, packet.sender_ip)
-            self._counters.add("ArpOutReplies")
-            self._emit(self._header(packet.sender_mac, ARP) + self._codec.encode_arp(reply))
+    def _multicast_within(self, frame: EthernetFrame) -> Buffer | None:
+        if frame.source == self.mac:
+            # A bridge gave it back: our own question about an address is nobody's objection (RFC 4862 5.4.3).
+            self._counters.add("EthernetInOwn")
+            return None
+        if len(frame.payload) < 40 or not is_multicast(bytes(frame.payload[24:40])):
+            self._counters.add("Ip6InDiscards")  # as for IPv4: nothing for one host alone comes to many
+            return None
+        return self._packet_within(frame)
 
-    def _learn(self, packet: ArpPacket, for_us: bool, now: int) -> None:
-        # A probe of RFC 5227 2.1.1 comes from 0.0.0.0: there is nothing to learn, and yet it wants its answer.
-        create = for_us and self.interface.contains(packet.sender_ip) and is_valid_source(packet.sender_ip, [self.interface])
-        neighbor = self._neighbors.learn(packet.sender_ip, packet.sender_mac, create=create, now=now)
-        if neighbor is None:
-            return
-        neighbor.header = self._header(packet.sender_mac, IPV4)
-        self._flush(neighbor)
+    def receive_nd(self, packet: IPPacket, message: IcmpMessage, *, now: int) -> None:
+        """Take a message of neighbor discovery that was in an IPv6 packet.
 
-    def _flush(self, neighbor: Neighbor) -> None:
+        Raises:
+            WireError: it is not valid.
+        """
+        if self._nd is not None:
+            self._settle(self._nd.receive(packet, message, now=now), IPV6)
+
+    def _settle(self, neighbor: Neighbor | None, ethertype: int) -> None:
+        """Something was heard of a neighbour: have its header right, and send what waited for it."""
+        if neighbor is None or neighbor.mac is None:
+            return
+        neighbor.header = self._header(neighbor.mac, ethertype)
         while neighbor.waiting:
             self._emit(neighbor.header + neighbor.waiting.popleft())
 
-    def _ask(self, solicitation: Solicitation) -> None:
-        request = ArpPacket(REQUEST, self.mac, self.interface.address, solicitation.mac or _NO_MAC, solicitation.address)
-        self._counters.add("ArpOutRequests")
-        self._emit(self._header(solicitation.mac or BROADCAST, ARP) + self._codec.encode_arp(request))
+    # --- frames out ---
+
+    def send(self, packet: bytes, destination: bytes, *, now: int) -> None:
+        """Send an IP packet towards ``destination``; it waits where the neighbour's link address has to be asked for."""
+        table = self._tables[len(destination)]
+        neighbor = table.get(destination)
+        if neighbor is None:
+            hop = self._next_hop(destination)
+            if hop is None:
+                self._counters.add("IpOutNoRoutes" if len(destination) == 4 else "Ip6OutNoRoutes")
+                table.give_up(packet)
+                return
+            neighbor = table.get(hop)
+            destination = hop
+        if neighbor is None or neighbor.mac is None:
+            table.hold(destination, packet, now=now)
+            return
+        if neighbor.state is not NeighborState.REACHABLE or neighbor.standing is Standing.HEARD:
+            table.use(neighbor, now=now)
+        self._emit(neighbor.header + packet)
+
+    def confirm(self, destination: bytes, now: int) -> None:
+        """TCP at ``destination`` has acknowledged something new: the neighbour towards it hears us (RFC 4861 7.3.1)."""
+        hop = self._next_hop(destination)
+        table = self._tables[len(destination)]
+        neighbor = None if hop is None else table.get(hop)
+        if neighbor is not None:
+            table.confirm(neighbor, now=now)
+
+    def poll_transmit(self, *, now: int) -> bytes | None:
+        """The next frame for the device; None where there is nothing to send."""
+        if self._arp is not None:
+            while (solicitation := self._arp.table.poll_solicitation()) is not None:
+                self._arp.ask(solicitation)
+        if self._nd is not None:
+            self._nd.poll(now=now)
+            while (solicitation := self._nd.table.poll_solicitation()) is not None:
+                self._nd.ask(solicitation, now=now)
+        return self._frames.popleft() if self._frames else None
+
+    def _next_hop(self, destination: bytes) -> bytes | None:
+        """RFC 1122 3.3.1.1, RFC 4861 5.2: on the link the destination itself, else the gateway; None where it can be neither."""
+        interfaces = self.addresses.interfaces
+        if is_multicast(destination) or any(i.is_broadcast(destination) or i.address == destination for i in interfaces):
+            return None
+        return destination if self.addresses.on_link(destination) else self._gateways.get(len(destination))
+
+    # --- time ---
+
+    def next_deadline(self) -> int | None:
+        """When ``on_deadline`` has something to do (ns)."""
+        deadlines = [table.next_deadline() for table in self._tables.values()]
+        if self._nd is not None:
+            deadlines.append(self._nd.next_deadline())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def on_deadline(self, *, now: int) -> None:
+        """Ask neighbours again, age the caches, take addresses into use that nobody else has."""
+        if self._nd is not None:
+            self._nd.on_deadline(now=now)
+        for table in self._tables.values():
+            table.on_deadline(now=now)
+
+    # --- what the host asks ---
+
+    def poll_unreachable(self) -> bytes | None:
+        """The next IP packet that was given up on: no route, or no neighbour answered."""
+        return next((packet for table in self._tables.values() if (packet := table.poll_unreachable()) is not None), None)
+
+    def neighbors(self) -> list[NeighborRow]:
+        """The caches, as ``ip neigh`` shows them."""
+        return [row for table in self._tables.values() for row in table.rows()]
+
+    # --- within ---
+
+    def _table(self, length: int, protocol: str, reachable: Callable[[], int]) -> NeighborTable:
+        gateway = self._gateways.get(length)
+        table = NeighborTable(protocol, reachable=reachable, gateway=gateway, config=self._config, counters=self._counters)
+        self._tables[length] = table
+        return table
+
+    def _emit_arp(self, mac: bytes, packet: bytes) -> None:
+        self._emit(self._header(mac, ARP) + packet)
+
+    def _send_nd(self, packet: bytes, destination: bytes, mac: bytes | None, *, now: int) -> None:
+        self._counters.add("Ip6OutRequests")
+        if self._trace is not None:
+            self._trace(PacketSent(now, packet))
+        if mac is None:
+            self.send(packet, destination, now=now)
+        else:
+            self._emit(self._header(mac, IPV6) + packet)
 
     def _header(self, destination: bytes, ethertype: int) -> bytes:
         return self._codec.encode_ethernet(EthernetFrame(destination, self.mac, ethertype, b""))
@@ -159,3 +246,25 @@ class EthernetLink:
             self._counters.add("EthernetOutDiscards")
             return
         self._frames.append(frame)
+
+
+def _addresses_on_link(interfaces: Sequence[Interface], mac: bytes, *, tentative: bool) -> Addresses:
+    six = [interface for interface in interfaces if len(interface.address) == 16]
+    if six and not any(is_link_local(interface.address) for interface in six):
+        six.append(link_local_interface(mac))
+        interfaces = [*interfaces, six[-1]]
+    return Addresses(interfaces, tentative=[interface.address for interface in six] if tentative else ())
+
+
+def _check_gateways(gateways: Iterable[bytes], addresses: Addresses) -> dict[int, bytes]:
+    """The gateways by the length of their addresses."""
+    found: dict[int, bytes] = {}
+    for gateway in gateways:
+        same = [interface for interface in addresses.interfaces if len(interface.address) == len(gateway)]
+        own = any(interface.address == gateway for interface in same)
+        if not same or own or not addresses.on_link(gateway) or not is_valid_source(gateway, same):
+            networks = ", ".join(map(str, same or addresses.interfaces))
+            raise InvalidArgument(f"gateway {format_address(gateway)} is no other host on the network of {networks}")
+        if found.setdefault(len(gateway), gateway) != gateway:
+            raise InvalidArgument(f"{format_address(gateway)} is a second gateway of its family: take one")
+    return found

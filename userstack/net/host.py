@@ -7,14 +7,15 @@ the device is full: ``poll_transmit`` is only called for what the device can tak
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from userstack.address import Endpoint
+from userstack.address import Endpoint, is_unspecified
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.errors import HostUnreachable
-from userstack.net import icmp
+from userstack.net import icmp, icmpv6
 from userstack.net.addresses import Addresses
+from userstack.net.bucket import TokenBucket
 from userstack.net.ethernet import EthernetLink
-from userstack.net.interface import Interface, is_valid_source
+from userstack.net.interface import Interface, is_multicast, is_unicast, is_valid_source
 from userstack.net.listener import Listener
 from userstack.net.ports import Binding
 from userstack.net.table import ConnectionRow
@@ -23,15 +24,22 @@ from userstack.tcp.connection import Connection
 from userstack.tcp.isn import IsnGenerator, SecretIsn
 from userstack.tcp.timestamps import SecretOffset
 from userstack.trace import PacketDropped, PacketReceived, PacketSent, Tracer
-from userstack.wire.codec import Codec, WireError
-from userstack.wire.ip import ICMP, TCP, Buffer, IPPacket
+from userstack.wire.codec import Codec, ParameterProblem, WireError
+from userstack.wire.icmp import IcmpMessage
+from userstack.wire.icmpv6 import UNRECOGNIZED_NEXT_HEADER
+from userstack.wire.ip import ICMP, ICMPV6, NO_NEXT_HEADER, TCP, Buffer, IPPacket
+from userstack.wire.nd import TYPES as ND_TYPES
 
 
 class Host:
     """One host with its addresses. ``now`` is in nanoseconds and never goes back; ``random(n)`` gives 0 to n - 1.
 
-    Without ``link`` packets are IP packets; with it they are its frames, and ``counters`` should be the link's. ``isn`` takes the
-    place of the generator of RFC 6528.
+    Without ``mac`` packets are IP packets, and every address may be used at once. With it they are Ethernet frames, and an IPv6
+    address is used once it is sure that nobody else has it: ``addresses`` tells. ``gateways`` are the next hops to other networks,
+    one for a family. ``isn`` takes the place of the generator of RFC 6528.
+
+    Raises:
+        InvalidArgument: ``mac`` or a gateway cannot be.
     """
 
     def __init__(
@@ -43,18 +51,29 @@ class Host:
         secret: bytes,
         random: Callable[[int], int],
         mtu: int = 1500,
-        link: EthernetLink | None = None,
+        mac: bytes | None = None,
+        gateways: Sequence[bytes] = (),
         trace: Tracer | None = None,
         start: int = 0,
         isn: IsnGenerator | None = None,
-        counters: Counters | None = None,
     ) -> None:
-        self.addresses = Addresses(interfaces)
-        self.interfaces = self.addresses.interfaces
         self.config = config
         self.codec = codec
-        self.counters = Counters() if counters is None else counters
-        self.link = link
+        self.counters = Counters()
+        self.link = None
+        if mac is not None:
+            self.link = EthernetLink(
+                mac,
+                interfaces,
+                gateways=gateways,
+                config=config,
+                codec=codec,
+                counters=self.counters,
+                random=random,
+                trace=trace,
+            )
+        self.addresses = Addresses(interfaces) if self.link is None else self.link.addresses
+        self.interfaces = self.addresses.interfaces
         self.trace = trace
         self.transport = Transport(
             self.addresses,
@@ -66,9 +85,11 @@ class Host:
             mtu=mtu,
             trace=trace,
             start=start,
+            confirm=None if self.link is None else self.link.confirm,
         )
         self._own = self.addresses.own
         self._replies: deque[bytes] = deque()
+        self._errors = TokenBucket(rate=config.icmp_error_rate, burst=config.icmp_error_burst)
         self._identification = 0
 
     # --- packets in ---
@@ -83,9 +104,12 @@ class Host:
         self._receive(packet, now, checksum_ok)
 
     def _receive(self, data: Buffer, now: int, checksum_ok: bool) -> None:
-        self.counters.add("IpInReceives")
+        self.counters.add("Ip6InReceives" if len(data) and data[0] >> 4 == 6 else "IpInReceives")
         try:
             dropped = self._demultiplex(self.codec.decode_ip(data), now, checksum_ok)
+        except ParameterProblem as problem:
+            dropped = problem.counter
+            self._answer_problem(data, problem, now)
         except WireError as error:
             dropped = error.counter
         if dropped is not None:
@@ -95,18 +119,39 @@ class Host:
 
     def _demultiplex(self, packet: IPPacket, now: int, checksum_ok: bool) -> str | None:
         """Hand a packet up; the name of the counter where it is thrown away."""
+        ip = "Ip" if len(packet.source) == 4 else "Ip6"
         if packet.destination not in self._own or not is_valid_source(packet.source, self.interfaces):
-            return "IpInAddrErrors" if packet.version == 4 else "Ip6InAddrErrors"  # MUST-57, MUST-63
+            return self._receive_by_group(packet, now) if is_multicast(packet.destination) else ip + "InAddrErrors"
         if packet.is_fragment:
-            return "IpReasmFails"
+            return ip + "ReasmFails"
         if packet.protocol == TCP:
+            self.counters.add(ip + "InDelivers")
             return self._receive_tcp(packet, now, checksum_ok)
-        if packet.protocol == ICMP:
-            return self._receive_icmp(packet, now)
-        return "IpInUnknownProtos"
+        if packet.protocol == (ICMP if len(packet.source) == 4 else ICMPV6):
+            self.counters.add(ip + "InDelivers")
+            return self._receive_icmp(packet, now) if packet.protocol == ICMP else self._receive_icmpv6(packet, now)
+        if len(packet.source) == 16 and packet.protocol != NO_NEXT_HEADER:
+            raise ParameterProblem(  # RFC 8200 4
+                "Ip6InUnknownProtos",
+                f"unknown next header {packet.protocol}",
+                code=UNRECOGNIZED_NEXT_HEADER,
+                pointer=packet.next_header_offset,
+            )
+        return ip + "InUnknownProtos"
+
+    def _receive_by_group(self, packet: IPPacket, now: int) -> str | None:
+        """What came to a group is for ICMPv6 alone (MUST-57), and from nobody for duplicate address detection alone (MUST-63)."""
+        if len(packet.destination) == 4 or packet.destination not in self.addresses.groups:
+            return "IpInAddrErrors" if len(packet.destination) == 4 else "Ip6InMcastPkts"
+        if not (is_valid_source(packet.source) or is_unspecified(packet.source)) or packet.is_fragment:
+            return "Ip6InAddrErrors"
+        self.counters.add("Ip6InMcastPkts")
+        if packet.protocol != ICMPV6:
+            return "Ip6InUnknownProtos"
+        self.counters.add("Ip6InDelivers")
+        return self._receive_icmpv6(packet, now)
 
     def _receive_tcp(self, packet: IPPacket, now: int, checksum_ok: bool) -> str | None:
-        self.counters.add("IpInDelivers")
         self.counters.add("TcpInSegs")
         try:
             segment = self.codec.decode_tcp(packet, verify=not checksum_ok)
@@ -118,7 +163,6 @@ class Host:
         return self.transport.segment_arrives(local, Endpoint(packet.source, segment.source_port), segment, now=now)
 
     def _receive_icmp(self, packet: IPPacket, now: int) -> str | None:
-        self.counters.add("IpInDelivers")
         self.counters.add("IcmpInMsgs")
         try:
             message = self.codec.decode_icmp(packet)
@@ -129,16 +173,64 @@ class Host:
         reply = icmp.echo_reply(packet, message, codec=self.codec, ttl=self.config.default_ttl)
         if reply is not None:
             self.counters.add("IcmpInEchos")
-            return self._reply(reply)
+            return self._reply(reply, "IcmpOutEchoReps")
         error = icmp.parse_error(message, path_mtu_discovery=self.config.path_mtu_discovery)
         if error is not None:
             self.transport.icmp_error(error, now=now)
         return None
 
-    def _reply(self, packet: IPPacket) -> str | None:
+    def _receive_icmpv6(self, packet: IPPacket, now: int) -> str | None:
+        self.counters.add("Icmp6InMsgs")
+        try:
+            message = self.codec.decode_icmpv6(packet)
+            return self._take_icmpv6(packet, message, now)
+        except WireError as broken:
+            if broken.counter != "Icmp6InErrors":
+                self.counters.add("Icmp6InErrors")
+            raise
+
+    def _take_icmpv6(self, packet: IPPacket, message: IcmpMessage, now: int) -> str | None:
+        self.counters.add(icmpv6.counter_of(message.type))
+        if message.type in ND_TYPES:
+            if self.link is not None:
+                self.link.receive_nd(packet, message, now=now)
+            return None
+        reply = icmpv6.echo_reply(message)
+        if reply is not None:
+            return self._reply_icmpv6(reply, packet.destination, packet.source, "Icmp6OutEchoReplies", tos=packet.tos & 0xFC)
+        error = icmpv6.parse_error(message, path_mtu_discovery=self.config.path_mtu_discovery)
+        if error is not None:
+            self.transport.icmp_error(error, now=now)
+        return None
+
+    def _answer_problem(self, data: Buffer, problem: ParameterProblem, now: int) -> None:
+        """RFC 4443 3.4, to whoever sent us an IPv6 packet that RFC 8200 has answered so."""
+        source, destination = bytes(data[8:24]), bytes(data[24:40])
+        if destination not in self._own and destination not in self.addresses.groups:
+            return
+        if not icmpv6.may_be_answered(data, multicast=problem.multicast):
+            return
+        if not self._errors.take(now=now):
+            self.counters.add("Icmp6OutRateLimitHost")
+            return
+        message = icmpv6.parameter_problem(data, code=problem.code, pointer=problem.pointer)
+        dropped = self._reply_icmpv6(message, destination, source, "Icmp6OutParmProblems", tos=self.config.tos)
+        if dropped is not None:
+            self.counters.add(dropped)
+
+    def _reply_icmpv6(self, message: IcmpMessage, asked: bytes, asker: bytes, counter: str, *, tos: int) -> str | None:
+        """RFC 4443 2.2: from the address that was asked; where that is a group, from one of ours, if there is one yet."""
+        source = asked if asked in self._own else self.addresses.best_source(asker)
+        if source is None or not is_unicast(asker):
+            return "Ip6InAddrErrors"
+        payload = self.codec.encode_icmpv6(message, source, asker)
+        self.counters.add("Icmp6OutMsgs")
+        return self._reply(IPPacket(source, asker, ICMPV6, payload, ttl=self.config.default_ttl, tos=tos), counter)
+
+    def _reply(self, packet: IPPacket, counter: str) -> str | None:
         if len(self._replies) >= self.config.transmit_queue:
-            return "IpOutDiscards"
-        self.counters.add("IcmpOutEchoReps")
+            return "IpOutDiscards" if packet.version == 4 else "Ip6OutDiscards"
+        self.counters.add(counter)
         self._replies.append(self.codec.encode_ip(packet))
         return None
 
@@ -158,7 +250,7 @@ class Host:
 
     def _next_packet(self, now: int) -> bytes | None:
         while (packet := self._replies.popleft() if self._replies else self._next_of_tcp(now)) is not None:
-            self.counters.add("IpOutRequests")
+            self.counters.add("IpOutRequests" if packet[0] >> 4 == 4 else "Ip6OutRequests")
             if self.trace is not None:
                 self.trace(PacketSent(now, packet))
             if _destination(packet) not in self._own:
@@ -249,9 +341,12 @@ class Host:
         """After every call on a connection: its output and its timers have to follow."""
         self.transport.touch(connection)
 
-    def touched(self) -> set[Connection | Listener]:
-        """Those whose readiness may have changed since the last call: wake who waits for them."""
-        return self.transport.table.touched()
+    def touched(self) -> set[Connection | Listener | Addresses]:
+        """Those whose readiness may have changed since the last call, ``addresses`` among them: wake who waits for them."""
+        touched: set[Connection | Listener | Addresses] = {*self.transport.table.touched()}
+        if self.addresses.take_changed():
+            touched.add(self.addresses)
+        return touched
 
     def connections(self) -> list[ConnectionRow]:
         """Listeners, live connections and TIME-WAIT records."""

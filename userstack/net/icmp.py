@@ -8,7 +8,14 @@ import struct
 from dataclasses import dataclass
 
 from userstack.address import Endpoint
-from userstack.errors import ConnectionRefused, HostUnreachable, MessageTooLong, NetworkUnreachable, ProtocolUnreachable
+from userstack.errors import (
+    ConnectionRefused,
+    HostUnreachable,
+    MessageTooLong,
+    NetworkUnreachable,
+    ProtocolError,
+    ProtocolUnreachable,
+)
 from userstack.net.interface import is_unicast, is_valid_source
 from userstack.wire.codec import Codec, WireError
 from userstack.wire.icmp import (
@@ -114,8 +121,10 @@ def _judge(kind: int, code: int) -> tuple[OSError, bool]:
 
     Note: it is silent on codes 6 to 15, which RFC 1122 and RFC 1812 added; an error that may go by is taken as soft.
     """
-    if kind in (TIME_EXCEEDED, PARAMETER_PROBLEM):
+    if kind == TIME_EXCEEDED:
         return HostUnreachable(), False
+    if kind == PARAMETER_PROBLEM:
+        return ProtocolError(), False
     if code == _PROTOCOL_UNREACHABLE:
         return ProtocolUnreachable(), True
     if code == _PORT_UNREACHABLE:
