@@ -133,10 +133,27 @@ def test_frames_for_others_are_passed_over(both_ends: tuple[KernelNamespace, Vet
     other.send(probe(device, b"for another", dst="02:00:00:00:00:99"))
     other.send(probe(device, b"for some", dst="01:00:5e:00:00:01"))
     other.send(probe(device, b"for all", dst="ff:ff:ff:ff:ff:ff"))
+    other.send(probe(device, b"for an IPv6 group", dst="33:33:ff:00:00:02"))
     other.send(probe(device, b"for us"))
-    found = [receive(device, is_probe)[0][Raw].load.rstrip(b".") for _ in range(2)]
-    assert found == [b"for all", b"for us"]
+    found = [receive(device, is_probe)[0][Raw].load.rstrip(b".") for _ in range(3)]
+    assert found == [b"for all", b"for an IPv6 group", b"for us"]
     assert device.counters["rx_dropped"] >= 2
+
+
+def test_a_card_is_asked_for_every_group_as_long_as_the_device_is_open(
+    both_ends: tuple[KernelNamespace, VethPair, VethDevice],
+) -> None:
+    kernel, _, other = both_ends
+
+    def asked() -> int:
+        shown = kernel.run(["ip", "-d", "link", "show", "dev", other.name]).stdout.decode()
+        return int(shown.split("allmulti ")[1].split()[0])
+
+    before = asked()
+    second = VethDevice(other.name, namespace=kernel.name)
+    assert asked() == before + 1
+    second.close()
+    assert asked() == before
 
 
 def test_own_frames_are_not_heard(both_ends: tuple[KernelNamespace, VethPair, VethDevice]) -> None:

@@ -25,6 +25,10 @@ RECEIVE_BUFFER = 4 * 1024 * 1024
 
 ETH_P_ALL = 0x0003
 SOL_PACKET = 263
+PACKET_ADD_MEMBERSHIP = 1
+PACKET_MR_ALLMULTI = 2
+PACKET_MREQ = struct.Struct("=iHH8x")
+"""struct packet_mreq: device, type, length of the address, the address."""
 PACKET_AUXDATA = 8
 PACKET_IGNORE_OUTGOING = 23
 SO_RCVBUFFORCE = 33
@@ -44,6 +48,8 @@ VLAN_ID = 0x0FFF
 BATCH = 64
 """Frames for others that are passed over in one ``read``, so that a flood cannot keep it from returning."""
 FOR_US = frozenset({socket.PACKET_HOST, socket.PACKET_BROADCAST})
+IPV6_MULTICAST = b"\x33\x33"
+"""How the MAC of an IPv6 group begins (RFC 2464 7): who looks for a neighbour sends there. Of IPv4 nobody here is in a group."""
 
 
 class VethDevice(Device):
@@ -68,7 +74,7 @@ class VethDevice(Device):
             raise SetupError(f"the device {name} is down: raise it with: ip link set {name} up", errno.ENETDOWN)
         self._socket = open_socket(namespace, socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
         try:
-            self._prepare(name)
+            self._prepare(name, link.index)
         except OSError as error:
             self._socket.close()
             raise setup_error(f"open the device {name}", error) from error
@@ -81,9 +87,9 @@ class VethDevice(Device):
         return self._socket.fileno()
 
     def read(self) -> tuple[bytes, bool] | None:
-        """The next frame for us or for everybody, and whether the kernel vouches for its checksum; None when nothing is there.
+        """The next frame for us, for everybody or for an IPv6 group, and whether the kernel vouches for its checksum.
 
-        After many frames for others it is None as well: the descriptor is readable still.
+        None when nothing is there, and after many frames for others: the descriptor is readable still.
 
         Raises:
             DeviceGone: it was removed.
@@ -95,16 +101,19 @@ class VethDevice(Device):
                 self._read_failed(error)
                 return None
             status, tag = _auxdata(ancillary)
+            for_us = address[2] in FOR_US or (address[2] == socket.PACKET_MULTICAST and frame.startswith(IPV6_MULTICAST))
             # The kernel took a VLAN tag out: without it, another network's frame would look like one of ours.
-            if address[2] in FOR_US and not (status & TP_STATUS_VLAN_VALID and tag & VLAN_ID):
+            if for_us and not (status & TP_STATUS_VLAN_VALID and tag & VLAN_ID):
                 self.counters.add("rx_packets")
                 return frame, bool(status & VOUCHED)
             self.counters.add("rx_dropped")
         return None
 
-    def _prepare(self, name: str) -> None:
+    def _prepare(self, name: str, index: int) -> None:
         self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+        # A card filters out the groups that nobody has asked it for; the request ends with the socket.
+        self._socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MREQ.pack(index, PACKET_MR_ALLMULTI, 0))
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
         except PermissionError:  # NET_RAW without NET_ADMIN: as much as the system's limit allows
