@@ -40,18 +40,6 @@ async def test_frames_and_both_codecs_carry_data(codec: str) -> None:
 
 
 @virtual_time
-async def test_ipv6_goes_over_devices_without_frames() -> None:
-    settings: userstack.Settings = {"clock": virtual_loop().clock}
-    async with userstack.memory("fd3d::1/64", "fd3d::2/64", **settings) as (first, second):
-        listener = await second.listen(80)
-        client = await first.connect("fd3d::2", 80)
-        await client.send(b"six")
-        server = await listener.accept()
-        assert await server.recv() == b"six"
-        assert server.getpeername() == ("fd3d::1", client.getsockname()[1])
-
-
-@virtual_time
 async def test_a_hundred_connections_at_once_each_get_their_own_bytes() -> None:
     async with two_stacks() as (first, second):
         listener = await second.listen(7, backlog=128)

@@ -133,7 +133,7 @@ async def test_a_deadline_is_told_from_now_on() -> None:
         await server.close()
         await client.wait_state(State.TIME_WAIT)
         await asyncio.sleep(10)
-        (told,) = (report.row(row, first.now()) for row in first.connections())
+        (told,) = (report.row(row, first.device, first.now()) for row in first.connections())
         assert (told["state"], told["timer"]) == ("TIME-WAIT", "TIME-WAIT")
         assert told["expires_in"] == pytest.approx(50e9, rel=0.01)
 

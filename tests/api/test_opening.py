@@ -137,14 +137,6 @@ async def test_an_address_that_is_no_text_is_a_type_error(address: Any) -> None:
 
 
 @virtual_time
-async def test_an_address_with_a_zone_is_refused() -> None:
-    async with two_stacks() as (first, _):
-        with pytest.raises(OSError, match="zone") as caught:
-            await first.connect("fe80::1%eth0", 80)
-        assert caught.value.errno == errno.EINVAL
-
-
-@virtual_time
 async def test_a_local_port_in_time_wait_is_refused_unless_reuse_is_asked_for() -> None:
     async with two_stacks() as (first, second):
         listener = await second.listen(80)

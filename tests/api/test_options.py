@@ -43,7 +43,7 @@ async def test_what_can_only_be_read() -> None:
         assert client.getsockopt(TCP, socket.TCP_MAXSEG) == 1448
         assert client.getsockopt(SOL, socket.SO_TYPE) == socket.SOCK_STREAM
         assert client.getsockopt(SOL, socket.SO_SNDBUF) == 256 * 1024
-        assert client.getsockopt(SOL, socket.SO_RCVBUF) == 65535
+        assert client.getsockopt(SOL, socket.SO_RCVBUF) == 512 * 1024
         assert client.getsockopt(SOL, socket.SO_REUSEADDR) == 0
         assert server.getsockopt(SOL, socket.SO_REUSEADDR) == 1  # inherited from its listener
         with pytest.raises(NoSuchOption) as caught:

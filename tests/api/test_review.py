@@ -76,9 +76,9 @@ def test_what_is_taken_from_a_device_is_given_back_exactly(setup: list[str]) -> 
 
 @pytest.mark.asyncio
 async def test_an_interface_without_an_address_can_be_given_one() -> None:
-    """``address`` is the mend that the error itself names: "give one with --address"."""
+    """That is the mend that the error itself names."""
     with nothing_left_behind(), kernel_namespace() as machine:
-        async with userstack.interface(veth_in(machine), address=OURS, netns=machine.name) as stack:
+        async with userstack.interface(veth_in(machine), OURS, netns=machine.name) as stack:
             assert [str(one) for one in stack.host.interfaces] == [OURS]
 
 

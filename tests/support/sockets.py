@@ -9,6 +9,7 @@ from typing import Protocol
 
 import userstack
 from tests.support.netns import KernelNamespace
+from userstack.api.names import SocketName
 
 KERNEL_ADDRESS = "10.77.0.1"
 STACK_ADDRESS = "10.77.0.2"
@@ -23,8 +24,8 @@ class StreamSocket(Protocol):
     async def send(self, data: bytes) -> None: ...
     async def shutdown(self, how: int) -> None: ...
     async def close(self) -> None: ...
-    def getsockname(self) -> tuple[str, int]: ...
-    def getpeername(self) -> tuple[str, int]: ...
+    def getsockname(self) -> SocketName: ...
+    def getpeername(self) -> SocketName: ...
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None: ...
     def getsockopt(self, level: int, option: int) -> int: ...
 
@@ -34,7 +35,7 @@ class ListeningSocket(Protocol):
 
     async def accept(self) -> StreamSocket: ...
     async def close(self) -> None: ...
-    def getsockname(self) -> tuple[str, int]: ...
+    def getsockname(self) -> SocketName: ...
 
 
 class World(Protocol):
@@ -80,13 +81,13 @@ class KernelSocket:
         accepted.setblocking(False)
         return KernelSocket(self._namespace.keep(accepted), self._namespace)
 
-    def getsockname(self) -> tuple[str, int]:
-        address, port = self.socket.getsockname()
-        return address, port
+    def getsockname(self) -> SocketName:
+        name: SocketName = self.socket.getsockname()
+        return name
 
-    def getpeername(self) -> tuple[str, int]:
-        address, port = self.socket.getpeername()
-        return address, port
+    def getpeername(self) -> SocketName:
+        name: SocketName = self.socket.getpeername()
+        return name
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         self.socket.setsockopt(level, option, value)

@@ -14,10 +14,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self, overload
 
-from userstack.address import Endpoint, format_address
 from userstack.api import options
 from userstack.api.errors import ClosedHandle
 from userstack.api.guards import Exclusive
+from userstack.api.names import SocketName, socket_name
 from userstack.config import StackConfig
 from userstack.errors import ConnectionAborted, InvalidArgument, NotConnected
 from userstack.runtime.driver import Driver
@@ -44,15 +44,23 @@ class Connection:
     Args:
         core: the connection of the sans-I/O host.
         driver: what moves its packets.
+        ipv6: whether it is a socket of IPv6, which names IPv4 by mapped addresses.
         reuse_address: what SO_REUSEADDR reads.
         forget: called once, when the program is through with it.
     """
 
     def __init__(
-        self, core: tcp.Connection, driver: Driver, *, reuse_address: bool = False, forget: Callable[["Connection"], None]
+        self,
+        core: tcp.Connection,
+        driver: Driver,
+        *,
+        ipv6: bool,
+        reuse_address: bool = False,
+        forget: Callable[["Connection"], None],
     ) -> None:
         self._core = core
         self._driver = driver
+        self._ipv6 = ipv6
         self._reuse_address = reuse_address
         self._forget = forget
         self._linger: float | None = None
@@ -195,13 +203,13 @@ class Connection:
         await self._driver.until(self._core, lambda: self._core.state in states or self._core.state is State.CLOSED)
         return self._core.state
 
-    def getsockname(self) -> tuple[str, int]:
-        """This end's address and port."""
+    def getsockname(self) -> SocketName:
+        """This end's address and port; of an IPv6 socket flow label and scope too."""
         self._check_open()
-        return socket_name(self._core.local)
+        return socket_name(self._core.local, ipv6=self._ipv6)
 
-    def getpeername(self) -> tuple[str, int]:
-        """The peer's address and port.
+    def getpeername(self) -> SocketName:
+        """The peer's address and port; of an IPv6 socket flow label and scope too.
 
         Raises:
             OSError: with ENOTCONN where the connection is over, TIME-WAIT included, as with the kernel's sockets.
@@ -210,7 +218,7 @@ class Connection:
         remote = self._core.remote
         if remote is None or self._core.state in (State.CLOSED, State.TIME_WAIT):
             raise NotConnected
-        return socket_name(remote)
+        return socket_name(remote, ipv6=self._ipv6)
 
     def set_linger(self, seconds: float | None) -> None:
         """Say what ``close`` does (SO_LINGER). None: return at once, finish in the background (the default). 0: reset.
@@ -222,7 +230,9 @@ class Connection:
         self._linger = seconds
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
-        """Set TCP_NODELAY, TCP_USER_TIMEOUT, IP_TTL, IP_TOS, or SO_LINGER (a packed ``struct linger``), as on the kernel's sockets.
+        """Set TCP_NODELAY, TCP_USER_TIMEOUT, or SO_LINGER (a packed ``struct linger``), as on the kernel's sockets.
+
+        A connection over IPv4 has IP_TTL and IP_TOS, one over IPv6 IPV6_UNICAST_HOPS and IPV6_TCLASS instead.
 
         Raises:
             OSError: with ENOPROTOOPT for every other option; with EINVAL for a value that cannot be.
@@ -298,11 +308,6 @@ class Connection:
         if self._core.state is not State.CLOSED:
             self._core.abort(now=self._driver.now())
             self._driver.touch(self._core)
-
-
-def socket_name(endpoint: Endpoint) -> tuple[str, int]:
-    """An endpoint as the kernel's sockets name it."""
-    return format_address(endpoint.address), endpoint.port
 
 
 def _as_int(value: int | bytes) -> int:

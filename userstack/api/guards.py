@@ -3,7 +3,6 @@
 import operator
 from types import TracebackType
 
-from userstack.address import Endpoint, pack_address
 from userstack.api.errors import Busy
 from userstack.errors import InvalidArgument
 
@@ -24,20 +23,6 @@ class Exclusive:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._taken = False
-
-
-def parse_endpoint(address: str, port: int) -> Endpoint:
-    """An address's text and a port as the core takes them.
-
-    Raises:
-        InvalidArgument: it is no IP address, or no port.
-        TypeError: the address is no str, or the port no integer.
-    """
-    number = parse_port(port)
-    try:
-        return Endpoint(pack_address(address), number)
-    except ValueError as error:
-        raise InvalidArgument(str(error)) from None
 
 
 def parse_port(port: int) -> int:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from userstack.api.connection import Connection, socket_name
+from userstack.api.connection import Connection
 from userstack.api.errors import ClosedHandle
-from userstack.api.guards import check_timeout, parse_endpoint
+from userstack.api.guards import check_timeout
+from userstack.api.names import SocketName, parse_address, socket_name
 from userstack.api.opening import establish
 from userstack.net.listener import Listener as CoreListener
 from userstack.runtime.driver import Driver
@@ -20,6 +21,7 @@ class Listener:
     Args:
         core: the listener of the sans-I/O host.
         driver: what moves its packets.
+        ipv6: whether it is a socket of IPv6, which names IPv4 by mapped addresses.
         adopt: makes a program's connection of a host's.
         forget: called once, when the listener is closed.
     """
@@ -29,11 +31,13 @@ class Listener:
         core: CoreListener,
         driver: Driver,
         *,
+        ipv6: bool,
         adopt: Callable[[tcp.Connection], Connection],
         forget: Callable[["Listener"], None],
     ) -> None:
         self._core = core
         self._driver = driver
+        self._ipv6 = ipv6
         self._adopt = adopt
         self._forget = forget
         self._closed = False
@@ -67,10 +71,10 @@ class Listener:
         Raises:
             OSError: as ``Stack.connect``.
         """
-        remote = parse_endpoint(address, port)
+        remote = parse_address(address, port, device=self._driver.device.name)
         check_timeout(timeout)
         self._check_open()
-        core = self._core.connect(remote, now=self._driver.now())
+        core = self._core.connect(remote.endpoint, now=self._driver.now())
         self._end()
         await establish(core, self._driver, timeout)
         return self._adopt(core)
@@ -81,10 +85,10 @@ class Listener:
             self._core.close(now=self._driver.now())
             self._end()
 
-    def getsockname(self) -> tuple[str, int]:
-        """The address and port that are listened on; the address is 0.0.0.0 or :: where it is every one of a family."""
+    def getsockname(self) -> SocketName:
+        """The address and port that are listened on; the address is 0.0.0.0 or :: where it is every one."""
         self._check_open()
-        return socket_name(self._core.local)
+        return socket_name(self._core.local, ipv6=self._ipv6)
 
     def __aiter__(self) -> Self:
         return self

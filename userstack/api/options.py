@@ -1,5 +1,6 @@
 """Socket options by the kernel's numbers. Law: what is not in the table is refused with ENOPROTOOPT, never accepted and ignored.
 
+So the options of IPv4 are refused on a connection over IPv6, and the other way round, where the kernel keeps what has no effect.
 ``SO_LINGER`` is not here: it belongs to the handle and not to the connection (see ``Connection.set_linger``).
 """
 
@@ -14,6 +15,8 @@ from userstack.tcp.connection import Connection
 
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18)
 """Milliseconds; the number is Linux's where this platform has none of its own."""
+IPV6_UNICAST_HOPS = getattr(socket, "IPV6_UNICAST_HOPS", 16)
+IPV6_TCLASS = getattr(socket, "IPV6_TCLASS", 67)
 _ECN_BITS = 0x03
 
 
@@ -41,6 +44,18 @@ def _set_tos(connection: Connection, value: int, config: StackConfig) -> None:
     connection.tos = value & ~_ECN_BITS | connection.tos & _ECN_BITS
 
 
+def _set_unicast_hops(connection: Connection, value: int, config: StackConfig) -> None:
+    if not -1 <= value <= 255:
+        raise InvalidArgument(f"IPV6_UNICAST_HOPS is 0 to 255, or -1 for the default, not {value}")
+    connection.ttl = config.default_ttl if value == -1 else value
+
+
+def _set_traffic_class(connection: Connection, value: int, config: StackConfig) -> None:
+    if not -1 <= value <= 255:
+        raise InvalidArgument(f"IPV6_TCLASS is 0 to 255, or -1 for the default, not {value}")
+    _set_tos(connection, 0 if value == -1 else value, config)
+
+
 def _set_nodelay(connection: Connection, value: int, config: StackConfig) -> None:
     connection.nodelay = bool(value)
 
@@ -56,12 +71,18 @@ def _take_error(connection: Connection, config: StackConfig) -> int:
     return (error or soft or OSError(0, "")).errno or 0
 
 
-_OPTIONS: dict[tuple[int, int], _Option] = {
+_OVER_IPV4 = {
+    (socket.IPPROTO_IP, socket.IP_TTL): _Option(lambda c, _: c.ttl, _set_ttl),
+    (socket.IPPROTO_IP, socket.IP_TOS): _Option(lambda c, _: c.tos, _set_tos),
+}
+_OVER_IPV6 = {
+    (socket.IPPROTO_IPV6, IPV6_UNICAST_HOPS): _Option(lambda c, _: c.ttl, _set_unicast_hops),
+    (socket.IPPROTO_IPV6, IPV6_TCLASS): _Option(lambda c, _: c.tos, _set_traffic_class),
+}
+_OVER_BOTH = {
     (socket.IPPROTO_TCP, socket.TCP_NODELAY): _Option(lambda c, _: int(c.nodelay), _set_nodelay),
     (socket.IPPROTO_TCP, socket.TCP_MAXSEG): _Option(lambda c, _: c.info().snd_mss, None),
     (socket.IPPROTO_TCP, TCP_USER_TIMEOUT): _Option(lambda c, _: (c.user_timeout or 0) // MILLISECOND, _set_user_timeout),
-    (socket.IPPROTO_IP, socket.IP_TTL): _Option(lambda c, _: c.ttl, _set_ttl),
-    (socket.IPPROTO_IP, socket.IP_TOS): _Option(lambda c, _: c.tos, _set_tos),
     (socket.SOL_SOCKET, socket.SO_ERROR): _Option(_take_error, None),
     (socket.SOL_SOCKET, socket.SO_SNDBUF): _Option(lambda _, config: config.send_buffer, None),
     (socket.SOL_SOCKET, socket.SO_RCVBUF): _Option(lambda _, config: config.receive_buffer, None),
@@ -76,8 +97,8 @@ def set_option(connection: Connection, level: int, option: int, value: int, conf
         NoSuchOption: this stack does not have it, or it can only be read.
         InvalidArgument: the value cannot be.
     """
-    found = _OPTIONS.get((level, option))
-    if found is None or found.set is None:
+    found = _find(connection, level, option)
+    if found.set is None:
         raise NoSuchOption
     found.set(connection, value, config)
 
@@ -88,7 +109,12 @@ def get_option(connection: Connection, level: int, option: int, config: StackCon
     Raises:
         NoSuchOption: this stack does not have it.
     """
-    found = _OPTIONS.get((level, option))
+    return _find(connection, level, option).get(connection, config)
+
+
+def _find(connection: Connection, level: int, option: int) -> _Option:
+    own = _OVER_IPV4 if len(connection.local.address) == 4 else _OVER_IPV6
+    found = _OVER_BOTH.get((level, option)) or own.get((level, option))
     if found is None:
         raise NoSuchOption
-    return found.get(connection, config)
+    return found

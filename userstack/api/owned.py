@@ -1,6 +1,6 @@
 """Devices that a stack owns. Apart from ``links``, so that scapy is imported only where a device of ``packetio`` is asked for."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 
 from userstack.api.assembly import clock_of, running
@@ -12,14 +12,17 @@ from userstack.packetio.impaired import ImpairedDevice
 
 
 @asynccontextmanager
-async def owning(device: Device, own: Interface, settings: Settings, *, gateway: str | None = None) -> AsyncIterator[Stack]:
+async def owning(
+    device: Device, own: Sequence[Interface], settings: Settings, *, gateways: Sequence[bytes] = ()
+) -> AsyncIterator[Stack]:
     """A stack whose device is closed, and thereby removed, after it.
 
     Raises:
         InvalidArgument: a setting cannot be.
+        AddressInUse: another node on the link has one of the addresses.
     """
     with closing(device), closing(_wire(device, settings)) as wire:
-        async with running(wire, [own], settings, gateway=gateway) as stack:
+        async with running(wire, own, settings, gateways=gateways) as stack:
             yield stack
 
 

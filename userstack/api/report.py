@@ -4,18 +4,19 @@ import os
 from dataclasses import asdict
 from typing import Any
 
-from userstack.address import Endpoint, format_address
+from userstack.address import Endpoint
+from userstack.api.names import scoped_text
 from userstack.net.host import Host
 from userstack.net.table import ConnectionRow
 from userstack.runtime.device import PacketDevice
 from userstack.tcp.info import ConnectionInfo
 
 
-def row(line: ConnectionRow, now: int) -> dict[str, Any]:
+def row(line: ConnectionRow, device: PacketDevice, now: int) -> dict[str, Any]:
     """A line of netstat; ``expires_in`` counts from now, and ``info`` is null where there is no connection any more."""
     return {
-        "local": _endpoint(line.local),
-        "remote": _endpoint(line.remote),
+        "local": _endpoint(line.local, device),
+        "remote": _endpoint(line.remote, device),
         "state": line.state.value,
         "timer": line.timer,
         "expires_in": None if line.expires is None else line.expires - now,
@@ -46,5 +47,7 @@ def _info(info: ConnectionInfo, now: int) -> dict[str, Any]:
     return {**values, "expires_in": None if expires is None else expires - now}
 
 
-def _endpoint(endpoint: Endpoint | None) -> dict[str, Any] | None:
-    return None if endpoint is None else {"address": format_address(endpoint.address), "port": endpoint.port}
+def _endpoint(endpoint: Endpoint | None, device: PacketDevice) -> dict[str, Any] | None:
+    if endpoint is None:
+        return None
+    return {"address": scoped_text(endpoint.address, device=device.name), "port": endpoint.port}

@@ -9,15 +9,16 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
-from userstack.address import Endpoint
+from userstack.address import Endpoint, format_address
 from userstack.api import control, report
 from userstack.api.connection import Connection
 from userstack.api.errors import ClosedHandle
-from userstack.api.guards import check_timeout, parse_endpoint, parse_port
+from userstack.api.guards import check_timeout, parse_port
 from userstack.api.listener import Listener
+from userstack.api.names import SocketAddress, parse_address
 from userstack.api.opening import OPENING, establish
 from userstack.counters import Counters
-from userstack.errors import ConnectionAborted, InvalidArgument
+from userstack.errors import AddressInUse, ConnectionAborted, InvalidArgument
 from userstack.net.host import Host
 from userstack.net.ports import Binding
 from userstack.net.table import ConnectionRow
@@ -62,6 +63,20 @@ class Stack:
         """What happened, under the names of Linux's ``nstat``."""
         return self.host.counters
 
+    async def settle(self) -> None:
+        """Wait until the stack may use all of its addresses; on a link that others share, it first asks them (RFC 4862 5.4).
+
+        Raises:
+            AddressInUse: another node on the link has one of them.
+        """
+        addresses = self.host.addresses
+        self._driver.flush()
+        await self._driver.until(addresses, lambda: not addresses.tentative or bool(addresses.duplicates))
+        for address in addresses.duplicates:
+            raise AddressInUse(
+                f"another node on the link of {self.device.name} has {format_address(address)}: choose another address"
+            )
+
     def now(self) -> int:
         """The stack's time in nanoseconds, in which its deadlines and traces are told."""
         return self._driver.now()
@@ -70,15 +85,24 @@ class Stack:
         """What netstat would list: listeners, connections, TIME-WAIT."""
         return self.host.connections()
 
-    async def listen(self, port: int, *, address: str | None = None, backlog: int = 128, reuse_address: bool = False) -> Listener:
+    async def listen(
+        self,
+        port: int,
+        *,
+        address: str | None = None,
+        backlog: int = 128,
+        reuse_address: bool = False,
+        ipv6_only: bool = False,
+    ) -> Listener:
         """Listen for connections.
 
         Args:
             port: 0 takes one that is free; ``Listener.getsockname`` tells it.
-            address: one of the stack's, or the unspecified one of a family, ``0.0.0.0`` or ``::``, for every one of that family.
-                None for every one of the family of the stack's first address.
+            address: one of the stack's, ``0.0.0.0`` for every one of IPv4, or ``::`` for every one of IPv6 and, unless
+                ``ipv6_only``, of IPv4 too. None for every one that the stack has.
             backlog: how many established connections may wait to be accepted (one more, as in Linux); then SYNs are dropped.
             reuse_address: SO_REUSEADDR: take the port although connections of its former user are still in TIME-WAIT.
+            ipv6_only: IPV6_V6ONLY: leave IPv4 to others. Otherwise clients over IPv4 have mapped names, ``::ffff:10.9.0.1``.
 
         Raises:
             OSError: EADDRINUSE, EADDRNOTAVAIL or EINVAL.
@@ -86,10 +110,15 @@ class Stack:
         self._check_open()
         if operator.index(backlog) < 0:
             raise InvalidArgument(f"a backlog is 0 or more, not {backlog}")
-        binding = self.host.bind(self._local(address, port), reuse_address=reuse_address)
+        local = self._local(address, port, ipv6=self._has_ipv6)
+        binding = self.host.bind(local.endpoint, reuse_address=reuse_address, v6only=ipv6_only)
         core = self._or_unbind(binding, lambda: self.host.listen(binding, backlog=backlog, now=self.now()))
         listener = Listener(
-            core, self._driver, adopt=lambda accepted: self._adopt(accepted, reuse_address), forget=self._listeners.discard
+            core,
+            self._driver,
+            ipv6=local.ipv6,
+            adopt=lambda accepted: self._adopt(accepted, ipv6=local.ipv6, reuse_address=reuse_address),
+            forget=self._listeners.discard,
         )
         self._listeners.add(listener)
         return listener
@@ -107,7 +136,7 @@ class Stack:
         """Open a connection and wait until it is established. Cancelling it leaves nothing behind.
 
         Args:
-            address: of the peer.
+            address: of the peer; a link-local one with its link, ``fe80::1%userstack0``.
             port: of the peer.
             local_address: one of the stack's; None for the one nearest to the peer.
             local_port: 0 for one that is free.
@@ -121,15 +150,15 @@ class Stack:
         """
         self._check_open()
         check_timeout(timeout)
-        remote = parse_endpoint(address, port)
-        local = self._local(local_address, local_port)
+        remote = parse_address(address, port, device=self.device.name)
+        local = self._local(local_address, local_port, ipv6=remote.ipv6)
         if local_address is None and not local_port:
-            core = self.host.connect(remote, now=self.now())
+            core = self.host.connect(remote.endpoint, now=self.now())
         else:
-            binding = self.host.bind(local, reuse_address=reuse_address)
-            core = self._or_unbind(binding, lambda: self.host.connect(remote, binding=binding, now=self.now()))
+            binding = self.host.bind(local.endpoint, reuse_address=reuse_address)
+            core = self._or_unbind(binding, lambda: self.host.connect(remote.endpoint, binding=binding, now=self.now()))
         await establish(core, self._driver, timeout)
-        return self._adopt(core, reuse_address)
+        return self._adopt(core, ipv6=remote.ipv6, reuse_address=reuse_address)
 
     def control(self, directory: Path | None = None) -> AbstractAsyncContextManager[Path]:
         """Answer ``userstack ss`` and ``api.control.query`` for the length of an ``async with`` block; gives the socket's path.
@@ -140,7 +169,7 @@ class Stack:
         """
         self._check_open()
         commands: dict[str, Callable[[], Any]] = {
-            "connections": lambda: [report.row(row, self.now()) for row in self.connections()],
+            "connections": lambda: [report.row(row, self.device, self.now()) for row in self.connections()],
             "counters": self.counters.snapshot,
             "info": lambda: report.stack(self.host, self.device),
         }
@@ -212,10 +241,14 @@ class Stack:
     def _alive(self) -> list[tcp.Connection]:
         return [row.connection for row in self.connections() if row.connection is not None and row.state not in _OVER]
 
-    def _local(self, address: str | None, port: int) -> Endpoint:
+    @property
+    def _has_ipv6(self) -> bool:
+        return any(len(interface.address) == 16 for interface in self.host.interfaces)
+
+    def _local(self, address: str | None, port: int, *, ipv6: bool) -> SocketAddress:
         if address is not None:
-            return parse_endpoint(address, port)
-        return Endpoint(bytes(len(self.host.interfaces[0].address)), parse_port(port))
+            return parse_address(address, port, device=self.device.name)
+        return SocketAddress(Endpoint(bytes(16 if ipv6 else 4), parse_port(port)), ipv6)
 
     def _or_unbind(self, binding: Binding, call: Callable[[], T]) -> T:
         try:
@@ -225,8 +258,8 @@ class Stack:
                 self.host.unbind(binding)
             raise
 
-    def _adopt(self, core: tcp.Connection, reuse_address: bool) -> Connection:
-        connection = Connection(core, self._driver, reuse_address=reuse_address, forget=self._connections.discard)
+    def _adopt(self, core: tcp.Connection, *, ipv6: bool, reuse_address: bool) -> Connection:
+        connection = Connection(core, self._driver, ipv6=ipv6, reuse_address=reuse_address, forget=self._connections.discard)
         self._connections.add(connection)
         return connection
 

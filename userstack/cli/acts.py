@@ -6,8 +6,9 @@ kernel answers into the half-closed connection and closes, TIME-WAIT runs out.
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from userstack.address import Endpoint, pack_address
+from userstack.address import Endpoint
 from userstack.api.connection import Connection
 from userstack.api.stack import Stack
 from userstack.cli.doomed import PHASES, Drop
@@ -24,7 +25,6 @@ from userstack.observe.verdict import Expectation, judge
 from userstack.tcp.state import State
 from userstack.wire.tcp import SYN
 
-OUR_ADDRESS, KERNEL_ADDRESS, PREFIX = "10.9.0.2", "10.9.0.1", 24
 OUR_PORT, KERNEL_PORT = 7777, 9000
 MSL = 1 * SECOND
 """Short, so that the demo is; TIME-WAIT takes twice that."""
@@ -39,10 +39,23 @@ FROM_US = b"hello, this is userstack\n"
 LATE = b"you have closed, and I can still talk\n"
 
 
+class Ends(NamedTuple):
+    """The addresses at both ends, on one network."""
+
+    ours: str
+    kernels: str
+    prefix: int
+
+
+IPV4_ENDS = Ends("10.9.0.2", "10.9.0.1", 24)
+IPV6_ENDS = Ends("fd3d::2", "fd3d::1", 64)
+
+
 @dataclass
 class Stage:
     """What both acts need, and what they leave for the verdict."""
 
+    ends: Ends
     stack: Stack
     netcat: Netcat
     namespace: str
@@ -82,7 +95,7 @@ async def play_kernel_connects(stage: Stage) -> None:
     """Act 1."""
     stage.act(1, "the kernel connects to us, and closes first")
     async with await stage.stack.listen(OUR_PORT) as listener:
-        with NcProcess(stage.namespace, stage.netcat.connect(OUR_ADDRESS, OUR_PORT)) as nc:
+        with NcProcess(stage.namespace, stage.netcat.connect(stage.ends.ours, OUR_PORT)) as nc:
             stage.say(f"in a network namespace of its own, on the real kernel:  {nc.command}")
             async with await listener.accept() as connection:
                 ends = _ends(connection)
@@ -115,10 +128,10 @@ async def play_kernel_connects(stage: Stage) -> None:
 async def play_we_connect(stage: Stage) -> None:
     """Act 2."""
     stage.act(2, "we connect to the kernel, and close first")
-    with NcProcess(stage.namespace, stage.netcat.listen(KERNEL_PORT)) as nc:
+    with NcProcess(stage.namespace, stage.netcat.listen(KERNEL_PORT, ipv6=stage.ends is IPV6_ENDS)) as nc:
         stage.say(f"in the same namespace:  {nc.command}")
         await _listening(stage.namespace)
-        async with await stage.stack.connect(KERNEL_ADDRESS, KERNEL_PORT) as connection:
+        async with await stage.stack.connect(stage.ends.kernels, KERNEL_PORT) as connection:
             ends = _ends(connection)
             await connection.send(FROM_US)
             stage.expect("to the kernel", await nc.hear(len(FROM_US)), FROM_US)
@@ -227,8 +240,9 @@ async def _receive(connection: Connection, size: int) -> bytes:
 
 
 def _ends(connection: Connection) -> tuple[Endpoint, Endpoint]:
-    (ours, our_port), (theirs, their_port) = connection.getsockname(), connection.getpeername()
-    return Endpoint(pack_address(ours), our_port), Endpoint(pack_address(theirs), their_port)
+    info = connection.info()
+    assert info.remote is not None
+    return info.local, info.remote
 
 
 def _lost(drop: Drop | None, *here: Drop) -> Phase | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from userstack.cli.netcat import find_netcat
 from userstack.errors import SetupError
+from userstack.host.addresses import add_addresses
 from userstack.host.diag import KernelTcp
 from userstack.host.failures import GRANT
 from userstack.host.links import create_veth, unique_device_name
@@ -27,6 +28,7 @@ from userstack.host.tuntap import open_tuntap
 
 OLDEST = {"scapy": (2, 6), "pyroute2": (0, 9, 2)}
 DEFAULT_NETWORK = "10.9.0.0/24"
+DEFAULT_NETWORK_V6 = "fd3d::/64"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,11 @@ def run_checks() -> Iterator[Finding]:
     yield _attempt("device", "a TUN device can be made", _make_tun)
     yield _attempt("namespace", "a network namespace can be made and removed", _make_namespace)
     yield _attempt("offload", "checksum offload of a veth pair can be switched off", _switch_offload, required=False)
+    yield _attempt("ipv6", "a device can be made over which the kernel speaks IPv6", _make_ipv6_device, required=False)
     yield _attempt("sock_diag", "the kernel tells the states of its TCP connections", _ask_kernel)
     yield check_routes(Path("/proc/net/route").read_text(encoding="ascii"))
+    if (table := Path("/proc/net/ipv6_route")).exists():
+        yield check_ipv6_routes(table.read_text(encoding="ascii"))
     yield check_firewall()
     yield check_netcat()
 
@@ -101,10 +106,24 @@ def check_routes(table: str) -> Finding:
         device, target, _, _, _, _, _, mask = line.split()[:8]
         route = ipaddress.IPv4Network((_address(target), str(_address(mask))))
         if route.prefixlen and route.overlaps(network):
-            mend = "give --address and --peer of another network, such as --address 10.99.0.2/24"
-            detail = f"{DEFAULT_NETWORK}, the default, overlaps {route} on {device}"
-            return Finding(name="routes", ok=False, detail=detail, mend=mend, required=False)
+            return _overlap("routes", DEFAULT_NETWORK, f"{route} on {device}", "10.99.0.2/24")
     return Finding(name="routes", ok=True, detail=f"nothing else uses {DEFAULT_NETWORK}, the default", required=False)
+
+
+def check_ipv6_routes(table: str) -> Finding:
+    """The same for IPv6. ``table`` is the text of ``/proc/net/ipv6_route``: destination, length, ..., device."""
+    network = ipaddress.IPv6Network(DEFAULT_NETWORK_V6)
+    for line in table.splitlines():
+        target, length, *_, device = line.split()
+        route = ipaddress.IPv6Network((bytes.fromhex(target), int(length, 16)))
+        if route.prefixlen and route.overlaps(network):
+            return _overlap("routes6", DEFAULT_NETWORK_V6, f"{route} on {device}", "fd99::2/64")
+    return Finding(name="routes6", ok=True, detail=f"nothing else uses {DEFAULT_NETWORK_V6}, IPv6's default", required=False)
+
+
+def _overlap(name: str, default: str, route: str, other: str) -> Finding:
+    mend = f"give --address and --peer of another network, such as --address {other}"
+    return Finding(name=name, ok=False, detail=f"{default}, the default, overlaps {route}", mend=mend, required=False)
 
 
 def check_netcat() -> Finding:
@@ -155,6 +174,15 @@ def _attempt(name: str, success: str, act: Callable[[], None], *, required: bool
 def _make_tun() -> None:
     descriptor, _ = open_tuntap(unique_device_name("usdoc"), level=3)
     os.close(descriptor)
+
+
+def _make_ipv6_device() -> None:
+    with temporary_namespace("userstack-doctor") as namespace:
+        descriptor, device = open_tuntap(unique_device_name("usdoc"), level=3, namespace=namespace)
+        try:
+            add_addresses(device, [f"{ipaddress.IPv6Network(DEFAULT_NETWORK_V6)[1]}/64"], namespace=namespace)
+        finally:
+            os.close(descriptor)
 
 
 def _make_namespace() -> None:

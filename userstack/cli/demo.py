@@ -11,7 +11,7 @@ import typer
 
 import userstack
 from userstack.cli import acts
-from userstack.cli.acts import KERNEL_ADDRESS, KERNEL_PORT, MSL, OUR_ADDRESS, PREFIX, Stage
+from userstack.cli.acts import IPV4_ENDS, IPV6_ENDS, KERNEL_PORT, MSL, Ends, Stage
 from userstack.cli.doomed import STORIES, Doomed, Drop
 from userstack.cli.guard import guarded, run_async
 from userstack.cli.leaks import Baseline, Leaks, stack_leaks
@@ -50,6 +50,7 @@ class DemoDevice(StrEnum):
 def demo(
     *,
     device: Annotated[DemoDevice, typer.Option(help="What stands between the stack and the kernel.")] = DemoDevice.TUN,
+    ipv6: Annotated[bool, typer.Option("--ipv6", help="Speak IPv6.")] = False,
     drop: Annotated[Drop | None, typer.Option(help="Lose this segment of ours once, and watch how it is made good.")] = None,
     pcap: Annotated[str | None, typer.Option(metavar="FILE", help="Write every packet to a pcapng file.")] = None,
     codec: Annotated[CodecName, typer.Option(help="Read and build packets by struct, or by scapy's layers.")] = CodecName.FAST,
@@ -63,15 +64,18 @@ def demo(
     Exit code 0 only if segments, transitions and both ends' final states are what RFC 9293 says, and nothing is left behind.
     """
     screen: Screen = JsonScreen(sys.stdout) if as_json else TerminalScreen(sys.stdout)
-    raise typer.Exit(run_async(_Performance(screen, device, drop, pcap, codec).run()))
+    raise typer.Exit(run_async(_Performance(screen, device, IPV6_ENDS if ipv6 else IPV4_ENDS, drop, pcap, codec).run()))
 
 
 class _Performance:
     """One run of the demo."""
 
-    def __init__(self, screen: Screen, device: DemoDevice, drop: Drop | None, pcap: str | None, codec: CodecName) -> None:
+    def __init__(
+        self, screen: Screen, device: DemoDevice, ends: Ends, drop: Drop | None, pcap: str | None, codec: CodecName
+    ) -> None:
         self._screen = screen
         self._kind = device
+        self._ends = ends
         self._drop = drop
         self._pcap = pcap
         self._codec = codec
@@ -104,9 +108,9 @@ class _Performance:
             if self._pcap is not None:
                 watchers.append(held.enter_context(open_capture(self._pcap)))
             wire = self._lossy(device, recorder)
-            own, config = f"{OUR_ADDRESS}/{PREFIX}", StackConfig(msl=MSL)
+            own, config = f"{self._ends.ours}/{self._ends.prefix}", StackConfig(msl=MSL)
             async with userstack.link(wire, own, codec=self._codec, config=config, trace=tee(*watchers)) as stack, answering(stack):
-                stage = Stage(stack, netcat, namespace, kernel, recorder, self._screen, self._steps, self._drop)
+                stage = Stage(self._ends, stack, netcat, namespace, kernel, recorder, self._screen, self._steps, self._drop)
                 await self._play_acts(stage)
                 recorder.flush()
                 return stage, stack_leaks(stack)
@@ -127,14 +131,14 @@ class _Performance:
         self._screen(step)
 
     def _make_device(self, namespace: str) -> Device:
-        kernel_address, name = f"{KERNEL_ADDRESS}/{PREFIX}", unique_device_name("usd")
+        kernel_addresses, name = [f"{self._ends.kernels}/{self._ends.prefix}"], unique_device_name("usd")
         match self._kind:
             case DemoDevice.TUN:
-                return TunDevice(name, namespace=namespace, kernel_addresses=[kernel_address])
+                return TunDevice(name, namespace=namespace, kernel_addresses=kernel_addresses)
             case DemoDevice.TAP:
-                return TapDevice(name, namespace=namespace, kernel_addresses=[kernel_address])
+                return TapDevice(name, namespace=namespace, kernel_addresses=kernel_addresses)
             case DemoDevice.VETH:
-                return VethPair(name, unique_device_name("usk"), namespace=namespace, peer_addresses=[kernel_address])
+                return VethPair(name, unique_device_name("usk"), namespace=namespace, peer_addresses=kernel_addresses)
 
     def _lossy(self, device: Device, recorder: Recorder) -> Device:
         if self._drop is None:

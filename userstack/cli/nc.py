@@ -1,7 +1,6 @@
 """``userstack nc``: netcat on a stack of its own."""
 
 import asyncio
-import re
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -11,16 +10,17 @@ from typing import Annotated
 
 import typer
 
-from userstack.address import format_address
 from userstack.api.connection import Connection
+from userstack.api.names import scoped_text
 from userstack.api.stack import Stack
 from userstack.cli.exchange import Exchange
 from userstack.cli.guard import complain, describe, guarded, run_async
-from userstack.cli.opening import check_amount, check_options, open_stack
+from userstack.cli.opening import check_amount, check_options, default_to_ipv6, open_stack
 from userstack.cli.options import DeviceKind, StackOptions, with_stack_options
 from userstack.cli.peer import KernelStates
 from userstack.cli.screen import make_console
 from userstack.cli.stdio import Input, Output
+from userstack.cli.target import Target, check_family, parse_target
 from userstack.errors import NetworkError, PeerError, SetupError
 from userstack.observe.fold import Fold
 from userstack.observe.ladder import Ladder
@@ -37,8 +37,9 @@ STDIN, STDOUT = 0, 1
 class Task:
     """What netcat is asked to do."""
 
-    address: str | None
-    ports: range
+    target: Target
+    only_ipv4: bool
+    only_ipv6: bool
     listen: bool
     keep: bool
     half_close: bool
@@ -59,8 +60,11 @@ class Task:
 def nc(
     *,
     target: Annotated[
-        list[str] | None, typer.Argument(metavar="[ADDRESS] PORT", help="Where to connect, or what to listen on.")
+        list[str] | None,
+        typer.Argument(metavar="[ADDRESS] PORT", help="Where to connect, or what to listen on; also as one word, [ADDRESS]:PORT."),
     ] = None,
+    only_ipv4: Annotated[bool, typer.Option("-4", help="IPv4 alone.")] = False,
+    only_ipv6: Annotated[bool, typer.Option("-6", help="IPv6 alone.")] = False,
     listen: Annotated[bool, typer.Option("-l", "--listen", help="Listen for a connection instead of opening one.")] = False,
     keep: Annotated[bool, typer.Option("-k", "--keep", help="With -l: take the next connection when one is over.")] = False,
     half_close: Annotated[bool, typer.Option("-N", "--half-close", help="Send a FIN when standard input ends.")] = False,
@@ -84,21 +88,29 @@ def nc(
 
     Exit code 0 when both ends have closed, 1 on an error.
 
-    The kernel has the other end of the device and can be talked to at 10.9.0.1:
+    The kernel has the other end of the device and can be talked to at 10.9.0.1, or with IPv6 at fd3d::1:
 
         userstack nc -l 8080            and, elsewhere:   nc 10.9.0.2 8080
 
         userstack nc 10.9.0.1 9000      after:            nc -l 9000
+
+        userstack nc -6 -l 8080         and, elsewhere:   nc fd3d::2 8080
+
+        userstack nc fd3d::1 9000       after:            nc -6 -l 9000
     """
     check_options(stack)
     if timeout is not None:
         check_amount("--wait", timeout)
     if keep and not listen:
         raise typer.BadParameter("-k is for -l: it takes one connection after another")
-    address, ports = _parse_target(target or [], listen=listen, scan=scan, source_port=source_port)
+    wanted = parse_target(target or [], listen=listen, scan=scan, source_port=source_port)
+    check_family(wanted, only_ipv4=only_ipv4, only_ipv6=only_ipv6)
+    if only_ipv6 or wanted.ipv6:
+        stack = default_to_ipv6(stack)
     task = Task(
-        address=address,
-        ports=ports,
+        target=wanted,
+        only_ipv4=only_ipv4,
+        only_ipv6=only_ipv6,
         listen=listen,
         keep=keep,
         half_close=half_close,
@@ -109,29 +121,6 @@ def nc(
         source_port=0 if listen else source_port,
     )
     raise typer.Exit(run_async(_run(task, stack)))
-
-
-def _parse_target(words: list[str], *, listen: bool, scan: bool, source_port: int) -> tuple[str | None, range]:
-    """As netcats take it: ``ADDRESS PORT``, or with -l also ``PORT``, or ``-p PORT``."""
-    if listen and scan:
-        raise typer.BadParameter("-z connects, -l listens: choose one")
-    if listen and not words and source_port:
-        return None, range(source_port, source_port + 1)
-    if listen and words and source_port:
-        raise typer.BadParameter("-l takes its PORT as the last word or by -p: choose one")
-    if not words or len(words) > 2 or (len(words) < 2 and not listen):
-        raise typer.BadParameter("a PORT to listen on is missing" if listen else "it takes an ADDRESS and a PORT")
-    return (words[0] if len(words) == 2 else None), _parse_ports(words[-1], scan=scan)
-
-
-def _parse_ports(word: str, *, scan: bool) -> range:
-    """One port; with -z also a range of them."""
-    pattern = r"([0-9]{1,5})-([0-9]{1,5})|([0-9]{1,5})" if scan else r"()()([0-9]{1,5})"
-    found = re.fullmatch(pattern, word)
-    first, last = (0, 0) if found is None else (int(found[1] or found[3]), int(found[2] or found[3]))
-    if not 0 < first <= last < 65536:
-        raise typer.BadParameter(f"{word!r} is no port: a number from 1 to 65535" + (", or two joined by -" if scan else ""))
-    return range(first, last + 1)
 
 
 async def _run(task: Task, options: StackOptions) -> int:
@@ -180,7 +169,9 @@ async def _connections(stack: Stack, task: Task) -> AsyncIterator[AsyncIterator[
     if not task.listen:
         yield _connect(stack, task)
         return
-    listener = await stack.listen(task.ports[0], address=task.address, backlog=128 if task.keep else 1, reuse_address=True)
+    address, port = task.target.address or ("0.0.0.0" if task.only_ipv4 else None), task.target.ports[0]  # noqa: S104 # as asked for
+    backlog = 128 if task.keep else 1
+    listener = await stack.listen(port, address=address, backlog=backlog, reuse_address=True, ipv6_only=task.only_ipv6)
     task.say("Listening on {} {}".format(*listener.getsockname()))
 
     async def accept() -> AsyncIterator[Connection]:
@@ -188,7 +179,7 @@ async def _connections(stack: Stack, task: Task) -> AsyncIterator[AsyncIterator[
             connection = await listener.accept()
             if not task.keep:
                 await listener.close()
-            task.say(f"Connection from {_peer(connection)}")
+            task.say(f"Connection from {_peer(connection, stack)}")
             yield connection
             if not task.keep:
                 return
@@ -197,20 +188,21 @@ async def _connections(stack: Stack, task: Task) -> AsyncIterator[AsyncIterator[
         yield accept()
 
 
-def _peer(connection: Connection) -> str:
+def _peer(connection: Connection, stack: Stack) -> str:
     """As netcats write it; it may have been reset already, and then has no peer that ``getpeername`` would tell."""
     remote = connection.info().remote
-    return "nobody" if remote is None else f"{format_address(remote.address)} {remote.port}"
+    return "nobody" if remote is None else f"{scoped_text(remote.address, device=stack.device.name)} {remote.port}"
 
 
 async def _connect(stack: Stack, task: Task) -> AsyncIterator[Connection]:
-    assert task.address is not None
+    address, (port, *_) = task.target
+    assert address is not None
     try:
-        connection = await stack.connect(task.address, task.ports[0], local_port=task.source_port, timeout=task.timeout)
+        connection = await stack.connect(address, port, local_port=task.source_port, timeout=task.timeout)
     except (PeerError, NetworkError) as error:  # what the caller got wrong speaks for itself
-        complain(NAME, _failure(task.address, task.ports[0], error))
+        complain(NAME, _failure(address, port, error))
         raise typer.Exit(1) from None
-    task.say(f"Connection to {task.address} {task.ports[0]} port [tcp/*] succeeded!")
+    task.say(f"Connection to {address} {port} port [tcp/*] succeeded!")
     yield connection
 
 
@@ -236,19 +228,20 @@ async def _exchange(connection: Connection, task: Task, source: Input, sink: Out
 
 async def _scan(stack: Stack, task: Task) -> int:
     """``-z``: connect to each port and close; 0 if any was open."""
-    assert task.address is not None
+    address, ports = task.target
+    assert address is not None
     opened = 0
-    for port in task.ports:
+    for port in ports:
         try:
-            async with await stack.connect(task.address, port, local_port=task.source_port, timeout=task.timeout) as connection:
+            async with await stack.connect(address, port, local_port=task.source_port, timeout=task.timeout) as connection:
                 pass
             await connection.wait_state(State.FIN_WAIT_2, State.TIME_WAIT)
         except (ConnectionRefusedError, TimeoutError) as error:
-            if task.verbose or len(task.ports) == 1:
-                complain(NAME, _failure(task.address, port, error))
+            if task.verbose or len(ports) == 1:
+                complain(NAME, _failure(address, port, error))
         else:
             opened += 1
-            task.say(f"Connection to {task.address} {port} port [tcp/*] succeeded!")
+            task.say(f"Connection to {address} {port} port [tcp/*] succeeded!")
     return 0 if opened else 1
 
 

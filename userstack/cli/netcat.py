@@ -20,13 +20,15 @@ class Flavour:
     """Makes it send a FIN when its standard input ends."""
     listen_options: tuple[str, ...]
     """Makes it listen; the port follows."""
+    ipv6: bool = True
+    """Whether it has -6."""
 
 
 FLAVOURS = (
     Flavour("openbsd", "OpenBSD netcat", ("-N",), ("-N", "-l")),
-    Flavour("traditional", "[v1.1", ("-q", "0"), ("-q", "0", "-l", "-p")),
+    Flavour("traditional", "[v1.1", ("-q", "0"), ("-q", "0", "-l", "-p"), ipv6=False),
     Flavour("ncat", "Ncat", (), ("-l",)),
-    Flavour("busybox", "BusyBox", (), ("-l", "-p")),
+    Flavour("busybox", "BusyBox", (), ("-l", "-p"), ipv6=False),
 )
 
 
@@ -41,9 +43,15 @@ class Netcat:
         """The command that connects and half-closes when its input ends."""
         return [self.path, *self.flavour.connect_options, address, str(port)]
 
-    def listen(self, port: int) -> list[str]:
-        """The command that takes one connection on ``port``."""
-        return [self.path, *self.flavour.listen_options, str(port)]
+    def listen(self, port: int, *, ipv6: bool = False) -> list[str]:
+        """The command that takes one connection on ``port``, over IPv4 or over IPv6.
+
+        Raises:
+            SetupError: it cannot listen for IPv6.
+        """
+        if ipv6 and not self.flavour.ipv6:
+            raise SetupError(f"{self.path} ({self.flavour.name}) knows nothing of IPv6: {PACKAGE_HINT}")
+        return [self.path, *(["-6"] if ipv6 else []), *self.flavour.listen_options, str(port)]
 
 
 def find_netcat() -> Netcat:

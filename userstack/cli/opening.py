@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import typer
 
@@ -21,6 +21,7 @@ from userstack.trace import Tracer
 from userstack.wire.codec import make_codec
 
 DEFAULT_ADDRESS = "10.9.0.2/24"
+DEFAULT_ADDRESS_V6 = "fd3d::2/64"
 MBIT = 1_000_000
 LARGEST = 1_000_000
 """No option takes more of anything: seconds, milliseconds, megabits."""
@@ -33,7 +34,7 @@ def check_options(options: StackOptions) -> None:
         typer.BadParameter: the text says which.
     """
     for name, value in asdict(options).items():
-        if value == "":
+        if value == "" or (isinstance(value, list) and "" in value):
             raise typer.BadParameter(f"--{name} is empty")
         if isinstance(value, float):
             check_amount(f"--{name}", value)
@@ -41,12 +42,19 @@ def check_options(options: StackOptions) -> None:
         if options.interface is None:
             raise typer.BadParameter("--device eth needs --interface NAME, the interface to take over")
         for given, what in ((options.name, "--name"), (options.peer, "--peer")):
-            if given is not None:
+            if given:
                 raise typer.BadParameter(f"{what} is for devices that are made, not for --device eth")
     elif options.interface is not None:
         raise typer.BadParameter(f"--interface is for --device eth, not for {options.device}")
-    if options.gateway is not None and options.device is DeviceKind.TUN:
+    if options.gateway and options.device is DeviceKind.TUN:
         raise typer.BadParameter("--gateway is for devices of layer 2: a TUN has only one other end")
+
+
+def default_to_ipv6(options: StackOptions) -> StackOptions:
+    """The same, with an address of IPv6 where none is given and none is the interface's."""
+    if options.address or options.device is DeviceKind.ETH:
+        return options
+    return replace(options, address=[DEFAULT_ADDRESS_V6])
 
 
 def check_amount(name: str, value: float) -> None:
@@ -97,18 +105,18 @@ def open_capture(path: str) -> Capture:
 
 
 def _on_device(options: StackOptions, settings: Settings) -> AbstractAsyncContextManager[Stack]:
-    address, mtu, netns = options.address or DEFAULT_ADDRESS, options.mtu, options.netns
+    addresses, mtu, netns = options.address or [DEFAULT_ADDRESS], options.mtu, options.netns
     name, peer, gateway = options.name, options.peer, options.gateway
     match options.device:
         case DeviceKind.TUN:
-            return userstack.tun(address, name=name, peer=peer, mtu=mtu, netns=netns, **settings)
+            return userstack.tun(*addresses, name=name, peer=peer, mtu=mtu, netns=netns, **settings)
         case DeviceKind.TAP:
-            return userstack.tap(address, name=name, peer=peer, mtu=mtu, netns=netns, gateway=gateway, **settings)
+            return userstack.tap(*addresses, name=name, peer=peer, mtu=mtu, netns=netns, gateway=gateway, **settings)
         case DeviceKind.VETH:
-            return userstack.veth(address, name=name, peer=peer, mtu=mtu, netns=netns, gateway=gateway, **settings)
+            return userstack.veth(*addresses, name=name, peer=peer, mtu=mtu, netns=netns, gateway=gateway, **settings)
         case DeviceKind.ETH:
             assert options.interface is not None
-            return userstack.interface(options.interface, address=options.address, gateway=gateway, netns=netns, **settings)
+            return userstack.interface(options.interface, *options.address or (), gateway=gateway, netns=netns, **settings)
 
 
 def _settings(options: StackOptions, trace: Tracer | None) -> Settings:

@@ -48,21 +48,24 @@ class StackOptions:
         str | None, typer.Option(metavar="NAME", help="What to call the device that is made.", rich_help_panel=_DEVICE)
     ] = None
     address: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="A/P",
-            help="The stack's own address, 10.9.0.2/24 by default (eth: the interface's).",
+            help="The stack's own address, 10.9.0.2/24 or fd3d::2/64 by default (eth: the interface's); may be repeated.",
             rich_help_panel=_DEVICE,
         ),
     ] = None
     peer: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            metavar="A", help="The kernel's address at the other end: the first of the network by default.", rich_help_panel=_DEVICE
+            metavar="A",
+            help="The kernel's address at the other end: the first of each network by default.",
+            rich_help_panel=_DEVICE,
         ),
     ] = None
     gateway: Annotated[
-        str | None, typer.Option(metavar="A", help="Where to send what is for other networks.", rich_help_panel=_DEVICE)
+        list[str] | None,
+        typer.Option(metavar="A", help="Where to send what is for other networks; one for a family.", rich_help_panel=_DEVICE),
     ] = None
     mtu: Annotated[int, typer.Option(min=68, max=65535, help="The largest IP packet, in bytes.", rich_help_panel=_DEVICE)] = 1500
     netns: Annotated[

@@ -28,7 +28,8 @@ class KernelStates:
 
     def __init__(self, namespace: str | None) -> None:
         self._namespace = namespace
-        self._addresses: frozenset[bytes] = frozenset()
+        self._interfaces: dict[bytes, int] = {}
+        """The numbers of the devices that have its addresses."""
         self._kernel = KernelTcp(namespace)
 
     def learn_addresses(self) -> None:
@@ -38,7 +39,7 @@ class KernelStates:
             SetupError: the namespace is not there any more.
         """
         entries = list_addresses(namespace=self._namespace)
-        self._addresses = frozenset(pack_address(entry.address.partition("/")[0]) for entry in entries)
+        self._interfaces = {pack_address(entry.address.partition("/")[0]): entry.index for entry in entries}
 
     def __call__(self, local: Endpoint, remote: Endpoint, leaving: str | None = None) -> str:
         """The kernel's state of the connection between our ``local`` and its ``remote``.
@@ -46,11 +47,12 @@ class KernelStates:
         While a program is inside a call on the socket, the kernel puts segments aside: so where the state is still the one that it
         is ``leaving``, it is asked again, up to ``PATIENCE``.
         """
-        if remote.address not in self._addresses:
+        interface = self._interfaces.get(remote.address)
+        if interface is None:
             return UNKNOWN  # it is somebody else's: no socket of this kernel would not mean CLOSED
         try:
             deadline = time.monotonic() + PATIENCE
-            while (state := self._kernel.state(remote, local)) == leaving and time.monotonic() < deadline:
+            while (state := self._kernel.state(remote, local, interface=interface)) == leaving and time.monotonic() < deadline:
                 time.sleep(LOOK)
         except SetupError:
             return UNKNOWN

@@ -3,7 +3,6 @@
 from collections import Counter
 from typing import Any
 
-from userstack.address import format_endpoint, pack_address
 from userstack.config import MILLISECOND, SECOND
 from userstack.tcp.state import State
 
@@ -43,7 +42,10 @@ def format_summary(rows: list[Row]) -> str:
 
 
 def _endpoint(endpoint: dict[str, Any] | None) -> str:
-    return "*:*" if endpoint is None else format_endpoint(pack_address(endpoint["address"]), endpoint["port"])
+    if endpoint is None:
+        return "*:*"
+    address, port = endpoint["address"], endpoint["port"]
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _timer(row: Row) -> str:

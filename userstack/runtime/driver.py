@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from userstack.config import SECOND
 from userstack.errors import CallerError, ConnectionAborted, InvalidArgument, NetworkError
+from userstack.net.addresses import Addresses
 from userstack.net.host import Host
 from userstack.net.listener import Listener
 from userstack.runtime.clock import Clock
@@ -98,7 +99,7 @@ class Driver:
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._release, connection)
 
-    async def until(self, subject: Connection | Listener, ready: Callable[[], bool]) -> None:
+    async def until(self, subject: Connection | Listener | Addresses, ready: Callable[[], bool]) -> None:
         """Wait until ``ready()`` holds, asked whenever the host says that ``subject`` may have changed.
 
         Raises:
