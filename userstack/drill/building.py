@@ -96,7 +96,8 @@ class Builder(PacketRules, CallRules):
     @v_args(meta=True, inline=True)
     def code_event(self, meta: Meta, when: Token, block: Token) -> Event:
         """``+0 %{ assert tcpi_snd_cwnd == 10 }%``."""
-        return self._event(meta, when, CodeBlock(literals.code(block, block.column or 1)))
+        first = (block.line or 1) + bool(re.match(r"%\{[ \t\r]*\n", block))
+        return self._event(meta, when, CodeBlock(literals.code(block, block.column or 1), first))
 
     @v_args(meta=True, inline=True)
     def command_event(self, meta: Meta, when: Token, command: Command) -> Event:

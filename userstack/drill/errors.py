@@ -21,6 +21,16 @@ class NotSupported(Exception):
         self.place = place
 
 
+class CodeFailed(Exception):
+    """A block of Python did not hold: what it raised, the text of its line, what it had been told, and which line it is."""
+
+    def __init__(self, reason: str, text: str, told: str, line: int) -> None:
+        super().__init__(f"{text}: {reason}" if text else reason)
+        self.text = text
+        self.told = told
+        self.line = line
+
+
 class Mismatch(Exception):
     """The system did something else than the script says: the script fails. The two texts are what stands side by side."""
 

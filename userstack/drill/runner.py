@@ -11,7 +11,7 @@ from functools import partial
 from userstack.config import SECOND
 from userstack.drill import compare
 from userstack.drill.calls.context import Context
-from userstack.drill.errors import Mismatch, NotSupported
+from userstack.drill.errors import CodeFailed, Mismatch, NotSupported
 from userstack.drill.flow import Flow, Sent
 from userstack.drill.flows import Flows
 from userstack.drill.hooks import Hooks
@@ -20,7 +20,7 @@ from userstack.drill.journal import Journal
 from userstack.drill.notation import format_packet
 from userstack.drill.outcome import Seen
 from userstack.drill.process import Process
-from userstack.drill.script import CodeBlock, Command, Event, IcmpSpec, IpFields, PacketEvent, Script, SystemCall, TcpSpec
+from userstack.drill.script import CodeBlock, Command, Event, IcmpSpec, IpFields, PacketEvent, Place, Script, SystemCall, TcpSpec
 from userstack.drill.settings import Settings
 from userstack.drill.stream import Claim
 from userstack.drill.symbols import LINUX
@@ -102,8 +102,8 @@ class Runner:
                 self._inject(event, packet)
             case SystemCall() as call:
                 self._call(event, call, before)
-            case CodeBlock(source):
-                self._run_code(event, source)
+            case CodeBlock() as block:
+                self._run_code(event, block)
             case Command(text):
                 self._journal.note(self._system.now, "", lambda: f"`{text.strip()}`")
                 self._hooks.command(text)
@@ -151,16 +151,18 @@ class Runner:
                 self._pass(sleeper.window.latest, until=partial(self._process.is_awake, sleeper))
         self._process.overdue(self._system.now)
 
-    def _run_code(self, event: Event, source: str) -> None:
+    def _run_code(self, event: Event, block: CodeBlock) -> None:
         flow = self._flows.under_test
         info = None if flow is None or flow.socket is None else flow.socket.info()
-        self._journal.note(self._system.now, "", lambda: f"%{{ {source.strip()} }}%")
+        segments = 0 if flow is None or info is None else flow.segments_of(info.unacked)
+        self._journal.note(self._system.now, "", lambda: f"%{{ {block.source.strip()} }}%")
         try:
-            self._hooks.code(source, info)
-        except (NotSupported, Mismatch):
-            raise
-        except Exception as error:  # The script's own Python may raise anything.
-            raise Mismatch(event.place, f"code: {type(error).__name__}: {error}") from error
+            self._hooks.code(block.source, info, segments)
+        except CodeFailed as error:
+            place = event.place
+            if error.line > 1 or block.line > place.line:
+                place = Place(place.path, block.line + error.line - 1, 1)
+            raise Mismatch(place, f"code: {error}", error.text, error.told) from None
 
     # --- outbound ---
 
@@ -236,6 +238,7 @@ class Runner:
                 continue
             sent = Sent(time, packet, segment)
             flow.sent.append(sent)
+            flow.note_sent(segment)
             self._journal.note(time, ">", partial(_as_line, flow, sent, IpFields(), absolute=False))
 
     def _finish(self, last: Event) -> None:

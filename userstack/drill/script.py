@@ -215,6 +215,8 @@ class CodeBlock:
     """``%{ ... }%``: Python, dedented."""
 
     source: str
+    line: int = field(default=1, compare=False)
+    """That of the script which is the first of ``source``."""
 
 
 @dataclass(frozen=True, slots=True)

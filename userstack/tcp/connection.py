@@ -176,6 +176,7 @@ class Connection:
         """RFC 9293 3.10.6, STATUS."""
         tcb = self.tcb
         timer = self._timer()
+        synchronized = tcb.rcv_nxt > 0  # the peer's SYN is here, and with it what options were agreed
         return ConnectionInfo(
             state=self.state,
             local=tcb.local,
@@ -187,12 +188,18 @@ class Connection:
             ssthresh=tcb.congestion.ssthresh,
             snd_mss=tcb.snd_mss,
             rcv_mss=tcb.rcv_mss,
+            path_mtu=tcb.path_mtu,
             snd_wnd=tcb.snd_wnd,
             rcv_wnd=tcb.rcv_wnd,
+            snd_wscale=tcb.snd_wind_shift if synchronized and tcb.window_scaling else None,
+            rcv_wscale=tcb.rcv_wind_shift if synchronized and tcb.window_scaling else None,
+            timestamps=synchronized and tcb.snd_ts_ok,
             unacked=tcb.flight,
             unsent=tcb.unsent,
             unread=tcb.recvbuf.size,
             retransmits=tcb.retransmits,
+            backoffs=tcb.rtt.backoffs,
+            probes=tcb.probes,
             total_retrans=tcb.total_retrans,
             bytes_sent=tcb.bytes_sent,
             bytes_acked=tcb.bytes_acked,

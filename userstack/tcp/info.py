@@ -20,8 +20,14 @@ class ConnectionInfo:
     ssthresh: int
     snd_mss: int
     rcv_mss: int
+    path_mtu: int
     snd_wnd: int
     rcv_wnd: int
+    snd_wscale: int | None
+    """By how many bits the peer's windows are shifted, and (``rcv_wscale``) ours; None: window scaling was not agreed."""
+    rcv_wscale: int | None
+    timestamps: bool
+    """The timestamps option was agreed."""
     unacked: int
     """Sent and not acknowledged."""
     unsent: int
@@ -30,6 +36,10 @@ class ConnectionInfo:
     """Received in order and not yet read."""
     retransmits: int
     """Retransmissions of what is outstanding now."""
+    backoffs: int
+    """How often the RTO has been doubled (RFC 6298 5.5) since the last round-trip time was measured."""
+    probes: int
+    """Zero-window probes since the window shut."""
     total_retrans: int
     bytes_sent: int
     """Taken from the application."""
