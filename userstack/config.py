@@ -68,6 +68,10 @@ class StackConfig:
     """Take a segment that lacks the option though it was agreed (FreeBSD's name); RFC 7323 3.2 drops it, Linux takes it."""
     rst_echoes_timestamp: bool = True
     """RFC 7323 5.2: a RST that answers a segment echoes its timestamp. The kernels do not."""
+    sack: bool = True
+    """Selective acknowledgement, RFC 2018 and RFC 6675 (Linux tcp_sack)."""
+    dsack: bool = True
+    """Report what has arrived twice, RFC 2883 (Linux tcp_dsack)."""
     option_layout: str = "linux"
     """Whose order and padding the options of a SYN have: "linux" or "freebsd"."""
 
@@ -82,6 +86,8 @@ class StackConfig:
     """TIME-WAIT records; beyond it a connection is freed at once (TcpExtTCPTimeWaitOverflow), as Linux does."""
     out_of_order_ranges: int = 256
     """Islands beyond RCV.NXT of one connection; beyond it a segment is dropped (TcpExtTCPOFODrop): each costs a walk."""
+    sack_ranges: int = 512
+    """Ranges that a peer's SACK blocks make this end remember; beyond it the highest is forgotten (TcpExtTCPSACKDiscard)."""
     challenge_ack_limit: int = 100
     """Challenge ACKs of the whole stack in a second, at most (RFC 5961 7); each second draws its share of them."""
     neighbor_max: int = 1024

@@ -50,6 +50,11 @@ def stamp(tsval: int, tsecr: int = 0) -> Option:
     return Option(tcp.TIMESTAMPS, struct.pack("!II", tsval & MASK, tsecr & MASK))
 
 
+def sack_option(*blocks: tuple[int, int]) -> Option:
+    """The SACK option of RFC 2018 3."""
+    return Option(tcp.SACK, b"".join(struct.pack("!I", edge & MASK) for block in blocks for edge in block))
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """A segment that the machine sent; ``seq`` is relative to ISS, ``ack`` to IRS (None without the bit), ``time`` in ns."""
@@ -83,6 +88,12 @@ class Sent:
         number = self.number(tcp.TIMESTAMPS)
         return None if number is None else (number >> 32, number & MASK)
 
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """The SACK blocks as they stand on the wire."""
+        data = b"".join(option.data for option in self.raw.options if option.kind == tcp.SACK)
+        return [struct.unpack_from("!II", data, at) for at in range(0, len(data), 8)]
+
     def number(self, kind: int) -> int | None:
         """The data of the option of that kind as a number, or None where there is none."""
         values = [option.data for option in self.raw.options if option.kind == kind]
@@ -100,6 +111,7 @@ class Machine:
         mss: what the peer's SYN names; None leaves the option out.
         scale: the shift of the peer's window scale option; None leaves it out. ``window`` is what stands in the field.
         tsval: the peer's timestamp clock, which only the test moves; None: the peer has no timestamps.
+        sack: the peer's SYN permits SACK.
         mtu: the link's, in bytes.
         rtt: how long the peer takes to answer the machine's SYN, in ms.
         start: the clock's first value, in ns.
@@ -117,6 +129,7 @@ class Machine:
         mss: int | None = 1460,
         scale: int | None = None,
         tsval: int | None = None,
+        sack: bool = False,
         mtu: int = 1500,
         rtt: int = 10,
         start: int = 0,
@@ -126,7 +139,7 @@ class Machine:
         self.config = config or StackConfig()
         self.iss, self.irs = iss, irs
         self.window, self.mss, self.scale, self.rtt = window, mss, scale, rtt
-        self.tsval = tsval
+        self.tsval, self.sack = tsval, sack
         self.now = start
         self.remote = remote
         self.counters = Counters()
@@ -159,6 +172,7 @@ class Machine:
         mss: int | None = 1460,
         scale: int | None = None,
         tsval: int | None = None,
+        sack: bool = False,
         mtu: int = 1500,
         rtt: int = 10,
         local: Endpoint = LOCAL,
@@ -177,6 +191,7 @@ class Machine:
             mss: see there.
             scale: see there.
             tsval: see there.
+            sack: see there.
             mtu: see there.
             rtt: see there.
             local: see there.
@@ -190,6 +205,7 @@ class Machine:
             mss=mss,
             scale=scale,
             tsval=tsval,
+            sack=sack,
             mtu=mtu,
             rtt=rtt,
             local=local,
@@ -260,7 +276,16 @@ class Machine:
         """The options of the peer's SYN."""
         mss = () if self.mss is None else (mss_option(self.mss),)
         scale = () if self.scale is None else (Option(tcp.WINDOW_SCALE, bytes((self.scale,))),)
-        return mss + scale + self.stamps()
+        sack = (Option(tcp.SACK_PERMITTED),) if self.sack else ()
+        return mss + scale + sack + self.stamps()
+
+    def sacked(self, *blocks: tuple[int, int]) -> tuple[Option, ...]:
+        """The options of a peer's ACK with these SACK blocks, relative to ISS."""
+        return *self.stamps(), sack_option(*((self.iss + start, self.iss + end) for start, end in blocks))
+
+    def blocks(self, sent: Sent) -> list[tuple[int, int]]:
+        """The SACK blocks of a segment of the machine's, relative to IRS."""
+        return [(signed(start - self.irs), signed(end - self.irs)) for start, end in sent.blocks]
 
     def stamps(self) -> tuple[Option, ...]:
         """The peer's timestamps: its clock, and the machine's latest TSval."""

@@ -2,6 +2,8 @@
 
 from userstack.tcp import retransmission
 from userstack.tcp.congestion.reno import Reno
+from userstack.tcp.sack import is_duplicate, read_blocks
+from userstack.tcp.sack_recovery import SackRecovery
 from userstack.tcp.segment import Segment
 from userstack.tcp.tcb import Tcb
 
@@ -34,27 +36,43 @@ def begin_data(tcb: Tcb) -> None:
     if tcb.syn_lost:
         tcb.rtt.restart_after_syn_timeout()
     tcb.congestion = Reno(tcb.snd_mss, tcb.config.initial_window, after_lost_syn=tcb.syn_lost)
-    tcb.recovery.resend = tcb.recovery.resend_end = tcb.snd_una
-    tcb.recovery.recover = tcb.iss
+    tcb.recovery.begin(tcb.snd_una)
 
 
 def new_data(tcb: Tcb, segment: Segment, now: int) -> None:
     """SND.UNA < SEG.ACK =< SND.NXT."""
     acked = segment.ack - tcb.snd_una
     timer = tcb.timers.retransmission
-    again = tcb.recovery.is_repeated_partial(segment.ack)
+    keep = tcb.recovery.keeps_timer(segment.ack)
     advance(tcb, segment, now)
-    if again:
-        tcb.timers.retransmission = timer  # RFC 6582 3.2 step 3: only the first partial ACK restarts it
+    if keep:
+        tcb.timers.retransmission = timer
     tcb.recovery.on_ack(acked, tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion)
 
 
 def duplicate(tcb: Tcb, segment: Segment) -> None:
     """SEG.ACK = SND.UNA: a duplicate in the sense of RFC 5681 2 only with data outstanding, no text, no FIN, the same window."""
-    if not tcb.flight or segment.length or segment.window != tcb.snd_wnd or not tcb.snd_wnd:
+    if tcb.sack_permitted or not tcb.flight or segment.length or segment.window != tcb.snd_wnd or not tcb.snd_wnd:
         return
     if tcb.recovery.on_duplicate(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion):
         tcb.counters.add("TcpExtTCPRenoRecovery")
+
+
+def selective(tcb: Tcb, segment: Segment) -> None:
+    """The SACK option: with news of what is outstanding the segment is a duplicate ACK in the sense of RFC 6675 2."""
+    recovery = tcb.recovery
+    if not isinstance(recovery, SackRecovery):
+        return
+    blocks = read_blocks(segment.options, tcb.snd_una)
+    if not blocks:
+        return
+    if is_duplicate(blocks, segment.ack):
+        tcb.counters.add("TcpExtTCPDSACKRecv")
+    news, bogus = recovery.on_blocks(blocks, tcb.snd_una, tcb.snd_nxt, tcb.snd_mss)
+    if bogus:
+        tcb.counters.add("TcpExtTCPSACKDiscard", bogus)
+    if news and recovery.on_duplicate(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion):
+        tcb.counters.add("TcpExtTCPSackRecovery")
 
 
 def leave_persist(tcb: Tcb) -> None:
@@ -64,4 +82,4 @@ def leave_persist(tcb: Tcb) -> None:
     tcb.probe_due = False
     tcb.unanswered_since = None
     if tcb.flight and tcb.syn_acked:
-        tcb.recovery.resend, tcb.recovery.resend_end = tcb.snd_una, tcb.snd_nxt
+        tcb.recovery.resend_all(tcb.snd_una, tcb.snd_nxt)

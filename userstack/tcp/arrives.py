@@ -160,6 +160,8 @@ def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
 def _idealized(tcb: Tcb, segment: Segment) -> Segment:
     """First step: what lies outside the window, or behind the peer's FIN, is trimmed off."""
     right = tcb.rcv_adv
+    if segment.payload:
+        _arrived_again(tcb, segment.seq, tcb.rcv_nxt, "TcpExtTCPDSACKOldSent")
     if tcb.recvbuf.fin_seq is not None:
         right = min(right, tcb.recvbuf.fin_seq)
         tcb.ack_now |= segment.fin  # a repeated FIN, beyond a hole still
@@ -212,6 +214,7 @@ def _answer_unacceptable(tcb: Tcb, segment: Segment, now: int) -> None:
         tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")  # RFC 5961 4: "irrespective of the sequence number"
     elif segment.length:
         tcb.ack_now = True
+        _arrived_again(tcb, segment.seq, min(segment.end, tcb.rcv_nxt), "TcpExtTCPDSACKOldSent")
     else:
         # Note: two ends that lost track of each other would answer bare ACKs with bare ACKs for ever, so those pass the throttle.
         tcb.send_challenge_ack(now)
@@ -292,6 +295,8 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
             acknowledge.begin_data(tcb)
     elif segment.ack == tcb.snd_una:
         acknowledge.duplicate(tcb, segment)
+    if tcb.sack_permitted and segment.options:
+        acknowledge.selective(tcb, segment)
     if segment.ack >= tcb.snd_una:
         _update_send_window(tcb, segment)
     return _check_ack_of_fin(tcb, segment, now)
@@ -368,6 +373,8 @@ def _process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
         return True
     # RFC 5681 4.2: at once when it fills all or part of a gap; SHLD-19: at least every second segment.
     filled_gap = tcb.recvbuf.has_islands
+    if filled_gap:
+        _overlaps_islands(tcb, segment)
     _append(tcb, segment)
     tcb.unacked_segments += 1
     if filled_gap or tcb.unacked_segments >= 2 or len(segment.payload) >= 2 * tcb.rcv_mss:
@@ -394,13 +401,28 @@ def _text_in_order(tcb: Tcb) -> None:
 def _hold(tcb: Tcb, segment: Segment) -> None:
     """SHLD-31: keep text and FIN beyond a hole."""
     if segment.payload:
+        _overlaps_islands(tcb, segment)
         if not tcb.recvbuf.hold(segment.seq, segment.payload):
             tcb.counters.add("TcpExtTCPOFODrop")
             return
+        tcb.sack_report.arrived(segment.seq, tcb.recvbuf.islands)
         if segment.seq > tcb.rcv_nxt:
             tcb.counters.add("TcpExtTCPOFOQueue")
     if segment.fin:
         tcb.recvbuf.note_fin(segment.end - 1)
+
+
+def _overlaps_islands(tcb: Tcb, segment: Segment) -> None:
+    again = tcb.recvbuf.islands.overlap(segment.seq, segment.seq + len(segment.payload))
+    if again is not None:
+        _arrived_again(tcb, *again, "TcpExtTCPDSACKOfoSent")
+
+
+def _arrived_again(tcb: Tcb, first: int, end: int, counter: str) -> None:
+    """RFC 2883: what was here before is reported, if there is any of it."""
+    if first < end and tcb.sack_permitted and tcb.config.dsack:
+        tcb.counters.add(counter)
+        tcb.sack_report.arrived_again(first, end)
 
 
 def _process_fin(tcb: Tcb, segment: Segment, now: int) -> None:

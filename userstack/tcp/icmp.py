@@ -32,7 +32,7 @@ def on_packet_too_big(tcb: Tcb, mtu: int, *, wire_seq: int, now: int) -> None:
     tcb.path_mtu = mtu
     tcb.update_mss()
     if tcb.syn_acked and tcb.flight:
-        tcb.recovery.resend, tcb.recovery.resend_end = tcb.snd_una, tcb.snd_nxt
+        tcb.recovery.resend_all(tcb.snd_una, tcb.snd_nxt)
 
 
 def _believable(tcb: Tcb, wire_seq: int) -> bool:

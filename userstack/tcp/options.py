@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from userstack.tcp.layout import LAYOUTS
 from userstack.tcp.timestamps import encode, read_timestamps
 from userstack.tcp.windowscale import MAX_SHIFT
-from userstack.wire.tcp import MSS, NOP, TIMESTAMPS, WINDOW_SCALE, Option
+from userstack.wire.tcp import MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE, Option
 
 DEFAULT_MSS_IPV4 = 536
 DEFAULT_MSS_IPV6 = 1220
@@ -29,6 +29,7 @@ class SynOptions:
     window_scale: int | None = None
     timestamps: tuple[int, int] | None = None
     """TSval and TSecr."""
+    sack_permitted: bool = False
 
 
 def read_syn(options: tuple[Option, ...]) -> SynOptions:
@@ -37,6 +38,8 @@ def read_syn(options: tuple[Option, ...]) -> SynOptions:
     for kind, data in options:
         if kind == MSS and len(data) == 2 and found.mss is None:
             found.mss = int.from_bytes(data, "big") or None
+        elif kind == SACK_PERMITTED and not data:
+            found.sack_permitted = True
         elif kind == WINDOW_SCALE and len(data) == 1 and found.window_scale is None:
             found.window_scale = min(data[0], MAX_SHIFT)  # RFC 7323 2.3: more than 14 counts as 14
     return found
@@ -51,4 +54,6 @@ def write_syn(syn: SynOptions, layout: str) -> tuple[Option, ...]:
         data[WINDOW_SCALE] = bytes((syn.window_scale,))
     if syn.timestamps is not None:
         data[TIMESTAMPS] = encode(*syn.timestamps).data
+    if syn.sack_permitted:
+        data[SACK_PERMITTED] = b""
     return tuple(Option(kind, data[kind] if kind > NOP else b"") for kind in LAYOUTS[layout][frozenset(data)])

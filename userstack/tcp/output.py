@@ -7,12 +7,15 @@ only when the device can take one (law 4). The order: resets, SYN, what is lost,
 from userstack.tcp import retransmission, seq
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.options import write_syn
+from userstack.tcp.recovery import Lost
+from userstack.tcp.sack import BLOCK_OCTETS, HEAD_OCTETS, write_blocks
 from userstack.tcp.segment import from_wire
 from userstack.tcp.state import State
 from userstack.tcp.tcb import OwedReset, Tcb
-from userstack.tcp.timestamps import encode
+from userstack.tcp.timestamps import OPTION_OCTETS, encode
 from userstack.tcp.windowscale import MAX_WINDOW, to_field
-from userstack.wire.tcp import ACK, FIN, NOP, PSH, RST, SYN, Option, TcpSegment
+from userstack.wire.encodable import MAX_OPTIONS
+from userstack.wire.tcp import ACK, FIN, NOP, PSH, RST, SACK, SYN, Option, TcpSegment
 
 _SENDS_DATA = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
 _ACKS = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.TIME_WAIT})
@@ -50,13 +53,13 @@ def _next(tcb: Tcb, now: int) -> TcpSegment | None:
             return None  # RFC 9293 3.4.3
         return _syn(tcb, now)
     if tcb.state in _SENDS_DATA and tcb.syn_acked:
-        segment = _lost(tcb, now) or _probe(tcb, now) or _fresh(tcb, now)
+        segment = _lost(tcb, now) or _probe(tcb, now) or _fresh(tcb, now) or _doubtful(tcb, now)
         if segment is not None:
             return segment
     elif tcb.state is State.FIN_WAIT_1 and not tcb.fin_sent:
         return _send(tcb, tcb.snd_nxt, 0, now)  # 3.10.4: CLOSE in SYN-RECEIVED sends its FIN at once
     if tcb.ack_now and tcb.state in _ACKS:
-        return _with_ack(tcb, tcb.acceptable_seq, 0, now)
+        return _with_ack(tcb, tcb.acceptable_seq, 0, _options(tcb, now))
     return None
 
 
@@ -90,20 +93,31 @@ def _syn(tcb: Tcb, now: int) -> TcpSegment:
 
 
 def _lost(tcb: Tcb, now: int) -> TcpSegment | None:
-    """The next part that is taken as lost, as far as both windows reach (SHLD-16)."""
-    recovery = tcb.recovery
-    first = max(recovery.resend, tcb.snd_una)
-    if first >= recovery.resend_end or not tcb.snd_wnd:
+    """The next part that is taken as lost."""
+    lost = tcb.recovery.next_lost(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion.cwnd)
+    return None if lost is None else _again(tcb, lost, now)
+
+
+def _doubtful(tcb: Tcb, now: int) -> TcpSegment | None:
+    """What may have been lost; its turn comes when there is nothing new to send."""
+    lost = tcb.recovery.next_doubtful(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion.cwnd)
+    return None if lost is None else _again(tcb, lost, now)
+
+
+def _again(tcb: Tcb, lost: Lost, now: int) -> TcpSegment | None:
+    """A part once more, as far as both windows reach (SHLD-16)."""
+    if not tcb.snd_wnd:
         return None
+    first = lost.first
     # RFC 7323 2.4: scaling may have rounded the window down below what was in it when it was sent.
-    room = tcb.snd_una + min(tcb.congestion.cwnd, tcb.snd_wnd + (1 << tcb.snd_wind_shift) - 1) - first
+    room = min(lost.room, tcb.snd_una + tcb.snd_wnd + (1 << tcb.snd_wind_shift) - 1 - first)
     size = min(tcb.snd_mss, tcb.sendbuf.end - first, room)
-    if recovery.resend_end < tcb.snd_nxt:  # otherwise new data may fill the segment up (SHLD-28)
-        size = min(size, recovery.resend_end - first)
+    if lost.end < tcb.snd_nxt:  # otherwise new data may fill the segment up (SHLD-28)
+        size = min(size, lost.end - first)
     if size < 0 or (size == 0 and room < 1):
         return None
     segment = _send(tcb, first, size, now)
-    recovery.resend = first + _taken(segment)
+    tcb.recovery.resent(lost, first + _taken(segment))
     return segment
 
 
@@ -119,16 +133,22 @@ def _probe(tcb: Tcb, now: int) -> TcpSegment | None:
 
 def _fresh(tcb: Tcb, now: int) -> TcpSegment | None:
     """New data, and the FIN when it is its turn."""
-    if tcb.recovery.resend < tcb.recovery.resend_end or tcb.fin_sent:
+    if tcb.fin_sent:
         return None
     unsent = tcb.unsent
+    if not unsent and not tcb.close_requested:
+        return None
+    cwnd = tcb.congestion.cwnd
+    if tcb.recovery.next_lost(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, cwnd) is not None:
+        return None
     if unsent and not tcb.flight and now - tcb.data_sent_at > tcb.rtt.rto:
         tcb.congestion.on_idle()
+        cwnd = tcb.congestion.cwnd
     offered = tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt
-    usable = min(offered, tcb.snd_una + tcb.congestion.cwnd - tcb.snd_nxt)
+    usable = min(offered, tcb.recovery.room(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, cwnd))
     if unsent:
         return _send(tcb, tcb.snd_nxt, min(unsent, usable, tcb.snd_mss), now) if _worth_sending(tcb, unsent, usable) else None
-    if tcb.close_requested and offered > 0:
+    if offered > 0:
         return _send(tcb, tcb.snd_nxt, 0, now)
     return None
 
@@ -165,7 +185,9 @@ def _wait_for_window(tcb: Tcb, now: int) -> None:
 
 
 def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
-    """``size`` octets from ``first`` on, and the FIN if it is asked for and stands right behind them."""
+    """At most ``size`` octets from ``first`` on, and the FIN if it is asked for and stands right behind them."""
+    options = _options(tcb, now)
+    size = min(size, tcb.snd_mss - _octets_of_sack(options))
     end = first + size
     payload = tcb.sendbuf.read(first, size) if size else b""
     flags = PSH if size and end == tcb.sendbuf.end else 0  # MUST-61
@@ -179,7 +201,7 @@ def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
     else:
         tcb.rtt.time(end, now)
     tcb.snd_nxt = max(tcb.snd_nxt, end)
-    segment = _with_ack(tcb, first, flags, now, payload)
+    segment = _with_ack(tcb, first, flags, options, payload)
     tcb.timers.override = None
     tcb.data_sent_at = now
     if tcb.snd_wnd or not tcb.syn_acked:
@@ -199,11 +221,28 @@ def _count_retransmission(tcb: Tcb, size: int) -> None:
     tcb.counters.add("TcpRetransSegs")
 
 
-def _with_ack(tcb: Tcb, number: int, flags: int, now: int, payload: bytes = b"") -> TcpSegment:
-    """Every segment from SYN-RECEIVED on carries <ACK=RCV.NXT> and the window, and the timestamps where they were agreed."""
+def _options(tcb: Tcb, now: int) -> tuple[Option, ...]:
+    """The timestamps, and what there is to tell by SACK."""
+    options = tcb.timestamps.padded(now) if tcb.snd_ts_ok else ()
+    report = tcb.sack_report
+    if not tcb.sack_permitted or not (tcb.recvbuf.has_islands or report.duplicate):
+        return options
+    room = MAX_OPTIONS - OPTION_OCTETS if options else MAX_OPTIONS
+    most = (min(room, tcb.snd_mss - 1) - HEAD_OCTETS) // BLOCK_OCTETS
+    blocks = report.blocks(tcb.recvbuf.islands, most)
+    report.duplicate = None
+    return options + write_blocks(blocks) if blocks else options
+
+
+def _octets_of_sack(options: tuple[Option, ...]) -> int:
+    """What of Eff.snd.MSS the SACK option takes (RFC 6691)."""
+    return HEAD_OCTETS + len(options[-1].data) if options and options[-1].kind == SACK else 0
+
+
+def _with_ack(tcb: Tcb, number: int, flags: int, options: tuple[Option, ...], payload: bytes = b"") -> TcpSegment:
+    """Every segment from SYN-RECEIVED on carries <ACK=RCV.NXT> and the window."""
     window = _offer_window(tcb)
     _ack_goes_out(tcb)
-    options = tcb.timestamps.padded(now) if tcb.snd_ts_ok else ()
     return _segment(tcb, number, tcb.rcv_nxt, flags | ACK, window, options, payload)
 
 

@@ -1,4 +1,4 @@
-"""Sorted disjoint half-open ranges of sequence numbers: reassembly uses them, and the SACK scoreboard will.
+"""Sorted disjoint half-open ranges of sequence numbers: reassembly and the SACK scoreboard share them.
 
 Invariant: ranges are non-empty, sorted, and neither overlap nor touch.
 """
@@ -21,6 +21,21 @@ class RangeSet:
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(zip(self._starts, self._ends, strict=True))
+
+    def __reversed__(self) -> Iterator[tuple[int, int]]:
+        return zip(reversed(self._starts), reversed(self._ends), strict=True)
+
+    def containing(self, number: int) -> tuple[int, int] | None:
+        """The range that ``number`` lies in."""
+        index = bisect_right(self._starts, number) - 1
+        return (self._starts[index], self._ends[index]) if index >= 0 and number < self._ends[index] else None
+
+    def overlap(self, start: int, end: int) -> tuple[int, int] | None:
+        """The first part of ``[start, end)`` that is in the set."""
+        index = bisect_right(self._ends, start)
+        if index == len(self._starts) or self._starts[index] >= end:
+            return None
+        return max(start, self._starts[index]), min(end, self._ends[index])
 
     def add(self, start: int, end: int) -> None:
         """Put ``[start, end)`` in; what overlaps or touches becomes one range."""

@@ -12,7 +12,7 @@ from userstack.wire.ip import Buffer
 class ReceiveBuffer:
     """Reassembly and the application's queue. ``limit`` is RCV.BUFF in octets, ``max_pieces`` bounds what is held beyond holes."""
 
-    __slots__ = ("_chunks", "_ends", "_head", "_islands", "_max_pieces", "_pieces", "fin_seq", "limit", "size")
+    __slots__ = ("_chunks", "_ends", "_head", "_max_pieces", "_pieces", "fin_seq", "islands", "limit", "size")
 
     def __init__(self, limit: int, max_pieces: int) -> None:
         self.limit = limit
@@ -26,7 +26,8 @@ class ReceiveBuffer:
         self._pieces: dict[int, bytearray] = {}
         self._ends: dict[int, int] = {}
         """The start of the piece that ends there: what follows it in sequence is put behind it."""
-        self._islands = RangeSet()
+        self.islands = RangeSet()
+        """What is held beyond holes."""
 
     @property
     def has_islands(self) -> bool:
@@ -45,13 +46,13 @@ class ReceiveBuffer:
 
     def hold(self, seq: int, data: Buffer) -> bool:
         """Keep text for later (SHLD-31); what is held already stays as it is. False: there are too many pieces."""
-        for start, end in self._islands.gaps(seq, seq + len(data)):
+        for start, end in self.islands.gaps(seq, seq + len(data)):
             if start not in self._ends and len(self._pieces) >= self._max_pieces:
                 return False
             piece_start = self._ends.pop(start, start)
             self._pieces.setdefault(piece_start, bytearray()).extend(data[start - seq : end - seq])
             self._ends[end] = piece_start
-            self._islands.add(start, end)
+            self.islands.add(start, end)
         return True
 
     def note_fin(self, seq: int) -> None:
@@ -68,7 +69,7 @@ class ReceiveBuffer:
                     self._ends[seq] = start
                 else:
                     del self._pieces[start]
-        self._islands.discard_above(seq)
+        self.islands.discard_above(seq)
 
     def advance(self, rcv_nxt: int) -> int:
         """Move what now begins at or left of ``rcv_nxt`` into the queue; the new RCV.NXT."""
@@ -81,7 +82,7 @@ class ReceiveBuffer:
             if end > rcv_nxt:
                 self.append(piece[rcv_nxt - start :])
                 rcv_nxt = end
-        self._islands.discard_below(rcv_nxt)
+        self.islands.discard_below(rcv_nxt)
         return rcv_nxt
 
     def read(self, limit: int) -> bytes:
@@ -115,4 +116,4 @@ class ReceiveBuffer:
         """Flush what lies beyond holes; what is in order stays readable."""
         self._pieces.clear()
         self._ends.clear()
-        self._islands.clear()
+        self.islands.clear()

@@ -13,10 +13,13 @@ from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.congestion.base import CongestionControl
 from userstack.tcp.congestion.reno import Reno
 from userstack.tcp.isn import IsnGenerator
+from userstack.tcp.newreno import NewReno
 from userstack.tcp.options import SynOptions, default_mss, header_size
-from userstack.tcp.recovery import Recovery
+from userstack.tcp.recovery import LossRecovery
 from userstack.tcp.recvbuf import ReceiveBuffer
 from userstack.tcp.rtt import RttEstimator
+from userstack.tcp.sack import SackReport
+from userstack.tcp.sack_recovery import SackRecovery
 from userstack.tcp.segment import Segment
 from userstack.tcp.sendbuf import SendBuffer
 from userstack.tcp.state import State, move
@@ -47,7 +50,8 @@ class Tcb:
         "config", "congestion", "counters", "data_sent_at", "deaf", "error", "irs", "isn", "iss", "local",
         "max_snd_wnd", "mtu", "nodelay", "outstanding_since", "override_due", "passive", "path_mtu", "peer_mss",
         "probe_due", "probes", "quiet_until", "rcv_adv", "rcv_nxt", "rcv_wind_shift", "recovery", "recvbuf", "released",
-        "remote", "reopened_from", "resets", "retransmits", "rtt", "segs_in", "segs_out", "sendbuf", "snd_mss",
+        "remote", "reopened_from", "resets", "retransmits", "rtt", "sack_permitted", "sack_report", "segs_in", "segs_out",
+        "sendbuf", "snd_mss",
         "snd_nxt", "snd_ts_ok", "snd_una", "snd_wind_shift", "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state",
         "syn_due", "syn_lost", "syns_sent", "time_wait", "timers", "timestamp_offset", "timestamps", "tos",
         "total_retrans", "trace", "ttl", "unacked_segments", "unanswered_since", "user_timeout", "window_scaling",
@@ -122,7 +126,10 @@ class Tcb:
         """Eff.snd.MSS (MUST-16): octets of text in a segment, the options that every segment has not counted (RFC 6691)."""
         self.sendbuf = SendBuffer(iss + 1, self.config.send_buffer)
         self.recvbuf = ReceiveBuffer(self.config.receive_buffer, self.config.out_of_order_ranges)
-        self.recovery = Recovery(iss)
+        self.sack_permitted = self.config.sack
+        """Before the peer's SYN is here: to be offered. From then on: agreed (RFC 2018 2)."""
+        self.sack_report = SackReport()
+        self.recovery: LossRecovery = NewReno(iss)
         self.congestion: CongestionControl = Reno(self.snd_mss, self.config.initial_window)
         self.close_requested = False
         self.released = False
@@ -173,6 +180,7 @@ class Tcb:
             mss=self.rcv_mss,
             window_scale=self._offered_shift if self.window_scaling else None,
             timestamps=(self.timestamps.value(now), self.timestamps.recent or 0) if self.snd_ts_ok else None,
+            sack_permitted=self.sack_permitted,
         )
 
     @property
@@ -190,6 +198,9 @@ class Tcb:
         if peer.timestamps is not None:
             self.timestamps.begin(peer.timestamps[0], now)
         self.timestamps.last_ack_sent = self.rcv_nxt
+        self.sack_permitted = self.sack_permitted and peer.sack_permitted
+        if self.sack_permitted:
+            self.recovery = SackRecovery(self.iss, self.config.sack_ranges)
         self.update_mss()
 
     def update_mss(self) -> None:

@@ -37,7 +37,8 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         tcb.soft_error = ConnectionTimedOut(f"{tcb.retransmits} retransmissions without an answer")  # SHLD-9
     if tcb.syn_acked:
         tcb.congestion.on_timeout(tcb.flight, again=tcb.retransmits > 1)
-        tcb.recovery.on_timeout(tcb.snd_una, tcb.snd_nxt)
+        if tcb.recovery.on_timeout(tcb.snd_una, tcb.snd_nxt):
+            tcb.counters.add("TcpExtTCPSACKReneging")
     else:
         tcb.syn_due = tcb.syn_lost = True
     tcb.timers.retransmission = now + tcb.rtt.rto

@@ -18,6 +18,10 @@ class CongestionControl(Protocol):
         """Three duplicate ACKs: a segment is taken as lost while ``flight`` octets were outstanding."""
         ...
 
+    def on_recovery(self, flight: int) -> None:
+        """Loss recovery by SACK begins (RFC 6675 5): what is in the network is counted there, not in ``cwnd``."""
+        ...
+
     def on_duplicate_ack(self) -> None:
         """One more segment has left the network during fast recovery."""
         ...

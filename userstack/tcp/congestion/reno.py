@@ -36,6 +36,11 @@ class Reno:
         self.ssthresh = self._half(flight)
         self.cwnd = self.ssthresh + 3 * self._mss
 
+    def on_recovery(self, flight: int) -> None:
+        """Step (4.2) of RFC 6675 5."""
+        self.ssthresh = self.cwnd = self._half(flight)
+        self._acked = 0
+
     def on_duplicate_ack(self) -> None:
         """Step 4."""
         self.cwnd += self._mss
