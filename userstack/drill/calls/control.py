@@ -51,8 +51,11 @@ def close(context: Context, call: SystemCall) -> Attempt:
             found.names -= 1
             if found.names:
                 return Done(0)
-            lingering, until = found, context.system.now + _linger(found) * SECOND
+            seconds = _linger(found)
             found.socket.close()
+            if not seconds:
+                return Done(0)
+            lingering, until = found, context.system.now + seconds * SECOND
         if lingering.socket.info().state in UNFINISHED and context.system.now < until:
             raise Wait(until)
         return Done(0)

@@ -1,0 +1,203 @@
+"""The Linux kernel as the system under test of packetdrill scripts: a TUN device in a namespace, real sockets, the real clock.
+
+What a script says of TCP, and not of userstack's own choices, must hold here too.
+"""
+
+import fcntl
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import cast
+
+from tests.support.netns import DEVICE_PREFIX, KernelNamespace, kernel_namespace
+from userstack.address import Endpoint
+from userstack.config import MICROSECOND, MILLISECOND, StackConfig
+from userstack.counters import Counters
+from userstack.drill.hooks import Hooks
+from userstack.drill.outcome import Outcome
+from userstack.drill.run import run_script
+from userstack.drill.script import Script
+from userstack.drill.settings import Variant
+from userstack.drill.shell import Setting
+from userstack.drill.system import Address, DrillSocket
+from userstack.host.inside import write_sysctl
+from userstack.host.links import unique_device_name
+from userstack.host.tuntap import open_tuntap
+from userstack.tcp.connection import Connection
+from userstack.tcp.info import ConnectionInfo
+from userstack.tcp.state import State
+
+TOLERANCE = 20 * MILLISECOND
+"""Of a real clock on a machine that does other work too; below the 40 ms of a delayed acknowledgement."""
+GLANCE = 1 * MILLISECOND
+"""How often calls that sleep are tried again."""
+LARGEST_PACKET = 65535
+SIOCINQ, SIOCOUTQ = 0x541B, 0x5411
+STATES = (
+    *(State.CLOSED, State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.TIME_WAIT),
+    *(State.CLOSED, State.CLOSE_WAIT, State.LAST_ACK, State.LISTEN, State.CLOSING, State.SYN_RECEIVED),
+)
+"""By the numbers of the kernel."""
+TCP_INFO = struct.Struct("=8B24I4Q6I4Q2I2Q")
+
+
+class KernelSocket:
+    """A socket of the kernel, not blocking; ``stack`` closes what the script leaves open."""
+
+    def __init__(self, sock: socket.socket, stack: ExitStack) -> None:
+        sock.setblocking(False)
+        self._sock = stack.enter_context(sock)
+        self._stack = stack
+
+    def bind(self, address: tuple[str, int]) -> None:
+        self._sock.bind(address)
+
+    def listen(self, backlog: int = 128) -> None:
+        self._sock.listen(backlog)
+
+    def accept(self) -> "tuple[DrillSocket, Address]":
+        sock, address = self._sock.accept()
+        return KernelSocket(sock, self._stack), address
+
+    def connect(self, address: tuple[str, int]) -> None:
+        self._sock.connect(address)
+
+    def send(self, data: bytes) -> int:
+        return self._sock.send(data, socket.MSG_NOSIGNAL)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        return self._sock.recv(size, flags)
+
+    def shutdown(self, how: int) -> None:
+        self._sock.shutdown(how)
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def getsockname(self) -> Address:
+        return cast("Address", self._sock.getsockname())
+
+    def getpeername(self) -> Address:
+        return cast("Address", self._sock.getpeername())
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        self._sock.setsockopt(level, option, value)
+
+    def getsockopt(self, level: int, option: int, length: int) -> int | bytes:
+        return self._sock.getsockopt(level, option, length)
+
+    def poll(self) -> int:
+        poller = select.poll()
+        poller.register(self._sock, 0xFFFF)
+        return next((events for _, events in poller.poll(0)), 0)
+
+    def queued(self) -> tuple[int, int]:
+        unread, unacked = (fcntl.ioctl(self._sock, what, bytes(4)) for what in (SIOCINQ, SIOCOUTQ))
+        return int.from_bytes(unread, "little"), int.from_bytes(unacked, "little")
+
+    def info(self) -> ConnectionInfo:
+        """TCP_INFO in the units of ours: nanoseconds and octets."""
+        raw = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size)
+        told = TCP_INFO.unpack(raw.ljust(TCP_INFO.size, b"\0"))
+        state, retransmits = STATES[told[0]], told[2]
+        rto, _, snd_mss, rcv_mss, unacked = told[8:13]
+        rtt, rttvar, ssthresh, cwnd = told[23:27]
+        fresh = Connection(Endpoint(bytes(4), 0), config=StackConfig(), isn=lambda *_: 0, counters=Counters()).info()
+        return replace(
+            fresh,
+            state=state,
+            retransmits=retransmits,
+            rto=rto * MICROSECOND,
+            srtt=rtt * MICROSECOND,
+            rttvar=rttvar * MICROSECOND,
+            cwnd=cwnd * snd_mss,
+            ssthresh=ssthresh * snd_mss,
+            snd_mss=snd_mss,
+            rcv_mss=rcv_mss,
+            unacked=unacked * snd_mss,
+            unsent=told[38],
+            total_retrans=told[31],
+            bytes_acked=told[34],
+            bytes_received=told[35],
+            segs_out=told[36],
+            segs_in=told[37],
+        )
+
+
+class KernelSystem:
+    """The kernel behind a TUN device that has the script's local addresses; everybody else is on its other side, the test's."""
+
+    def __init__(self, namespace: KernelNamespace, stack: ExitStack, addresses: list[str], mtu: int) -> None:
+        self._namespace = namespace
+        self._stack = stack
+        self._sent: list[tuple[int, bytes]] = []
+        self._tun, name = open_tuntap(unique_device_name(DEVICE_PREFIX), level=3, namespace=namespace.name)
+        stack.callback(os.close, self._tun)
+        for address in addresses:
+            self._ip("address", "add", address, "dev", name, *(("nodad",) if ":" in address else ()))
+        self._ip("link", "set", name, "mtu", str(mtu), "up")
+        for address in addresses:
+            self._ip("-6" if ":" in address else "-4", "route", "add", "default", "dev", name)
+
+    @property
+    def now(self) -> int:
+        return time.monotonic_ns()
+
+    def deliver(self, packet: bytes) -> None:
+        os.write(self._tun, packet)
+
+    def take(self) -> list[tuple[int, bytes]]:
+        self._drain()
+        sent, self._sent = self._sent, []
+        return sent
+
+    def run(self, until: int) -> None:
+        """Let time pass; a packet ends the wait, so that it is seen when it is sent."""
+        poller = select.poll()
+        poller.register(self._tun, select.POLLIN)
+        if poller.poll(max(until - self.now, 0) / MILLISECOND):
+            self._drain()
+
+    def next_deadline(self) -> int:
+        return self.now + GLANCE
+
+    def socket(self, family: int) -> DrillSocket:
+        return KernelSocket(self._namespace.socket(family), self._stack)
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                packet = os.read(self._tun, LARGEST_PACKET)
+            except BlockingIOError:
+                return
+            self._sent.append((self.now, packet))
+
+    def _ip(self, *arguments: str) -> None:
+        done = self._namespace.run(["ip", *arguments])
+        assert done.returncode == 0, (arguments, done.stderr)
+
+
+def run_on_kernel(
+    script: Script, settings: Iterable[Setting] = (), hooks: Hooks | None = None, variant: Variant | None = None
+) -> Outcome:
+    """Run a script on the kernel, with its sysctls set and a tolerance of at least ``TOLERANCE``.
+
+    Raises:
+        SetupError: this kernel has no such sysctl.
+    """
+    with kernel_namespace() as namespace, ExitStack() as stack:
+        for setting in settings:
+            write_sysctl(setting.name, setting.value, namespace=namespace.name)
+        own = float(script.options.get("tolerance_usecs", 0))
+        options = script.options | {"tolerance_usecs": str(max(own, TOLERANCE / MICROSECOND))}
+        return run_script(
+            replace(script, options=options),
+            make_system=lambda addresses, mtu, _: KernelSystem(namespace, stack, addresses, mtu),
+            hooks=hooks,
+            variant=variant,
+        )
