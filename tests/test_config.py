@@ -19,6 +19,8 @@ from userstack.errors import InvalidArgument
         ("delayed_ack", SECOND // 2),
         ("override_timeout", 2 * SECOND),
         ("default_ttl", 256),
+        ("hop_limit", 256),
+        ("traffic_class", -1),
         ("rto_min", 61 * SECOND),
         ("ephemeral_ports", (2000, 1000)),
         ("window_scale", 15),
@@ -32,6 +34,12 @@ def test_a_setting_that_cannot_be_is_refused(name: str, value: object) -> None:
     values: dict[str, Any] = {name: value}
     with pytest.raises(InvalidArgument, match=name):
         StackConfig(**values)
+
+
+def test_ipv6_follows_ipv4_unless_it_is_told_otherwise() -> None:
+    both, own = StackConfig(default_ttl=33, tos=8), StackConfig(default_ttl=33, tos=8, hop_limit=0, traffic_class=4)
+    assert [(both.ttl_for(address), both.tos_for(address)) for address in (bytes(4), bytes(16))] == [(33, 8), (33, 8)]
+    assert [(own.ttl_for(address), own.tos_for(address)) for address in (bytes(4), bytes(16))] == [(33, 8), (0, 4)]
 
 
 def test_the_defaults_are_the_rfcs() -> None:

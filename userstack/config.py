@@ -130,6 +130,10 @@ class StackConfig:
     """MUST-49."""
     tos: int = 0
     """The Diffserv field and ECN bits of what is sent (MUST-48)."""
+    hop_limit: int | None = None
+    """IPv6's in the place of ``default_ttl``, from 0 on (RFC 8200 3); None for the same."""
+    traffic_class: int | None = None
+    """IPv6's in the place of ``tos`` (RFC 8200 7); None for the same."""
     ephemeral_ports: tuple[int, int] = (32768, 60999)
     """First and last port for active opens (RFC 6056; Linux ip_local_port_range)."""
 
@@ -142,6 +146,14 @@ class StackConfig:
             if type(field.default) is int and value < least:
                 raise InvalidArgument(f"{field.name} must be at least {least}, not {value}")
         self._check_ranges()
+
+    def ttl_for(self, address: bytes) -> int:
+        """The TTL, or hop limit, of what is sent from, or to, the packed ``address``."""
+        return self.default_ttl if self.hop_limit is None or len(address) == 4 else self.hop_limit
+
+    def tos_for(self, address: bytes) -> int:
+        """The type of service octet, or traffic class, of what is sent from, or to, the packed ``address``."""
+        return self.tos if self.traffic_class is None or len(address) == 4 else self.traffic_class
 
     def _check_ranges(self) -> None:
         if self.rto_min > self.rto_max:
@@ -160,6 +172,9 @@ class StackConfig:
             raise InvalidArgument(f"default_ttl must be 1 to 255, not {self.default_ttl}")
         if self.tos > 255:
             raise InvalidArgument(f"tos must be 0 to 255, not {self.tos}")
+        for name, value in (("hop_limit", self.hop_limit), ("traffic_class", self.traffic_class)):
+            if value is not None and not 0 <= value <= 255:
+                raise InvalidArgument(f"{name} must be 0 to 255 or None, not {value}")
         first, last = self.ephemeral_ports
         if not 1 <= first <= last <= 65535:
             raise InvalidArgument(f"ephemeral_ports must be two ports in order, not {first} to {last}")

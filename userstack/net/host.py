@@ -214,7 +214,7 @@ class Host:
             self.counters.add("Icmp6OutRateLimitHost")
             return
         message = icmpv6.parameter_problem(data, code=problem.code, pointer=problem.pointer)
-        dropped = self._reply_icmpv6(message, destination, source, "Icmp6OutParmProblems", tos=self.config.tos)
+        dropped = self._reply_icmpv6(message, destination, source, "Icmp6OutParmProblems", tos=self.config.tos_for(source))
         if dropped is not None:
             self.counters.add(dropped)
 
@@ -225,7 +225,7 @@ class Host:
             return "Ip6InAddrErrors"
         payload = self.codec.encode_icmpv6(message, source, asker)
         self.counters.add("Icmp6OutMsgs")
-        return self._reply(IPPacket(source, asker, ICMPV6, payload, ttl=self.config.default_ttl, tos=tos), counter)
+        return self._reply(IPPacket(source, asker, ICMPV6, payload, ttl=self.config.ttl_for(source), tos=tos), counter)
 
     def _reply(self, packet: IPPacket, counter: str) -> str | None:
         if len(self._replies) >= self.config.transmit_queue:

@@ -165,7 +165,8 @@ class Transport:
             return
         self._counters.add("TcpOutSegs")
         self._counters.add("TcpOutRsts")
-        self._resets.append(Outgoing(reset, local.address, remote.address, self.config.default_ttl, self.config.tos))
+        ttl, tos = self.config.ttl_for(local.address), self.config.tos_for(local.address)
+        self._resets.append(Outgoing(reset, local.address, remote.address, ttl, tos))
 
     def icmp_error(self, error: IcmpError, *, now: int) -> None:
         """RFC 9293 3.9.2.2, MUST-54: to the connection that caused it."""

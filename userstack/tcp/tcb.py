@@ -92,8 +92,8 @@ class Tcb:
         """From TIME-WAIT on, this record is the connection."""
         self.nodelay = not config.nagle
         self.user_timeout: int | None = None
-        self.ttl = config.default_ttl
-        self.tos = config.tos
+        self.ttl = config.ttl_for(local.address)
+        self.tos = config.tos_for(local.address)
         self.error: OSError | None = None
         self.soft_error: OSError | None = None
         self._reset_counts()
