@@ -4,6 +4,7 @@ import pytest
 
 from tests.drill.running import OPEN, check_fails, check_passes, check_skipped
 
+HUNDRED = "+0 < P. 1:101(100) ack 1 win 30000\n"
 DATA = OPEN + "+0 write(4, ..., 100) = 100\n"
 ANSWERED = """
  0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
@@ -193,6 +194,7 @@ class TestSegments:
         apart = OPEN + "+0 write(4, ..., 500) = 500\n+0 close(4) = 0\n"
         check_passes(apart + "+0 > P. 1:501(500) ack 1\n+0 > F. 501:501(0) ack 1\n")
         check_passes(apart + "+0 > FP. 1:501(500) ack 1\n")
+        check_fails(OPEN + HUNDRED + "+.04 > F. 1:1(0) ack 101\n", "flags: expected F., got .")
         check_fails(apart + "+0 > P. 1:501(500) ack 1\n+0 > . 501:501(0) ack 1\n", "flags: expected ., got F.")
         together = OPEN.replace("win 30000\n+0 accept", "win 0\n+0 accept") + "+0 write(4, ..., 500) = 500\n+0 close(4) = 0\n"
         opened = together + "+.1 < . 1:1(0) ack 1 win 1000\n"

@@ -92,7 +92,6 @@ class Flow:
     plain: bool = True
     """All that came in is ``filler``, with nothing urgent: what is read can be checked."""
     sent: deque[Sent] = field(default_factory=deque)
-    last_sent: TcpSegment | None = None
     _ends: deque[int] = field(default_factory=deque)
     """Where the segments end that may be outstanding, by numbers that do not wrap."""
 

@@ -26,8 +26,7 @@ class Claim:
         self.spec = spec
         self._ip = ip
         self._settings = settings
-        special = spec.flags < 0 or spec.flags & (SYN | RST | URG) or not (spec.length or spec.flags & FIN)
-        self._exact = strict or bool(special)
+        self._exact = strict or spec.flags < 0 or not spec.length or bool(spec.flags & (SYN | RST | URG))
         self._at = spec.seq % MODULUS
         """The number of the next octet."""
         self.complete = False
