@@ -13,7 +13,7 @@ from userstack.trace import Event
 from userstack.wire.codec import make_codec
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import ICMP, ICMPV6, TCP, IPPacket
-from userstack.wire.tcp import ACK, SYN, TcpSegment
+from userstack.wire.tcp import ACK, MSS, SYN, Option, TcpSegment
 
 CODEC = make_codec("fast")
 PORT = 80
@@ -55,9 +55,10 @@ class Bench:
         source: bytes | None = None,
         destination: bytes | None = None,
     ) -> None:
-        """A segment of the peer's."""
+        """A segment of the peer's; a SYN says that it takes segments of any size."""
         source, destination = source or THERE[family], destination or HERE[family]
-        segment = TcpSegment(port, PORT, seq, ack, flags, 65535)
+        options = (Option(MSS, b"\xff\xff"),) if flags & SYN else ()
+        segment = TcpSegment(port, PORT, seq, ack, flags, 65535, options=options)
         self.deliver(IPPacket(source, destination, TCP, CODEC.encode_tcp(segment, source, destination)))
 
     def icmp_arrives(
