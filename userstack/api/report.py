@@ -43,6 +43,7 @@ def _info(info: ConnectionInfo, now: int) -> dict[str, Any]:
     values = asdict(info)
     for name in ("state", "local", "remote", "timer"):
         del values[name]
+    values["phase"] = info.phase.value
     expires = values.pop("timer_expires")
     return {**values, "expires_in": None if expires is None else expires - now}
 

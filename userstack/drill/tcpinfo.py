@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from userstack.config import MICROSECOND
 from userstack.drill.symbols import LINUX as SYMBOLS
 from userstack.tcp.info import ConnectionInfo
+from userstack.tcp.recovery import Phase
 from userstack.tcp.state import State
 
 Fields = Callable[[ConnectionInfo, int], dict[str, int]]
@@ -32,6 +33,12 @@ _FIRST_RTTVAR = 250_000
 """Linux begins with a mean deviation of one second, and tells a quarter of it."""
 _TIMESTAMP_OCTETS = 12
 _OPT_TIMESTAMPS, _OPT_SACK, _OPT_WSCALE = 1, 2, 4
+_PHASES = {
+    Phase.OPEN: "TCP_CA_Open",
+    Phase.DISORDER: "TCP_CA_Disorder",
+    Phase.RECOVERY: "TCP_CA_Recovery",
+    Phase.LOSS: "TCP_CA_Loss",
+}
 
 _LINUX_STATES = {
     State.ESTABLISHED: "TCP_ESTABLISHED",
@@ -62,13 +69,20 @@ _FREEBSD_STATES = {
 """In the order of their numbers, from 0 on."""
 
 
+_SYN_UNACKED = {State.SYN_SENT, State.SYN_RECEIVED}
+_FIN_ACKED = {State.FIN_WAIT_2, State.TIME_WAIT}
+_FIN_RECEIVED = {State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING, State.TIME_WAIT}
+
+
 def _linux(info: ConnectionInfo, segments: int) -> dict[str, int]:
     """Sizes in segments where Linux counts segments, times in microseconds."""
-    return {
+    told = {
         "tcpi_state": SYMBOLS[_LINUX_STATES[info.state]],
+        "tcpi_ca_state": SYMBOLS[_PHASES[info.phase]],
         "tcpi_retransmits": info.retransmits,
         "tcpi_probes": info.probes,
         "tcpi_backoff": info.backoffs,
+        "tcpi_options": _options(info),
         "tcpi_snd_wscale": info.snd_wscale or 0,
         "tcpi_rcv_wscale": info.rcv_wscale or 0,
         "tcpi_rto": info.rto // MICROSECOND,
@@ -79,7 +93,7 @@ def _linux(info: ConnectionInfo, segments: int) -> dict[str, int]:
         "tcpi_rttvar": _FIRST_RTTVAR if info.srtt is None else info.rttvar // MICROSECOND,
         "tcpi_snd_ssthresh": _LINUX_INFINITE if info.ssthresh >= _INFINITE else info.ssthresh // info.snd_mss,
         "tcpi_snd_cwnd": info.cwnd // info.snd_mss,
-        "tcpi_advmss": info.rcv_mss,
+        "tcpi_advmss": info.rcv_mss - (_TIMESTAMP_OCTETS if info.timestamps else 0),
         "tcpi_total_retrans": info.total_retrans,
         "tcpi_notsent_bytes": info.unsent,
         "tcpi_bytes_sent": info.bytes_sent - info.unsent + info.bytes_retrans,
@@ -87,6 +101,22 @@ def _linux(info: ConnectionInfo, segments: int) -> dict[str, int]:
         "tcpi_snd_wnd": info.snd_wnd,
         "tcpi_rcv_wnd": info.rcv_wnd,
     }
+    if info.state is not State.CLOSED:  # what has become of the FINs is not known any more
+        # A client's SYN counts as well as every FIN.
+        told["tcpi_bytes_acked"] = (
+            info.bytes_acked + (info.state not in _SYN_UNACKED and not info.passive) + (info.state in _FIN_ACKED)
+        )
+        told["tcpi_bytes_received"] = info.bytes_received + (info.state in _FIN_RECEIVED)
+    if info.phase in {Phase.OPEN, Phase.DISORDER}:
+        told |= {"tcpi_lost": 0, "tcpi_retrans": 0}
+    if info.sack_permitted and info.sacked % info.snd_mss == 0:
+        told["tcpi_sacked"] = info.sacked // info.snd_mss
+    return told
+
+
+def _options(info: ConnectionInfo) -> int:
+    agreed = {_OPT_TIMESTAMPS: info.timestamps, _OPT_SACK: info.sack_permitted, _OPT_WSCALE: info.snd_wscale is not None}
+    return sum(bit for bit, there in agreed.items() if there)
 
 
 def _freebsd(info: ConnectionInfo, _: int) -> dict[str, int]:
@@ -94,6 +124,7 @@ def _freebsd(info: ConnectionInfo, _: int) -> dict[str, int]:
     mss = info.snd_mss + (_TIMESTAMP_OCTETS if info.timestamps else 0)
     return {
         "tcpi_state": list(_FREEBSD_STATES).index(info.state),
+        "tcpi_options": _options(info),
         "tcpi_snd_wscale": info.snd_wscale or 0,
         "tcpi_rcv_wscale": info.rcv_wscale or 0,
         "tcpi_rto": info.rto // MICROSECOND,

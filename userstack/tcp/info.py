@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from userstack.address import Endpoint
+from userstack.tcp.recovery import Phase
 from userstack.tcp.state import State
 
 
@@ -13,6 +14,8 @@ class ConnectionInfo:
     state: State
     local: Endpoint
     remote: Endpoint | None
+    passive: bool
+    """The peer has opened it."""
     rto: int
     srtt: int | None
     rttvar: int
@@ -28,6 +31,11 @@ class ConnectionInfo:
     rcv_wscale: int | None
     timestamps: bool
     """The timestamps option was agreed."""
+    sack_permitted: bool
+    """SACK was agreed."""
+    phase: Phase
+    sacked: int
+    """Octets of what is outstanding that the peer has SACKed."""
     unacked: int
     """Sent and not acknowledged."""
     unsent: int

@@ -4,7 +4,7 @@
 """
 
 from userstack.tcp.congestion.base import CongestionControl
-from userstack.tcp.recovery import Lost
+from userstack.tcp.recovery import Lost, Phase
 
 _DUPLICATES = 3
 
@@ -22,6 +22,19 @@ class NewReno:
         """RFC 6582: the highest sequence number sent when the last loss was found; no new fast retransmit up to it."""
         self._resend = iss
         self._resend_end = iss
+
+    @property
+    def sacked(self) -> int:
+        """None: nobody says."""
+        return 0
+
+    def phase(self, snd_una: int) -> Phase:
+        """A timeout is repaired when all is acknowledged that was outstanding then."""
+        if self.fast:
+            return Phase.RECOVERY
+        if snd_una < self._recover:
+            return Phase.LOSS
+        return Phase.DISORDER if self.duplicates else Phase.OPEN
 
     def begin(self, snd_una: int) -> None:
         """Nothing of what the handshake has sent counts."""

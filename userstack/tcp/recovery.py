@@ -1,8 +1,21 @@
 """What has to be sent again, and how much may be on its way meanwhile: what each way of loss recovery offers."""
 
+from enum import Enum
 from typing import NamedTuple, Protocol
 
 from userstack.tcp.congestion.base import CongestionControl
+
+
+class Phase(Enum):
+    """Where loss recovery stands; the names are those of Linux (``tcpi_ca_state``)."""
+
+    OPEN = "open"
+    DISORDER = "disorder"
+    """There are duplicate ACKs or SACKs, not enough to take anything as lost."""
+    RECOVERY = "recovery"
+    """Fast recovery."""
+    LOSS = "loss"
+    """A timeout is being repaired."""
 
 
 class Lost(NamedTuple):
@@ -24,6 +37,15 @@ class LossRecovery(Protocol):
     """Fast recovery goes on."""
     duplicates: int
     """Duplicate ACKs since SND.UNA moved last."""
+
+    @property
+    def sacked(self) -> int:
+        """How many octets of what is outstanding the peer has SACKed."""
+        ...
+
+    def phase(self, snd_una: int) -> Phase:
+        """Where it stands."""
+        ...
 
     def begin(self, snd_una: int) -> None:
         """The handshake is over: data begins at ``snd_una``."""

@@ -1,7 +1,7 @@
 """Loss recovery by SACK (RFC 6675): the scoreboard says what is lost, ``pipe`` what is still in the network."""
 
 from userstack.tcp.congestion.base import CongestionControl
-from userstack.tcp.recovery import Lost
+from userstack.tcp.recovery import Lost, Phase
 from userstack.tcp.sack import Block
 from userstack.tcp.scoreboard import DUP_THRESH, Scoreboard
 
@@ -37,6 +37,19 @@ class SackRecovery:
         """The same by IsLost ()."""
         self._first_due = False
         """RFC 6675 5 (4.3): the first segment is sent again whatever ``pipe`` says."""
+
+    @property
+    def sacked(self) -> int:
+        """As the scoreboard has it."""
+        return self.scoreboard.octets
+
+    def phase(self, snd_una: int) -> Phase:
+        """A timeout is repaired when all is acknowledged that was outstanding then."""
+        if self.fast:
+            return Phase.RECOVERY
+        if snd_una < self._recovery_point:
+            return Phase.LOSS
+        return Phase.DISORDER if len(self.scoreboard) else Phase.OPEN
 
     def begin(self, snd_una: int) -> None:
         """Nothing of what the handshake has sent counts."""
