@@ -102,7 +102,7 @@ def _header_size(kind: int, octets: bytes, at: int) -> int:
         raise WireError("Ip6InHdrErrors", f"{left} octets are too few for an extension header")
     size = 8 if kind == FRAGMENT else 8 + 8 * octets[at + 1]
     if size > left:
-        raise WireError("Ip6InHdrErrors", f"extension header of {size} octets where {left} are left")
+        raise _erroneous(f"extension header of {size} octets where {left} are left", at + 1)
     return size
 
 
@@ -125,7 +125,10 @@ def _judge_routing(octets: bytes, at: int) -> None:
 
 
 def _judge_options(octets: bytes, at: int, end: int) -> None:
-    """RFC 8200 4.2: of an option that is unknown the two highest bits of its type tell what becomes of the packet."""
+    """RFC 8200 4.2: of an option that is unknown the two highest bits of its type tell what becomes of the packet.
+
+    One whose length runs past its header is a field at fault (RFC 4443 3.4).
+    """
     while at < end:
         kind = octets[at]
         if kind == _PAD1:
@@ -133,7 +136,7 @@ def _judge_options(octets: bytes, at: int, end: int) -> None:
             continue
         after = at + 2 + octets[at + 1] if at + 1 < end else end + 1
         if after > end:
-            raise WireError("Ip6InHdrErrors", f"option {kind} runs past its header")
+            raise _erroneous(f"option {kind} runs past its header", min(at + 1, end - 1))
         action = kind >> 6
         if action == 1:
             raise WireError("Ip6InHdrErrors", f"unknown option {kind}, which has the packet discarded")

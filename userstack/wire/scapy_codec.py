@@ -340,7 +340,7 @@ def _dissect_extension(packet: IPPacket, octets: bytes, at: int) -> int:
     layer = _dissect(_EXTENSION_LAYERS[packet.protocol](), rest[: 8 if packet.protocol in (FRAGMENT, ROUTING) else 2])
     size = 8 if packet.protocol == FRAGMENT else 8 + 8 * layer.len
     if size > len(rest):
-        raise WireError("Ip6InHdrErrors", f"extension header of {size} octets where {len(rest)} are left")
+        raise _erroneous(f"extension header of {size} octets where {len(rest)} are left", at + 1)
     if packet.protocol == FRAGMENT:
         packet.fragment_offset, packet.more_fragments, packet.identification = layer.offset, bool(layer.m), layer.id
         _judge_fragment(packet, at, len(rest) - 8)
@@ -367,7 +367,7 @@ def _judge_options(octets: bytes, at: int) -> None:
     while octets:
         size = 1 if octets[0] == 0 else 2 + sum(octets[1:2])
         if size > len(octets) or (octets[0] and len(octets) < 2):
-            raise WireError("Ip6InHdrErrors", f"option {octets[0]} runs past its header")
+            raise _erroneous(f"option {octets[0]} runs past its header", at + (len(octets) > 1))
         option = Pad1() if octets[0] == 0 else HBHOptUnknown()
         rest = option.do_dissect(octets)
         action = option.otype >> 6
