@@ -28,9 +28,8 @@ class Field:
 
 def learn(flow: Flow, spec: TcpSpec, segment: TcpSegment) -> None:
     """Take from an outbound packet what the numbers of the script are on the wire: of a SYN the ISN, of timestamps their value."""
-    if segment.flags & SYN and flow.local_origin is None:
-        flow.script_isn = spec.seq if spec.flags >= 0 and spec.flags & SYN else 0
-        flow.local_origin = (segment.seq - flow.script_isn) % MODULUS
+    if segment.flags & SYN:
+        flow.learn_syn(segment.seq, spec.seq if spec.flags >= 0 and spec.flags & SYN else 0)
     script, live = _tsval(spec.options or ()), _tsval(tuple(options.decode(option) for option in segment.options))
     if script is not None and live is not None:
         flow.timestamps.learn(script, live)

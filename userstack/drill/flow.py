@@ -84,6 +84,8 @@ class Flow:
     """The number that the script gives to the system's SYN."""
     remote_isn: int | None = None
     """The number of the script's own SYN."""
+    reopening: int | None = None
+    """The number of another SYN: of another connection, should the system answer with a SYN of its own."""
     timestamps: TimestampMap = field(default_factory=TimestampMap)
     written: bytearray = field(default_factory=bytearray)
     """All that the script's calls wrote."""
@@ -120,10 +122,22 @@ class Flow:
         return (live - (self.local_origin or 0)) % MODULUS
 
     def note_syn(self, isn: int) -> None:
-        """The script's side sends a SYN: where its stream begins; another number than before begins another connection."""
-        if self.remote_isn is not None and self.remote_isn != isn % MODULUS:
-            self.local_origin = None
-        self.remote_isn = isn % MODULUS
+        """The script's side sends a SYN: where its stream begins."""
+        if self.remote_isn is None:
+            self.remote_isn = isn % MODULUS
+        elif self.remote_isn != isn % MODULUS:
+            self.reopening = isn % MODULUS
+
+    def learn_syn(self, live: int, script: int) -> None:
+        """The system sent a SYN with the number ``live``, where the script has ``script``: where its stream begins."""
+        if self.reopening is not None:
+            self.remote_isn, self.reopening = self.reopening, None
+            self.local_origin, self.socket = None, None
+            self.written.clear()
+            self.read = 0
+        if self.local_origin is None:
+            self.script_isn = script
+            self.local_origin = (live - script) % MODULUS
 
     def inbound_offset(self, seq: int) -> int:
         """Where in the stream that comes in an octet stands; the first one follows the SYN."""

@@ -73,7 +73,7 @@ def accept(context: Context, call: SystemCall) -> Attempt:
         remote = endpoint_of(peer)
         accepted = Descriptor(made, descriptor.family, blocking=not flags & SOCK_NONBLOCK)
         accepted.flow = context.flows.accepted(remote, made)
-        return Done(context.install(call, accepted), name_differs(context, address, remote))
+        return Done(context.install(call, accepted), name_differs(context, address, remote, chosen=True))
 
     return attempt
 
@@ -122,17 +122,21 @@ def name_of(context: Context, call: SystemCall) -> Attempt:
     descriptor = context.socket(number)
     ask = descriptor.socket.getsockname if call.name == "getsockname" else descriptor.socket.getpeername
 
+    active = descriptor.flow is not None and descriptor.flow.active
+    passive = descriptor.flow is not None and not descriptor.flow.active
+    chosen = active if call.name == "getsockname" else passive
+
     def attempt() -> Done:
-        return Done(0, name_differs(context, address, endpoint_of(ask())))
+        return Done(0, name_differs(context, address, endpoint_of(ask()), chosen=chosen))
 
     return attempt
 
 
-def name_differs(context: Context, expected: Value, got: Endpoint) -> tuple[Field, ...]:
-    """A socket address that a call gave out. Note: ports of the script's clients are the runner's choice and not compared."""
+def name_differs(context: Context, expected: Value, got: Endpoint, *, chosen: bool) -> tuple[Field, ...]:
+    """A socket address that a call gave out. Ports that the system or the runner has ``chosen`` are not compared."""
     if not isinstance(expected, Structure):
         return ()
     wanted = context.reader.address(expected, got)
-    if wanted.address == got.address:
+    if wanted.address == got.address and (chosen or wanted.port == got.port):
         return ()
     return (Field("address", str(wanted), str(got)),)
