@@ -16,15 +16,13 @@ from random import Random
 from threading import Event
 from typing import IO, Any
 
+from tests.interop.families import IPV4, Family
 from tests.interop.waiting import eventually
 from tests.interop.world import is_listening
 from tests.support.netns import KernelNamespace
 from userstack.api.control import control_directory, query, running
 
 PORT = 7000
-OURS = "10.9.0.2"
-KERNEL = "10.9.0.1"
-"""The addresses that ``userstack nc`` takes by default."""
 ROOT = Path(__file__).parents[2]
 """From here the package is found even where it is not installed."""
 BLOCK = 1 << 16
@@ -86,7 +84,7 @@ class Pair:
 
 
 @contextmanager
-def netcats(kernel: KernelNamespace, size: int, *options: str, we_listen: bool) -> Iterator[Pair]:
+def netcats(kernel: KernelNamespace, size: int, *options: str, family: Family = IPV4, we_listen: bool) -> Iterator[Pair]:
     """``size`` bytes each way at once; ``options`` are for ``userstack nc``. What still runs at the end is killed."""
     release = Event()
     here = ["--netns", kernel.name, *options]
@@ -103,13 +101,13 @@ def netcats(kernel: KernelNamespace, size: int, *options: str, we_listen: bool) 
 
         try:
             if we_listen:
-                ours = start(userstack("nc", "-l", "-N", *here, str(PORT)), 1)
+                ours = start(userstack("nc", *family.netcat_options, "-l", "-N", *here, str(PORT)), 1)
                 eventually(lambda: ours.connections("LISTEN") != [], "userstack nc listens")
-                theirs = start(_kernel_nc(kernel, "-N", OURS, str(PORT)), 2)
+                theirs = start(_kernel_nc(kernel, "-N", family.netcat_ours, str(PORT)), 2)
             else:
-                theirs = start(_kernel_nc(kernel, "-N", "-l", str(PORT)), 2)
+                theirs = start(_kernel_nc(kernel, *family.netcat_options, "-N", "-l", str(PORT)), 2)
                 eventually(lambda: is_listening(kernel, PORT), "nc listens")
-                ours = start(userstack("nc", "-N", *here, KERNEL, str(PORT)), 1)
+                ours = start(userstack("nc", "-N", *here, family.netcat_kernel, str(PORT)), 1)
             yield Pair(ours, theirs, release)
         finally:
             release.set()

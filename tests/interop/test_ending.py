@@ -9,9 +9,10 @@ from random import Random
 
 import pytest
 
+from tests.interop.families import FAMILIES, Family
 from tests.interop.netcat import End, netcats
 from tests.interop.waiting import becomes, eventually
-from tests.interop.world import KERNEL, OURS, PORT, connected, facing_kernel, kernel_alone, kernel_receives_all, receive_all
+from tests.interop.world import PORT, connected, facing_kernel, kernel_alone, kernel_receives_all, receive_all
 from userstack import State
 
 DEVICES = pytest.mark.parametrize("device", ["tun", "veth"])
@@ -22,11 +23,12 @@ UNREAD = b"never read"
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
+@FAMILIES
 @DEVICES
 @ROLES
 @pytest.mark.asyncio
-async def test_data_flows_after_the_kernels_half_close(device: str, role: str, tmp_path: Path) -> None:
-    async with facing_kernel(device, tmp_path) as world:
+async def test_data_flows_after_the_kernels_half_close(device: str, family: Family, role: str, tmp_path: Path) -> None:
+    async with facing_kernel(device, tmp_path, family) as world:
         async with connected(world, role) as (ours, theirs):
             theirs.shutdown(socket.SHUT_WR)
             assert await ours.recv() == b""
@@ -43,11 +45,12 @@ async def test_data_flows_after_the_kernels_half_close(device: str, role: str, t
         assert world.stack.connections() == []
 
 
+@FAMILIES
 @DEVICES
 @ROLES
 @pytest.mark.asyncio
-async def test_data_flows_after_our_half_close(device: str, role: str, tmp_path: Path) -> None:
-    async with facing_kernel(device, tmp_path) as world:
+async def test_data_flows_after_our_half_close(device: str, family: Family, role: str, tmp_path: Path) -> None:
+    async with facing_kernel(device, tmp_path, family) as world:
         async with connected(world, role) as (ours, theirs):
             await ours.shutdown()
             assert await kernel_receives_all(theirs) == b""
@@ -64,11 +67,12 @@ async def test_data_flows_after_our_half_close(device: str, role: str, tmp_path:
         assert world.stack.connections() == []
 
 
+@FAMILIES
 @DEVICES
 @ROLES
 @pytest.mark.asyncio
-async def test_both_close_at_once(device: str, role: str, tmp_path: Path) -> None:
-    async with facing_kernel(device, tmp_path) as world:
+async def test_both_close_at_once(device: str, family: Family, role: str, tmp_path: Path) -> None:
+    async with facing_kernel(device, tmp_path, family) as world:
         async with connected(world, role) as (ours, theirs):
             theirs.shutdown(socket.SHUT_WR)  # this FIN waits in the device ...
             await ours.shutdown()  # ... while this one goes out, before anything is read
@@ -78,14 +82,15 @@ async def test_both_close_at_once(device: str, role: str, tmp_path: Path) -> Non
         assert world.passed() == [*OPENING[role], "FIN-WAIT-1", "CLOSING", "TIME-WAIT", "CLOSED"]
         assert [found.state for found in world.kernel_sockets()] == [State.TIME_WAIT]
     assert world.reading is not None
-    assert world.reading.resets[OURS] == 0
+    assert world.reading.resets[family.ours] == 0
 
 
+@FAMILIES
 @DEVICES
 @ROLES
 @pytest.mark.asyncio
-async def test_the_kernel_resets_by_lingering_for_nothing(device: str, role: str, tmp_path: Path) -> None:
-    async with facing_kernel(device, tmp_path) as world, connected(world, role) as (ours, theirs):
+async def test_the_kernel_resets_by_lingering_for_nothing(device: str, family: Family, role: str, tmp_path: Path) -> None:
+    async with facing_kernel(device, tmp_path, family) as world, connected(world, role) as (ours, theirs):
         receiving = asyncio.create_task(ours.recv())
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
         theirs.close()
@@ -95,11 +100,12 @@ async def test_the_kernel_resets_by_lingering_for_nothing(device: str, role: str
         assert world.stack.connections() == []
 
 
+@FAMILIES
 @DEVICES
 @ROLES
 @pytest.mark.asyncio
-async def test_the_kernel_resets_when_it_closes_without_having_read(device: str, role: str, tmp_path: Path) -> None:
-    async with facing_kernel(device, tmp_path) as world, connected(world, role) as (ours, theirs):
+async def test_the_kernel_resets_when_it_closes_without_having_read(device: str, family: Family, role: str, tmp_path: Path) -> None:
+    async with facing_kernel(device, tmp_path, family) as world, connected(world, role) as (ours, theirs):
         await ours.send(UNREAD)
         await becomes(lambda: ours.info().bytes_acked == len(UNREAD), "the kernel has it")
         theirs.close()
@@ -109,19 +115,20 @@ async def test_the_kernel_resets_when_it_closes_without_having_read(device: str,
             await ours.send(b"more")
 
 
+@FAMILIES
 @DEVICES
 @ROLES
 @pytest.mark.asyncio
-async def test_the_kernel_resets_for_a_program_that_was_killed(device: str, role: str, tmp_path: Path) -> None:
+async def test_the_kernel_resets_for_a_program_that_was_killed(device: str, family: Family, role: str, tmp_path: Path) -> None:
     """``nc`` is stopped first, so that it cannot read what the kernel then has for it when it dies."""
-    async with facing_kernel(device, tmp_path) as world, await world.stack.listen(PORT) as listener:
+    async with facing_kernel(device, tmp_path, family) as world, await world.stack.listen(PORT) as listener:
         if role == "accepted":
-            peer = world.kernel.popen(["nc", OURS, str(PORT)])
+            peer = world.kernel.popen(["nc", family.ours, str(PORT)])
             ours = await listener.accept()
         else:
-            peer = world.kernel.popen(["nc", "-l", str(PORT)])
+            peer = world.kernel.popen(["nc", *family.netcat_options, "-l", str(PORT)])
             await world.listens(PORT)
-            ours = await world.stack.connect(KERNEL, PORT)
+            ours = await world.stack.connect(family.kernel, PORT)
         async with ours:
             peer.send_signal(signal.SIGSTOP)
             await becomes(lambda: _process_state(peer.pid) == "T", "nc is stopped")
@@ -133,16 +140,17 @@ async def test_the_kernel_resets_for_a_program_that_was_killed(device: str, role
         peer.communicate()
 
 
+@FAMILIES
 @DEVICES
 @pytest.mark.asyncio
-async def test_we_reset_the_kernel(device: str, tmp_path: Path) -> None:
-    async with facing_kernel(device, tmp_path) as world, connected(world, "accepted") as (ours, theirs):
+async def test_we_reset_the_kernel(device: str, family: Family, tmp_path: Path) -> None:
+    async with facing_kernel(device, tmp_path, family) as world, connected(world, "accepted") as (ours, theirs):
         ours.abort()
         with pytest.raises(ConnectionResetError):
             await asyncio.get_running_loop().sock_recv(theirs, 10)
         assert world.kernel_sockets() == []
     assert world.reading is not None
-    assert world.reading.resets[OURS] == 1
+    assert world.reading.resets[family.ours] == 1
 
 
 @pytest.mark.parametrize("we_listen", [True, False])

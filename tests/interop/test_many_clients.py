@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.interop import echo_clients
+from tests.interop.families import FAMILIES, Family
 from tests.interop.waiting import becomes
-from tests.interop.world import OURS, PORT, SHORT, World, facing_kernel
+from tests.interop.world import PORT, SHORT, World, facing_kernel
 from userstack import Connection, Listener, State
 from userstack.net.table import ConnectionRow
 
@@ -16,13 +17,14 @@ CLIENTS = 200
 SIZE = 65536
 
 
+@FAMILIES
 @pytest.mark.parametrize("device", ["tun", "veth"])
 @pytest.mark.asyncio
-async def test_two_hundred_clients_at_once(device: str, tmp_path: Path) -> None:
-    async with facing_kernel(device, tmp_path) as world:
+async def test_two_hundred_clients_at_once(device: str, family: Family, tmp_path: Path) -> None:
+    async with facing_kernel(device, tmp_path, family) as world:
         async with await world.stack.listen(PORT, backlog=CLIENTS) as listener:
             serving = asyncio.create_task(serve(listener))
-            done = await world.run(sys.executable, echo_clients.__file__, OURS, str(PORT), str(CLIENTS), str(SIZE))
+            done = await world.run(sys.executable, echo_clients.__file__, family.ours, str(PORT), str(CLIENTS), str(SIZE))
             assert (done.code, done.complaint) == (0, "")
             assert await serving == CLIENTS * SIZE
         await becomes(lambda: all(row.state is State.TIME_WAIT for row in left(world)), "no connection but those in TIME-WAIT")
@@ -34,7 +36,7 @@ async def test_two_hundred_clients_at_once(device: str, tmp_path: Path) -> None:
         assert world.stack.counters["TcpPassiveOpens"] == CLIENTS
     assert world.reading is not None
     # A kernel that has waited too long for us sends its FIN again; the ACK of that one may find its socket gone: RST.
-    assert world.reading.resets[OURS] == 0
+    assert world.reading.resets[family.ours] == 0
     assert world.reading.packets > CLIENTS * 10
 
 

@@ -2,7 +2,7 @@
 
 import subprocess
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,14 +10,20 @@ GOOD = "1"
 ERROR = 0x800000
 """The severity of what tshark's experts call an error (epan/proto.h, PI_ERROR)."""
 SYN, RST = 0x02, 0x04
+ECHO_REPLY = frozenset({("0", ""), ("", "129")})
+"""The types of ICMP and of ICMPv6."""
 MANGLED_ZERO = "0xffff instead of 0x0000"
 """Linux writes a TCP checksum of 0 as 0xffff where it fills one in late (CSUM_MANGLED_0), as UDP must. Every receiver takes it."""
 
 FIELDS = (
     "ip.src",
+    "ipv6.src",
     "ip.checksum.status",
     "tcp.checksum.status",
     "icmp.checksum.status",
+    "icmpv6.checksum.status",
+    "icmp.type",
+    "icmpv6.type",
     "tcp.flags",
     "tcp.seq_raw",
     "_ws.malformed",
@@ -39,6 +45,8 @@ class Reading:
 
     sent: Counter[str] = field(default_factory=Counter)
     """Packets by source address."""
+    echo_replies: Counter[str] = field(default_factory=Counter)
+    """Those among them by source address."""
     resets: Counter[str] = field(default_factory=Counter)
     """Segments with RST by source address."""
     syns: dict[str, list[int]] = field(default_factory=dict)
@@ -54,8 +62,8 @@ class Reading:
         return self.sent.total()
 
 
-def read_capture(path: Path, *, own: str) -> Reading:
-    """Have tshark read a whole capture of the stack that has the address ``own``."""
+def read_capture(path: Path, *, own: Collection[str]) -> Reading:
+    """Have tshark read a whole capture of the stack that has the addresses ``own``."""
     command = ["tshark", "-n", "-r", str(path), "-d", "tcp.port==1-65535,data", "-T", "fields", "-E", "separator=|"]
     for preference in PREFERENCES:
         command += ["-o", preference]
@@ -65,10 +73,15 @@ def read_capture(path: Path, *, own: str) -> Reading:
     return _read(done.stdout.splitlines(), own)
 
 
-def _read(lines: Iterable[str], own: str) -> Reading:
+def _read(lines: Iterable[str], own: Collection[str]) -> Reading:
     reading = Reading()
     for number, line in enumerate(lines, 1):
-        source, *statuses, flags, text, malformed, severities, message = line.split("|", len(FIELDS) - 1)
+        four, six, *statuses, icmp, icmpv6, flags, text, malformed, severities, message = line.split("|", len(FIELDS) - 1)
+        source, *quoted = (four or six).split(",")
+        if quoted:  # an ICMP error: the segment in it is not sent now, and too short for its checksum
+            statuses[1], flags, text, severities, message = "", "", "", "", ""
+        if (icmp, icmpv6) in ECHO_REPLY:
+            reading.echo_replies[source] += 1
         reading.sent[source] += 1
         bits, seq = int(flags or "0", 16), int(text or "0")
         if bits & RST:
@@ -79,6 +92,6 @@ def _read(lines: Iterable[str], own: str) -> Reading:
             reading.lowest[source] = min(seq, reading.lowest.get(source, seq))
         wrong = any(status not in {"", GOOD} for status in statuses)
         wrong = wrong or bool(malformed) or any(int(severity) >= ERROR for severity in severities.split(",") if severity)
-        if wrong and (source == own or MANGLED_ZERO not in message):
+        if wrong and (source in own or MANGLED_ZERO not in message):
             reading.complaints.append(f"packet {number} from {source}: {message or malformed or statuses}")
     return reading

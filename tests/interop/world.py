@@ -1,6 +1,6 @@
 """The kernel in a namespace of its own, and a stack on this event loop that it reaches over a device.
 
-async with facing_kernel("tun", tmp_path) as world:
+async with facing_kernel("tun", tmp_path, IPV6) as world:
     listener = await world.stack.listen(80)
     client = await world.connect(80)             # a socket of the kernel's
     connection = await listener.accept()
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Unpack
 
 import userstack
+from tests.interop.families import IPV4, IPV6, Family
 from tests.interop.tshark import Reading, read_capture
 from tests.interop.waiting import becomes
 from tests.support.netns import KernelNamespace, kernel_namespace, nothing_left_behind
@@ -30,13 +31,10 @@ from userstack.observe.capture import Capture
 from userstack.trace import Event, Transition
 from userstack.wire.codec import make_codec
 
-OURS = "10.77.0.2"
-KERNEL = "10.77.0.1"
-NETWORK = f"{OURS}/24"
 PORT = 4000
 
-SHORT = StackConfig(msl=500 * MILLISECOND)
-"""TIME-WAIT is a second."""
+SHORT = StackConfig(msl=500 * MILLISECOND, dad_transmits=0)
+"""TIME-WAIT is a second, and that nobody else has the addresses is taken for granted: see ``test_ipv6.py``."""
 LIMIT = 90
 """Seconds that a world may take."""
 
@@ -49,8 +47,9 @@ MAKERS: dict[str, Callable[..., AbstractAsyncContextManager[Stack]]] = {
 
 @dataclass
 class World:
-    """Both ends."""
+    """Both ends. A world of IPv4 knows nothing of IPv6, and one of IPv6 has both."""
 
+    family: Family
     kernel: KernelNamespace
     stack: Stack
     transitions: list[Transition] = field(default_factory=list)
@@ -58,22 +57,23 @@ class World:
     reading: Reading | None = None
     """What tshark has read, once the world has ended."""
 
-    async def connect(self, port: int = PORT) -> socket.socket:
-        """Connect a socket of the kernel's to the stack."""
-        client = self.socket()
-        await asyncio.get_running_loop().sock_connect(client, (OURS, port))
+    async def connect(self, port: int = PORT, *, family: Family | None = None) -> socket.socket:
+        """Connect a socket of the kernel's to the stack, over the world's family or another one."""
+        family = family or self.family
+        client = self.socket(family)
+        await asyncio.get_running_loop().sock_connect(client, (family.ours, port))
         return client
 
     def listen(self, *, backlog: int = 16) -> tuple[socket.socket, int]:
         """A listening socket of the kernel's, and its port."""
         server = self.socket()
-        server.bind((KERNEL, 0))
+        server.bind((self.family.kernel, 0))
         server.listen(backlog)
         return server, server.getsockname()[1]
 
-    def socket(self) -> socket.socket:
+    def socket(self, family: Family | None = None) -> socket.socket:
         """A socket of the kernel's, for the event loop's ``sock_...`` calls."""
-        found = self.kernel.socket()
+        found = self.kernel.socket((family or self.family).number)
         found.setblocking(False)
         return found
 
@@ -117,7 +117,7 @@ def kernel_alone() -> Iterator[KernelNamespace]:
 
 
 @asynccontextmanager
-async def facing_kernel(kind: str, folder: Path, **settings: Unpack[Settings]) -> AsyncIterator[World]:
+async def facing_kernel(kind: str, folder: Path, family: Family = IPV4, **settings: Unpack[Settings]) -> AsyncIterator[World]:
     """A world over a TUN, TAP or veth device; ``world.reading`` is what tshark has read of it afterwards."""
     path = folder / "world.pcapng"
     tasks = asyncio.all_tasks()
@@ -131,16 +131,21 @@ async def facing_kernel(kind: str, folder: Path, **settings: Unpack[Settings]) -
                     transitions.append(event)
 
             given: Settings = {"config": SHORT, "trace": trace, **settings}
-            async with asyncio.timeout(LIMIT), MAKERS[kind](NETWORK, netns=kernel.name, **given) as stack:
-                world = World(kernel, stack, transitions)
+            async with asyncio.timeout(LIMIT), MAKERS[kind](*addresses(family), netns=kernel.name, **given) as stack:
+                world = World(family, kernel, stack, transitions)
                 yield world
         assert [row for row in stack.connections() if row.connection is not None and row.state is not State.CLOSED] == []
         assert stack.counters["UserstackBugs"] == 0
     assert asyncio.all_tasks() == tasks
-    world.reading = await asyncio.to_thread(read_capture, path, own=OURS)
+    world.reading = await asyncio.to_thread(read_capture, path, own={IPV4.ours, IPV6.ours})
     assert world.reading.packets == capture.packets > 0
     if "impairment" not in settings:
         assert world.reading.complaints == []
+
+
+def addresses(family: Family) -> list[str]:
+    """The stack's in a world of ``family``."""
+    return [f"{one.ours}/{one.prefix}" for one in ([IPV4] if family is IPV4 else [IPV4, IPV6])]
 
 
 @asynccontextmanager
@@ -152,7 +157,7 @@ async def connected(world: World, role: str) -> AsyncIterator[tuple[Connection, 
             ours = await listener.accept()
     else:
         server, port = world.listen()
-        ours = await world.stack.connect(KERNEL, port)
+        ours = await world.stack.connect(world.family.kernel, port)
         theirs, _ = await asyncio.get_running_loop().sock_accept(server)
         world.kernel.keep(theirs)
         server.close()
