@@ -31,14 +31,18 @@ class StackConfig:
     """RFC 6298 (2.4): SHOULD be one second. Linux takes 200 ms."""
     rto_max: int = 60 * SECOND
     """RFC 6298 (2.5): at least 60 s."""
+    rto_slop: int = 0
+    """Added to every RTO that was measured (FreeBSD net.inet.tcp.rexmit_slop)."""
     clock_granularity: int = 1 * MILLISECOND
-    """G of RFC 6298 4: the variance term of the RTO is never below it."""
+    """G of RFC 6298 4: the variance term of the RTO is never below it. Linux in effect takes its least RTO, 200 ms."""
     r1: int = 3
     """RFC 9293 3.8.3, SHLD-10: retransmissions after which the application is told."""
     r2: int = 100 * SECOND
     """SHLD-11: how long data or FIN is retransmitted before the connection is closed."""
     r2_syn: int = 180 * SECOND
     """MUST-23: the same for a SYN, at least three minutes."""
+    r2_synack: int = 180 * SECOND
+    """The same for a SYN,ACK."""
     delayed_ack: int = 40 * MILLISECOND
     """How long an ACK may wait for a second segment or for data to ride on (MUST-40: below 500 ms)."""
     fin_timeout: int = 60 * SECOND
@@ -54,6 +58,14 @@ class StackConfig:
     fits into the 500 packets of a TUN device's queue."""
     initial_window: int = 10
     """Initial congestion window in segments (RFC 6928)."""
+    initial_window_octets: int = 14600
+    """RFC 6928: nor more than so many octets, where that is not less than two segments."""
+    syn_window_in_segments: bool = False
+    """Linux: the window of a SYN is rounded down to whole segments."""
+    double_socket_buffers: bool = True
+    """Linux: SO_SNDBUF and SO_RCVBUF read as twice what was set, for the kernel needs memory beside the octets."""
+    rcvbuf_limits_scale: bool = False
+    """Linux: where SO_RCVBUF is set, the window scale is chosen for it alone, whatever ``window_scale`` says."""
 
     # --- TCP options ---
     window_scaling: bool = True
@@ -120,6 +132,8 @@ class StackConfig:
     """RFC 9293 3.7.4; TCP_NODELAY turns it off for one connection (MUST-17)."""
     insecure_rst: bool = False
     """Accept a RST anywhere in the window, as before RFC 5961 (FreeBSD's name)."""
+    kernel_resets: bool = False
+    """Reset as the kernels do: the RST of ABORT has an ACK and a window, that for text after CLOSE takes its SEQ from SEG.ACK."""
     insecure_syn: bool = False
     """Reset on a SYN in the window, as before RFC 5961 (FreeBSD's name)."""
     rfc1337: bool = False
@@ -136,6 +150,48 @@ class StackConfig:
     """IPv6's in the place of ``tos`` (RFC 8200 7); None for the same."""
     ephemeral_ports: tuple[int, int] = (32768, 60999)
     """First and last port for active opens (RFC 6056; Linux ip_local_port_range)."""
+
+    @classmethod
+    def linux(cls) -> "StackConfig":
+        """What Linux is like on the wire, with its default settings and 6 MiB as the most of tcp_rmem."""
+        return cls(
+            rto_min=200 * MILLISECOND,
+            rto_max=120 * SECOND,
+            clock_granularity=200 * MILLISECOND,
+            r2=924_600 * MILLISECOND,  # tcp_retries2 = 15: the timeouts of sixteen transmissions from 200 ms on
+            r2_syn=127 * SECOND,  # tcp_syn_retries = 6
+            r2_synack=63 * SECOND,  # tcp_synack_retries = 5
+            send_buffer=2 << 20,  # half of tcp_wmem's 4 MiB, which it grows to
+            receive_buffer=64 << 10,  # half of tcp_rmem's 128 KiB
+            window_scale=7,
+            rcvbuf_limits_scale=True,
+            syn_window_in_segments=True,
+            initial_window_octets=10 * 65535,  # segments alone count
+            tolerate_missing_ts=True,
+            rst_echoes_timestamp=False,
+            kernel_resets=True,
+            option_layout="linux",
+        )
+
+    @classmethod
+    def freebsd(cls) -> "StackConfig":
+        """What FreeBSD is like on the wire, with its default settings."""
+        return cls(
+            rto_min=30 * MILLISECOND,
+            rto_max=64 * SECOND,
+            rto_slop=200 * MILLISECOND,
+            r2=373 * SECOND,  # twelve retransmissions from 230 ms on
+            r2_syn=75 * SECOND,  # net.inet.tcp.keepinit
+            r2_synack=15 * SECOND,  # three retransmissions (net.inet.tcp.syncache.rexmtlimit)
+            send_buffer=2 << 20,  # net.inet.tcp.sendbuf_max, which it grows to
+            receive_buffer=64 << 10,
+            window_scale=6,  # kern.ipc.maxsockbuf is 2 MiB
+            double_socket_buffers=False,
+            rst_echoes_timestamp=False,
+            kernel_resets=True,
+            option_layout="freebsd",
+            ephemeral_ports=(10000, 65535),
+        )
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -181,5 +237,5 @@ class StackConfig:
 
 
 _MAY_BE_ZERO = frozenset(
-    {"dad_transmits", "delayed_ack", "somaxconn", "time_wait_max", "out_of_order_ranges", "challenge_ack_limit", "tos"}
+    {"dad_transmits", "rto_slop", "delayed_ack", "somaxconn", "time_wait_max", "out_of_order_ranges", "challenge_ack_limit", "tos"}
 )

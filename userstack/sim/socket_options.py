@@ -99,7 +99,7 @@ class SocketOptions:
             case (socket.SOL_SOCKET, socket.SO_SNDBUF):
                 self.config = replace(self.config, send_buffer=max(_number(raw), SEND_BUFFER_LEAST))
             case (socket.SOL_SOCKET, socket.SO_RCVBUF):
-                self.config = replace(self.config, receive_buffer=max(_number(raw), RECEIVE_BUFFER_LEAST))
+                self._set_receive_buffer(max(_number(raw), RECEIVE_BUFFER_LEAST))
             case (socket.IPPROTO_TCP, socket.TCP_NODELAY):
                 self.nodelay = _number(raw) != 0
             case (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT):
@@ -123,11 +123,15 @@ class SocketOptions:
             case socket.SO_REUSEADDR:
                 return self.reuse_address
             case socket.SO_SNDBUF:
-                return self.config.send_buffer * 2
+                return self.config.send_buffer * (2 if self.config.double_socket_buffers else 1)
             case socket.SO_RCVBUF:
-                return self.config.receive_buffer * 2
+                return self.config.receive_buffer * (2 if self.config.double_socket_buffers else 1)
             case _:
                 raise failure(errno.ENOPROTOOPT)
+
+    def _set_receive_buffer(self, octets: int) -> None:
+        scale = None if self.config.rcvbuf_limits_scale else self.config.window_scale
+        self.config = replace(self.config, receive_buffer=octets, window_scale=scale)
 
     def _set_linger(self, raw: bytes) -> None:
         if len(raw) < LINGER.size:

@@ -35,7 +35,7 @@ def begin_data(tcb: Tcb) -> None:
     """The handshake is over: RFC 6298 (5.7) and RFC 5681 3.1 treat a lost SYN as a warning."""
     if tcb.syn_lost:
         tcb.rtt.restart_after_syn_timeout()
-    tcb.congestion = Reno(tcb.snd_mss, tcb.config.initial_window, after_lost_syn=tcb.syn_lost)
+    tcb.congestion = Reno(tcb.snd_mss, tcb.initial_cwnd)
     tcb.recovery.begin(tcb.snd_una)
 
 

@@ -87,10 +87,11 @@ def _receive_syn(tcb: Tcb, segment: Segment, now: int, *, iss: int) -> None:
 
 
 def _take_syn(tcb: Tcb, segment: Segment, now: int) -> None:
+    offered = tcb.rcv_wnd  # by our own SYN, where one has gone out
     tcb.irs = segment.seq
     tcb.rcv_nxt = segment.seq + 1
     tcb.agree(read_syn(segment.options), now)
-    tcb.rcv_adv = tcb.rcv_nxt + tcb.syn_window
+    tcb.rcv_adv = tcb.rcv_nxt + (tcb.syn_window if tcb.passive else offered)
     # Note: 3.10.7.2 leaves SND.WND to the ACK, but a FIN may have to be sent before that one comes (3.10.4, SYN-RECEIVED).
     _update_send_window(tcb, segment)
     # 3.10.7.2, 3.10.7.3: other text and controls are queued until ESTABLISHED.
@@ -364,7 +365,10 @@ def _process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     if tcb.deaf and tcb.state is not State.ESTABLISHED:
         # SHLD-3, RFC 2525 2.17: nobody will read it, so say that it was lost.
         tcb.counters.add("TcpExtTCPAbortOnData")
-        tcb.send_reset(now)
+        if tcb.config.kernel_resets:
+            tcb.answer_reset(segment, segment.reset)
+        else:
+            tcb.send_reset(now)
         tcb.die(ConnectionReset("data came after close"), cause=f"{segment.cause} with text after CLOSE", clause="3.6.1", now=now)
         return False
     if segment.seq > tcb.rcv_nxt:

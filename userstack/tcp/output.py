@@ -66,13 +66,15 @@ def _next(tcb: Tcb, now: int) -> TcpSegment | None:
 def _owed_reset(tcb: Tcb, owed: OwedReset) -> TcpSegment:
     tcb.counters.add("TcpOutRsts")
     remote = 0 if tcb.remote is None else tcb.remote.port
-    return _reset(tcb.local.port, remote if owed.port is None else owed.port, owed.seq, owed.ack, owed.timestamps)
+    return _reset(tcb.local.port, remote if owed.port is None else owed.port, owed.seq, owed.ack, owed.timestamps, owed.window)
 
 
-def _reset(source: int, destination: int, number: int, ack: int | None, stamp: tuple[int, int] | None) -> TcpSegment:
+def _reset(
+    source: int, destination: int, number: int, ack: int | None, stamp: tuple[int, int] | None, window: int = 0
+) -> TcpSegment:
     flags = RST if ack is None else RST | ACK
     options = () if stamp is None else (Option(NOP), Option(NOP), encode(*stamp))
-    return TcpSegment(source, destination, seq.wrap(number), seq.wrap(ack or 0), flags, options=options)
+    return TcpSegment(source, destination, seq.wrap(number), seq.wrap(ack or 0), flags, window, options=options)
 
 
 def _syn(tcb: Tcb, now: int) -> TcpSegment:

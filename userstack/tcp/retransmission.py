@@ -4,6 +4,7 @@ While something that takes sequence space is outstanding both run: one sends it 
 stand still, for the persist timer has taken over.
 """
 
+from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
 
 
@@ -43,7 +44,9 @@ def patience(tcb: Tcb) -> int:
     """The user timeout, or R2 where there is none, in ns (MUST-20, MUST-21, MUST-23)."""
     if tcb.user_timeout is not None:
         return tcb.user_timeout
-    return tcb.config.r2 if tcb.syn_acked else tcb.config.r2_syn
+    if tcb.syn_acked:
+        return tcb.config.r2
+    return tcb.config.r2_syn if tcb.state is State.SYN_SENT else tcb.config.r2_synack
 
 
 def _watch(tcb: Tcb) -> None:

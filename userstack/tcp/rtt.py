@@ -59,5 +59,5 @@ class RttEstimator:
             self.rttvar += (abs(self.srtt - rtt) - self.rttvar) // 4
             self.srtt += (rtt - self.srtt) // 8
         rto = self.srtt + max(self._config.clock_granularity, 4 * self.rttvar)
-        self.base_rto = min(max(rto, self._config.rto_min), self._config.rto_max)
+        self.base_rto = min(max(rto, self._config.rto_min) + self._config.rto_slop, self._config.rto_max)
         self.backoffs = 0

@@ -26,7 +26,7 @@ from userstack.tcp.state import State, move
 from userstack.tcp.timers import Timers
 from userstack.tcp.timestamps import OPTION_OCTETS, OffsetGenerator, Timestamps
 from userstack.tcp.timewait import TimeWait
-from userstack.tcp.windowscale import MAX_WINDOW, shift_for
+from userstack.tcp.windowscale import MAX_WINDOW, shift_for, to_field
 from userstack.trace import Tracer
 
 
@@ -40,6 +40,8 @@ class OwedReset(NamedTuple):
     """None: without the ACK bit."""
     timestamps: tuple[int, int] | None
     """TSval and TSecr; None: without the option."""
+    window: int = 0
+    """As the field has it."""
 
 
 class Tcb:
@@ -110,8 +112,6 @@ class Tcb:
         self.snd_una = self.snd_nxt = iss
         self.snd_wnd = self.max_snd_wnd = self.snd_wl1 = self.snd_wl2 = 0
         self.irs = self.rcv_nxt = 0
-        self.rcv_adv = self.syn_window
-        """RCV.NXT + RCV.WND: the right edge that was offered; it never moves left (SHLD-14)."""
         self.window_scaling = self.config.window_scaling
         """Before the peer's SYN is here: to be offered. From then on: agreed."""
         self.snd_wind_shift = self.rcv_wind_shift = 0
@@ -120,17 +120,21 @@ class Tcb:
         """Snd.TS.OK; before the peer's SYN is here: to be offered."""
         ahead = self.timestamp_offset(self.local, self.remote) if self.remote is not None and self.snd_ts_ok else 0
         self.timestamps = Timestamps(self.config.timestamp_clock, ahead)
+        self.rcv_adv = self.syn_window
+        """RCV.NXT + RCV.WND: the right edge that was offered; it never moves left (SHLD-14)."""
         self.peer_mss: int | None = None
         self.path_mtu = self.mtu
         self.snd_mss = self._effective_mss()
         """Eff.snd.MSS (MUST-16): octets of text in a segment, the options that every segment has not counted (RFC 6691)."""
+        self.syns_sent = 0
+        self.syn_lost = False
         self.sendbuf = SendBuffer(iss + 1, self.config.send_buffer)
         self.recvbuf = ReceiveBuffer(self.config.receive_buffer, self.config.out_of_order_ranges)
         self.sack_permitted = self.config.sack
         """Before the peer's SYN is here: to be offered. From then on: agreed (RFC 2018 2)."""
         self.sack_report = SackReport()
         self.recovery: LossRecovery = NewReno(iss)
-        self.congestion: CongestionControl = Reno(self.snd_mss, self.config.initial_window)
+        self.congestion: CongestionControl = Reno(self.snd_mss, self.initial_cwnd)
         self.close_requested = False
         self.released = False
         """MAY-1: the application has gone; nobody will call again."""
@@ -142,8 +146,6 @@ class Tcb:
         self.probes = 0
         self.unanswered_since: int | None = None
         """When the first zero-window probe went out that nobody has answered."""
-        self.syns_sent = 0
-        self.syn_lost = False
         self.rtt = RttEstimator(self.config)
         self.timers = Timers()
         self.unacked_segments = 0
@@ -172,7 +174,24 @@ class Tcb:
     @property
     def syn_window(self) -> int:
         """The window of a SYN, which is never scaled."""
-        return min(self.config.receive_buffer, MAX_WINDOW)
+        window = min(self.config.receive_buffer, MAX_WINDOW)
+        if not self.config.syn_window_in_segments:
+            return window
+        segment = self.rcv_mss - self._option_octets
+        return window - window % segment if window > segment else window
+
+    @property
+    def initial_cwnd(self) -> int:
+        """IW of RFC 6928; RFC 5681 3.1: after the loss of a SYN one segment."""
+        if self.syn_lost:
+            return self.snd_mss
+        config = self.config
+        return min(config.initial_window * self.snd_mss, max(2 * self.snd_mss, config.initial_window_octets))
+
+    @property
+    def _option_octets(self) -> int:
+        """What the agreed options take of every segment."""
+        return OPTION_OCTETS if self.snd_ts_ok and self.timestamps.recent is not None else 0
 
     def syn_options(self, now: int) -> SynOptions:
         """What our SYN, or SYN,ACK, says: of the options that take two, what is still possible (RFC 7323 2.2, 3.2)."""
@@ -210,8 +229,7 @@ class Tcb:
 
     def _effective_mss(self) -> int:
         offered = self.peer_mss if self.peer_mss is not None else default_mss(self.address)  # MUST-15
-        options = OPTION_OCTETS if self.snd_ts_ok and self.timestamps.recent is not None else 0
-        return max(min(offered, self.path_mtu - header_size(self.address)) - options, 1)
+        return max(min(offered, self.path_mtu - header_size(self.address)) - self._option_octets, 1)
 
     @property
     def rcv_mss(self) -> int:
@@ -273,7 +291,11 @@ class Tcb:
     def send_reset(self, now: int) -> None:
         """Owe the RST that the peer accepts: this end gives up (RFC 9293 3.10.5)."""
         stamp = (self.timestamps.value(now), self.timestamps.recent or 0) if self.snd_ts_ok else None  # RFC 7323 5.2
-        self._owe_reset(OwedReset(None, self.acceptable_seq, None, stamp))
+        if self.config.kernel_resets:
+            window = to_field(self.rcv_wnd, self.recvbuf.free, self.rcv_wind_shift)
+            self._owe_reset(OwedReset(None, self.acceptable_seq, self.rcv_nxt, stamp, window))
+        else:
+            self._owe_reset(OwedReset(None, self.acceptable_seq, None, stamp))
 
     def _owe_reset(self, reset: "OwedReset") -> None:
         if len(self.resets) < _MAX_RESETS:

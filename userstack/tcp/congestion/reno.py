@@ -1,20 +1,15 @@
 """Slow start and congestion avoidance of RFC 5681, with RFC 6582's window during fast recovery. All in octets."""
 
-_INITIAL_OCTETS = 14600
-"""RFC 6928: IW = min(10 * MSS, max(2 * MSS, 14600))."""
-
 
 class Reno:
     """The standard algorithm; see ``CongestionControl`` for the meaning of the methods."""
 
     __slots__ = ("_acked", "_initial", "_mss", "cwnd", "name", "ssthresh")
 
-    def __init__(self, mss: int, initial_segments: int, *, after_lost_syn: bool = False) -> None:
+    def __init__(self, mss: int, initial: int) -> None:
         self.name = "reno"
         self._mss = mss
-        # RFC 5681 3.1: after the loss of a SYN the initial window is one segment.
-        self._initial = mss if after_lost_syn else min(initial_segments * mss, max(2 * mss, _INITIAL_OCTETS))
-        self.cwnd = self._initial
+        self._initial = self.cwnd = initial
         self.ssthresh = 1 << 30
         self._acked = 0
 
