@@ -12,20 +12,25 @@ import sys
 from pathlib import Path
 from typing import cast
 
-from tests.sim.scripts import SCRIPTS
-from tests.sim.world import HERE, OUTSIDE, SILENT, THERE, Sock, World, port_of
+from tests.sim.scripts import CASES
+from tests.sim.world import IPV4, IPV6, LOCAL_HERE, LOCAL_SILENT, LOCAL_THERE, Names, Sock, World, port_of
 
 SETUP = f"""
 set -e
 ip link set lo up
-ip addr add {HERE}/32 dev lo
-ip addr add {THERE}/32 dev lo
 ip link add v0 type veth peer name v1
-ip addr add {OUTSIDE}/24 dev v0
+ip link set v0 addrgenmode none
+ip link set v1 addrgenmode none
+for address in {IPV4.here}/32 {IPV4.there}/32 {IPV6.here}/128 {IPV6.there}/128; do ip addr add $address dev lo; done
+ip addr add {IPV4.outside}/24 dev v0
+for address in {IPV6.outside} {LOCAL_THERE} {LOCAL_HERE}; do ip addr add $address/64 dev v0 nodad; done
 ip link set v0 up
 ip link set v1 up
-ip neigh add {SILENT} lladdr 02:00:00:00:00:99 dev v0 nud permanent
-ip route add default via {SILENT}
+for address in {IPV4.silent} {IPV6.silent} {LOCAL_SILENT}; do
+  ip neigh add $address lladdr 02:00:00:00:00:99 dev v0 nud permanent
+done
+ip route add default via {IPV4.silent}
+ip -6 route add default via {IPV6.silent}
 exec "$@"
 """
 QUIET = 0.002
@@ -35,8 +40,12 @@ QUIET = 0.002
 class KernelWorld(World):
     """Both ends are the kernel's own, over the loopback."""
 
-    def _make(self, server: bool) -> Sock:
-        return self._ready(cast("Sock", socket.socket()))
+    def __init__(self, port: int, names: Names) -> None:
+        super().__init__(port, names)
+        self.link = socket.if_nametoindex("v0")
+
+    def _make(self, server: bool, family: int) -> Sock:
+        return self._ready(cast("Sock", socket.socket(family)))
 
     def _ready(self, accepted: Sock) -> Sock:
         cast("socket.socket", accepted).setblocking(False)
@@ -49,9 +58,9 @@ class KernelWorld(World):
 def main() -> None:
     """Run every script and print the records."""
     records: dict[str, list[tuple[str, str]]] = {}
-    for index, (name, run) in enumerate(SCRIPTS.items()):
-        world = KernelWorld(port_of(index))
-        run(world)
+    for index, (name, case) in enumerate(CASES.items()):
+        world = KernelWorld(port_of(index), case.names)
+        case.run(world)
         world.finish()
         records[name] = world.record
     json.dump(records, sys.stdout)

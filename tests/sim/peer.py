@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tests.sim.nets import IPV4, IPV6
 from userstack.address import pack_address
 from userstack.sim import VirtualHost
 from userstack.wire.codec import make_codec
@@ -35,10 +36,10 @@ def read(sent: tuple[int, bytes]) -> Heard:
 class Peer:
     """One remote socket that talks to one port of ``host``."""
 
-    def __init__(self, host: VirtualHost, target: tuple[str, int], source: tuple[str, int] = ("192.168.7.7", 5000)) -> None:
+    def __init__(self, host: VirtualHost, target: tuple[str, int], source: tuple[str, int] | None = None) -> None:
         self.host = host
         self.target = target
-        self.source = source
+        self.source = source or ((IPV6 if ":" in target[0] else IPV4).there, 5000)
 
     def packet(self, flags: str, *, seq: int, ack: int = 0, data: bytes = b"", window: int = 65535) -> bytes:
         """A packet of this peer, ready to deliver."""

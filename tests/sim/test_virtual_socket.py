@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from tests.sim.nets import Net
 from tests.sim.peer import CODEC, Heard, Peer
 from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.sim import VirtualHost, VirtualSocket
@@ -13,16 +14,20 @@ from userstack.tcp.state import State
 from userstack.wire.ip import IPPacket
 from userstack.wire.tcp import MSS, TcpSegment
 
-LOCAL, REMOTE = ("192.168.0.1", 4321), ("192.168.7.7", 5000)
+PORT = 4321
+HOPS_AND_TOS: dict[int, tuple[tuple[int, int], tuple[int, int]]] = {
+    socket.AF_INET: ((socket.IPPROTO_IP, socket.IP_TTL), (socket.IPPROTO_IP, socket.IP_TOS)),
+    socket.AF_INET6: ((socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS), (socket.IPPROTO_IPV6, socket.IPV6_TCLASS)),
+}
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-def make_socket() -> tuple[VirtualHost, VirtualSocket, Peer]:
+def make_socket(net: Net) -> tuple[VirtualHost, VirtualSocket, Peer]:
     """A bound socket and the peer that it will talk to."""
-    host = VirtualHost(["192.168.0.1/16"])
-    s = host.socket()
-    s.bind(LOCAL)
-    return host, s, Peer(host, LOCAL)
+    host = VirtualHost([net.prefix])
+    s = host.socket(net.family)
+    s.bind((net.here, PORT))
+    return host, s, Peer(host, (net.here, PORT))
 
 
 def packets(host: VirtualHost) -> list[tuple[IPPacket, TcpSegment]]:
@@ -33,16 +38,16 @@ def packets(host: VirtualHost) -> list[tuple[IPPacket, TcpSegment]]:
 
 def connected(s: VirtualSocket, peer: Peer, window: int = 65535) -> int:
     """Finish the handshake as the peer, whose next sequence number is 9001 then; the host's next one."""
-    s.connect_ex(REMOTE)
+    s.connect_ex(peer.source)
     (syn,) = peer.hear()
     peer.say("SYN,ACK", seq=9000, ack=syn.seq + 1, window=window)
-    assert s.connect_ex(REMOTE) == 0
+    assert s.connect_ex(peer.source) == 0
     return syn.seq + 1
 
 
-def accepted(window: int = 65535) -> tuple[VirtualHost, VirtualSocket, VirtualSocket, Peer, int]:
+def accepted(net: Net, window: int = 65535) -> tuple[VirtualHost, VirtualSocket, VirtualSocket, Peer, int]:
     """Host, listener, accepted socket, peer (next sequence number 1001) and the host's next sequence number."""
-    host, listener, peer = make_socket()
+    host, listener, peer = make_socket(net)
     listener.listen()
     (answer,) = peer.say("SYN", seq=1000, window=window)
     peer.say("ACK", seq=1001, ack=answer.seq + 1, window=window)
@@ -56,17 +61,17 @@ def flags(heard: list[Heard]) -> list[str]:
 # --- ending ---
 
 
-def test_closing_a_fresh_or_bound_socket_sends_nothing_and_frees_the_port() -> None:
-    host, s, _ = make_socket()
+def test_closing_a_fresh_or_bound_socket_sends_nothing_and_frees_the_port(net: Net) -> None:
+    host, s, _ = make_socket(net)
     s.close()
     s.close()
-    host.socket().bind(LOCAL)
+    host.socket(net.family).bind((net.here, PORT))
     assert host.take() == []
 
 
-def test_closing_while_connecting_says_nothing_to_the_peer() -> None:
-    host, s, peer = make_socket()
-    s.connect_ex(REMOTE)
+def test_closing_while_connecting_says_nothing_to_the_peer(net: Net) -> None:
+    host, s, peer = make_socket(net)
+    s.connect_ex((net.there, 5000))
     peer.hear()
     s.close()
     assert peer.hear() == []
@@ -74,8 +79,8 @@ def test_closing_while_connecting_says_nothing_to_the_peer() -> None:
     assert host.next_deadline() is None
 
 
-def test_closing_with_unread_data_resets() -> None:
-    _, s, peer = make_socket()
+def test_closing_with_unread_data_resets(net: Net) -> None:
+    _, s, peer = make_socket(net)
     snd_nxt = connected(s, peer)
     peer.say("PSH,ACK", seq=9001, ack=snd_nxt, data=b"unread")
     s.close()
@@ -83,8 +88,8 @@ def test_closing_with_unread_data_resets() -> None:
     assert s.state is State.CLOSED
 
 
-def test_closing_with_linger_zero_resets() -> None:
-    host, s, peer = make_socket()
+def test_closing_with_linger_zero_resets(net: Net) -> None:
+    host, s, peer = make_socket(net)
     connected(s, peer)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     s.close()
@@ -92,8 +97,8 @@ def test_closing_with_linger_zero_resets() -> None:
     assert host.connections() == []
 
 
-def test_closing_with_linger_sends_a_fin_and_does_not_wait() -> None:
-    _, s, peer = make_socket()
+def test_closing_with_linger_sends_a_fin_and_does_not_wait(net: Net) -> None:
+    _, s, peer = make_socket(net)
     connected(s, peer)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
     s.close()
@@ -101,8 +106,8 @@ def test_closing_with_linger_sends_a_fin_and_does_not_wait() -> None:
     assert s.state is State.FIN_WAIT_1
 
 
-def test_closing_with_linger_zero_leaves_time_wait_alone() -> None:
-    host, s, peer = make_socket()
+def test_closing_with_linger_zero_leaves_time_wait_alone(net: Net) -> None:
+    host, s, peer = make_socket(net)
     snd_nxt = connected(s, peer)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     s.shutdown(socket.SHUT_WR)
@@ -112,35 +117,35 @@ def test_closing_with_linger_zero_leaves_time_wait_alone() -> None:
     assert [row.state for row in host.connections()] == [State.TIME_WAIT]
 
 
-def test_data_that_comes_after_close_is_answered_with_a_reset() -> None:
-    _, s, peer = make_socket()
+def test_data_that_comes_after_close_is_answered_with_a_reset(net: Net) -> None:
+    _, s, peer = make_socket(net)
     snd_nxt = connected(s, peer)
     s.close()
     peer.hear()
     assert "RST" in flags(peer.say("PSH,ACK", seq=9001, ack=snd_nxt + 1, data=b"late"))[-1]
 
 
-def test_closing_a_listener_resets_who_waits_and_refuses_who_comes() -> None:
-    host, s, peer = make_socket()
+def test_closing_a_listener_resets_who_waits_and_refuses_who_comes(net: Net) -> None:
+    host, s, peer = make_socket(net)
     s.listen()
     (answer,) = peer.say("SYN", seq=1000)
     peer.say("ACK", seq=1001, ack=answer.seq + 1)
     s.close()
     assert "RST" in flags(peer.hear())[-1]
-    other = Peer(host, LOCAL, source=("192.168.7.8", 1))
+    other = Peer(host, (net.here, PORT), source=(net.other, 1))
     assert flags(other.say("SYN", seq=1)) == ["RST,ACK"]
 
 
-def test_what_accept_gave_lives_on_after_the_listener() -> None:
-    host, listener, s, peer, snd_nxt = accepted()
+def test_what_accept_gave_lives_on_after_the_listener(net: Net) -> None:
+    host, listener, s, peer, snd_nxt = accepted(net)
     listener.close()
     peer.say("PSH,ACK", seq=1001, ack=snd_nxt, data=b"hello")
     assert s.recv(10) == b"hello"
     assert [row.state for row in host.connections()] == [State.ESTABLISHED]
 
 
-def test_the_end_of_the_stream_is_told_before_the_time_out_of_what_was_sent() -> None:
-    host, s, peer = make_socket()
+def test_the_end_of_the_stream_is_told_before_the_time_out_of_what_was_sent(net: Net) -> None:
+    host, s, peer = make_socket(net)
     snd_nxt = connected(s, peer)
     peer.say("FIN,ACK", seq=9001, ack=snd_nxt)
     s.send(b"nobody acknowledges this")
@@ -156,11 +161,12 @@ def test_the_end_of_the_stream_is_told_before_the_time_out_of_what_was_sent() ->
 # --- options ---
 
 
-def test_ttl_and_tos_stand_in_every_packet_from_the_syn_on() -> None:
-    host, s, peer = make_socket()
-    s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 7)
-    s.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0x28)
-    s.connect_ex(REMOTE)
+def test_ttl_and_tos_stand_in_every_packet_from_the_syn_on(net: Net) -> None:
+    host, s, peer = make_socket(net)
+    hops, octet = HOPS_AND_TOS[net.family]
+    s.setsockopt(*hops, 7)
+    s.setsockopt(*octet, 0x28)
+    s.connect_ex((net.there, 5000))
     ((syn_packet, syn),) = packets(host)
     host.deliver(peer.packet("SYN,ACK", seq=9000, ack=syn.seq + 1))
     s.send(b"x")
@@ -169,10 +175,10 @@ def test_ttl_and_tos_stand_in_every_packet_from_the_syn_on() -> None:
     assert {(packet.ttl, packet.tos) for packet in sent} == {(7, 0x28)}
 
 
-def test_ttl_of_a_listener_stands_in_the_syn_ack_and_is_inherited() -> None:
-    host, s, peer = make_socket()
+def test_ttl_of_a_listener_stands_in_the_syn_ack_and_is_inherited(net: Net) -> None:
+    host, s, peer = make_socket(net)
     s.listen()
-    s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 9)
+    s.setsockopt(*HOPS_AND_TOS[net.family][0], 9)
     host.deliver(peer.packet("SYN", seq=1000))
     ((packet, segment),) = packets(host)
     host.deliver(peer.packet("ACK", seq=1001, ack=segment.seq + 1))
@@ -181,16 +187,16 @@ def test_ttl_of_a_listener_stands_in_the_syn_ack_and_is_inherited() -> None:
     assert [packet.ttl] + [packet.ttl for packet, _ in packets(host)] == [9, 9]
 
 
-def test_receive_buffer_is_the_window_of_the_syn() -> None:
-    host, s, _ = make_socket()
+def test_receive_buffer_is_the_window_of_the_syn(net: Net) -> None:
+    host, s, _ = make_socket(net)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 5000)
-    s.connect_ex(REMOTE)
+    s.connect_ex((net.there, 5000))
     ((_, syn),) = packets(host)
     assert syn.window == 5000
 
 
-def test_receive_buffer_of_a_listener_is_the_window_of_the_syn_ack() -> None:
-    host, s, peer = make_socket()
+def test_receive_buffer_of_a_listener_is_the_window_of_the_syn_ack(net: Net) -> None:
+    host, s, peer = make_socket(net)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 6000)
     s.listen()
     host.deliver(peer.packet("SYN", seq=1000))
@@ -199,8 +205,8 @@ def test_receive_buffer_of_a_listener_is_the_window_of_the_syn_ack() -> None:
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_send_buffer_is_what_send_takes(before: bool) -> None:
-    _, s, peer = make_socket()
+def test_send_buffer_is_what_send_takes(net: Net, before: bool) -> None:
+    _, s, peer = make_socket(net)
     if before:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 10_000)
     connected(s, peer, window=0)
@@ -212,16 +218,16 @@ def test_send_buffer_is_what_send_takes(before: bool) -> None:
 
 
 @pytest.mark.parametrize("option", [socket.SO_SNDBUF, socket.SO_RCVBUF])
-def test_buffers_have_a_least_size(option: int) -> None:
-    _, s, _ = make_socket()
+def test_buffers_have_a_least_size(net: Net, option: int) -> None:
+    _, s, _ = make_socket(net)
     s.setsockopt(socket.SOL_SOCKET, option, 1)
     value = s.getsockopt(socket.SOL_SOCKET, option)
     assert isinstance(value, int)
     assert value > 2000
 
 
-def test_nodelay_sends_at_once_what_nagle_holds_back() -> None:
-    _, s, peer = make_socket()
+def test_nodelay_sends_at_once_what_nagle_holds_back(net: Net) -> None:
+    _, s, peer = make_socket(net)
     connected(s, peer)
     s.send(b"a")
     peer.hear()
@@ -233,8 +239,8 @@ def test_nodelay_sends_at_once_what_nagle_holds_back() -> None:
     assert [each.data for each in peer.hear()] == [b"c"]
 
 
-def test_user_timeout_ends_the_connection_on_its_nanosecond() -> None:
-    host, s, peer = make_socket()
+def test_user_timeout_ends_the_connection_on_its_nanosecond(net: Net) -> None:
+    host, s, peer = make_socket(net)
     connected(s, peer)
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2500)
     s.send(b"nobody acknowledges this")
@@ -246,8 +252,8 @@ def test_user_timeout_ends_the_connection_on_its_nanosecond() -> None:
     assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ETIMEDOUT
 
 
-def test_a_user_timeout_that_is_shortened_counts_from_what_is_unacknowledged() -> None:
-    host, s, peer = make_socket()
+def test_a_user_timeout_that_is_shortened_counts_from_what_is_unacknowledged(net: Net) -> None:
+    host, s, peer = make_socket(net)
     connected(s, peer)
     s.send(b"nobody acknowledges this")
     started = host.now
@@ -257,27 +263,28 @@ def test_a_user_timeout_that_is_shortened_counts_from_what_is_unacknowledged() -
     assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ETIMEDOUT
 
 
-def test_maxseg_is_the_smaller_of_both_ends() -> None:
-    host, s, peer = make_socket()
+def test_maxseg_is_the_smaller_of_both_ends(net: Net) -> None:
+    host, s, peer = make_socket(net)
+    v4 = net.family == socket.AF_INET
     assert s.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) == 536
-    s.connect_ex(REMOTE)
+    s.connect_ex((net.there, 5000))
     ((_, syn),) = packets(host)
-    assert [option.data for option in syn.options if option.kind == MSS] == [(1460).to_bytes(2, "big")]
+    assert [option.data for option in syn.options if option.kind == MSS] == [(1460 if v4 else 1440).to_bytes(2, "big")]
     peer.say("SYN,ACK", seq=9000, ack=syn.seq + 1)
-    assert s.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) == 536
+    assert s.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) == (536 if v4 else 1220)
 
 
 @pytest.mark.parametrize("option", [socket.TCP_INFO, socket.TCP_CONGESTION, socket.TCP_KEEPIDLE])
-def test_what_is_not_implemented_is_not_pretended(option: int) -> None:
-    _, s, _ = make_socket()
+def test_what_is_not_implemented_is_not_pretended(net: Net, option: int) -> None:
+    _, s, _ = make_socket(net)
     for call in (lambda: s.setsockopt(socket.IPPROTO_TCP, option, 1), lambda: s.getsockopt(socket.IPPROTO_TCP, option)):
         with pytest.raises(OSError, match="Protocol not available") as caught:
             call()
         assert caught.value.errno == errno.ENOPROTOOPT
 
 
-def test_options_of_the_accepted_socket_are_its_own() -> None:
-    _, listener, s, _, _ = accepted()
+def test_options_of_the_accepted_socket_are_its_own(net: Net) -> None:
+    _, listener, s, _, _ = accepted(net)
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
 
@@ -285,8 +292,8 @@ def test_options_of_the_accepted_socket_are_its_own() -> None:
 # --- state and info ---
 
 
-def test_info_of_every_kind_of_socket() -> None:
-    host, s, peer = make_socket()
+def test_info_of_every_kind_of_socket(net: Net) -> None:
+    host, s, peer = make_socket(net)
     assert (s.info().state, s.info().local, s.info().remote) == (State.CLOSED, s.info().local, None)
     snd_nxt = connected(s, peer)
     s.send(b"12345")
@@ -294,13 +301,13 @@ def test_info_of_every_kind_of_socket() -> None:
     info = s.info()
     assert (info.state, info.unacked, info.unread, info.bytes_sent, info.bytes_received) == (State.ESTABLISHED, 5, 3, 5, 3)
     assert (info.timer, info.timer_expires) == ("delayed ACK", host.now + StackConfig().delayed_ack)
-    listener = host.socket()
+    listener = host.socket(net.family)
     listener.listen()
     assert (listener.state, listener.info().state) == (State.LISTEN, State.LISTEN)
 
 
-def test_state_follows_the_connection_after_close() -> None:
-    _, s, peer = make_socket()
+def test_state_follows_the_connection_after_close(net: Net) -> None:
+    _, s, peer = make_socket(net)
     snd_nxt = connected(s, peer)
     states = [s.state]
     s.close()
@@ -312,39 +319,39 @@ def test_state_follows_the_connection_after_close() -> None:
     assert states == [State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.TIME_WAIT]
 
 
-def test_a_syn_for_a_full_backlog_is_neither_refused_nor_accepted() -> None:
-    host, s, peer = make_socket()
+def test_a_syn_for_a_full_backlog_is_neither_refused_nor_accepted(net: Net) -> None:
+    host, s, peer = make_socket(net)
     s.listen(0)
     (answer,) = peer.say("SYN", seq=1000)
     peer.say("ACK", seq=1001, ack=answer.seq + 1)
-    other = Peer(host, LOCAL, source=("192.168.7.8", 1))
+    other = Peer(host, (net.here, PORT), source=(net.other, 1))
     assert other.say("SYN", seq=1) == []
     s.listen(1)
     assert flags(other.say("SYN", seq=1)) == ["SYN,ACK"]
 
 
-def test_listen_clamps_the_backlog_to_somaxconn() -> None:
-    host = VirtualHost(["192.168.0.1/16"], config=StackConfig(somaxconn=0))
-    s = host.socket()
-    s.bind(LOCAL)
+def test_listen_clamps_the_backlog_to_somaxconn(net: Net) -> None:
+    host = VirtualHost([net.prefix], config=StackConfig(somaxconn=0))
+    s = host.socket(net.family)
+    s.bind((net.here, PORT))
     s.listen(100)
     for index in range(3):
-        other = Peer(host, LOCAL, source=("192.168.7.8", 1 + index))
+        other = Peer(host, (net.here, PORT), source=(net.other, 1 + index))
         answers = other.say("SYN", seq=1)
         if answers:
             other.say("ACK", seq=2, ack=answers[0].seq + 1)
     assert [row.state for row in host.connections()].count(State.ESTABLISHED) == 1
 
 
-def test_local_traffic_never_reaches_the_link() -> None:
-    host = VirtualHost(["192.168.0.1/16"])
-    listener = host.socket()
-    listener.bind(LOCAL)
+def test_local_traffic_never_reaches_the_link(net: Net) -> None:
+    host = VirtualHost([net.prefix])
+    listener = host.socket(net.family)
+    listener.bind((net.here, PORT))
     listener.listen()
-    s = host.socket()
-    s.connect_ex(LOCAL)
+    s = host.socket(net.family)
+    s.connect_ex((net.here, PORT))
     child, address = listener.accept()
-    assert s.connect_ex(LOCAL) == 0
+    assert s.connect_ex((net.here, PORT)) == 0
     assert address == s.getsockname()
     s.send(b"local")
     assert child.recv(10) == b"local"

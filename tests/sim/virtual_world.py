@@ -2,24 +2,29 @@
 
 from collections.abc import Callable
 
-from tests.sim.world import HERE, OUTSIDE, THERE, Sock, World
+from tests.sim.world import IPV4, IPV6, LOCAL_HERE, LOCAL_THERE, Names, Sock, World
 from tests.support.virtual import VirtualNetwork
+from userstack.address import LINK_INDEX
 from userstack.config import MILLISECOND
 from userstack.sim import VirtualHost
 
 MOMENT = 50 * MILLISECOND
 """Longer than a delayed ACK, shorter than a retransmission."""
+CLIENT = [f"{IPV4.outside}/24", f"{IPV4.here}/32", f"{IPV6.outside}/64", f"{IPV6.here}/128", f"{LOCAL_HERE}/64"]
+SERVER = [f"{IPV4.there}/32", f"{IPV6.there}/128", f"{LOCAL_THERE}/64"]
 
 
 class OneHostWorld(World):
     """Both ends on one host: what it sends to itself never reaches the link."""
 
-    def __init__(self, port: int) -> None:
-        super().__init__(port)
-        self.host = VirtualHost([f"{OUTSIDE}/24", f"{HERE}/32", f"{THERE}/32"])
+    link = LINK_INDEX
 
-    def _make(self, server: bool) -> Sock:
-        return self.host.socket()
+    def __init__(self, port: int, names: Names) -> None:
+        super().__init__(port, names)
+        self.host = VirtualHost(CLIENT + SERVER)
+
+    def _make(self, server: bool, family: int) -> Sock:
+        return self.host.socket(family)
 
     def _ready(self, accepted: Sock) -> Sock:
         return accepted
@@ -31,15 +36,17 @@ class OneHostWorld(World):
 class TwoHostWorld(World):
     """One host each, a millisecond apart."""
 
-    def __init__(self, port: int) -> None:
-        super().__init__(port)
-        self.client_host = VirtualHost([f"{OUTSIDE}/24", f"{HERE}/32"], seed=1)
-        self.server_host = VirtualHost([f"{THERE}/32"], seed=2)
-        hosts = {OUTSIDE: self.client_host, HERE: self.client_host, THERE: self.server_host}
-        self.network = VirtualNetwork(hosts)
+    link = LINK_INDEX
 
-    def _make(self, server: bool) -> Sock:
-        return (self.server_host if server else self.client_host).socket()
+    def __init__(self, port: int, names: Names) -> None:
+        super().__init__(port, names)
+        self.client_host = VirtualHost(CLIENT, seed=1)
+        self.server_host = VirtualHost(SERVER, seed=2)
+        hosts = [(CLIENT, self.client_host), (SERVER, self.server_host)]
+        self.network = VirtualNetwork({text.partition("/")[0]: host for addresses, host in hosts for text in addresses})
+
+    def _make(self, server: bool, family: int) -> Sock:
+        return (self.server_host if server else self.client_host).socket(family)
 
     def _ready(self, accepted: Sock) -> Sock:
         return accepted
@@ -48,4 +55,4 @@ class TwoHostWorld(World):
         self.network.run_for(MOMENT)
 
 
-WORLDS: dict[str, Callable[[int], World]] = {"one host": OneHostWorld, "two hosts": TwoHostWorld}
+WORLDS: dict[str, Callable[[int, Names], World]] = {"one host": OneHostWorld, "two hosts": TwoHostWorld}

@@ -9,18 +9,32 @@ import errno
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-HERE = "10.9.1.1"
-"""The client's address."""
-THERE = "10.9.1.2"
-"""The server's address."""
-OUTSIDE = "198.51.100.1"
-"""The client's address on the link to ``SILENT``."""
-SILENT = "198.51.100.9"
-"""An address that never answers."""
-FOREIGN = "203.0.113.7"
-"""An address that neither end owns."""
+
+class Names(NamedTuple):
+    """The addresses that a script speaks of, as sockets of one family write them."""
+
+    family: int
+    here: str
+    """The client's address."""
+    there: str
+    """The server's address."""
+    outside: str
+    """The client's address on the link to ``silent``."""
+    silent: str
+    """An address that never answers."""
+    foreign: str
+    """An address that neither end owns."""
+    any: str
+
+
+IPV4 = Names(socket.AF_INET, "10.9.1.1", "10.9.1.2", "198.51.100.1", "198.51.100.9", "203.0.113.7", "0.0.0.0")
+IPV6 = Names(socket.AF_INET6, "fd3d:9:1::1", "fd3d:9:1::2", "2001:db8::1", "2001:db8::9", "fd3d:203::7", "::")
+MAPPED = Names(socket.AF_INET6, *(f"::ffff:{address}" for address in IPV4[1:]))
+FAMILIES = {"ipv4": IPV4, "ipv6": IPV6, "mapped": MAPPED}
+LOCAL_HERE, LOCAL_THERE, LOCAL_SILENT = "fe80::a", "fe80::b", "fe80::9"
+"""The client's and the server's link-local address on the link to ``silent``, and that of ``silent``."""
 FIRST_PORT = 4000
 PORTS = 20
 """How many ports a script has to itself."""
@@ -58,21 +72,33 @@ def outcome(call: Callable[[], object]) -> str:
         return f"{errno.errorcode.get(error.errno or 0, '-')} {builtin}"
     except (TypeError, ValueError, OverflowError) as error:
         return type(error).__name__
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
-        return f"{value[0]} {'ephemeral' if value[1] >= 32768 else value[1]}"
+    if isinstance(value, tuple) and len(value) in (2, 4) and isinstance(value[0], str):
+        return name(value)
     return repr(value)
+
+
+def name(address: "tuple[str, int] | tuple[str, int, int, int]") -> str:
+    """A socket's name without what differs from world to world: ephemeral ports, and the number of the one link."""
+    host, port, *rest = address
+    text = f"{host} {'ephemeral' if port >= 32768 else port}"
+    return f"{text} flow {rest[0]} scope {'link' if rest[1] else 0}" if rest else text
 
 
 class World:
     """One place to run scripts in; ``settle`` lets everything that is in flight arrive."""
 
-    def __init__(self, port: int) -> None:
+    link: int
+    """The number of the link to ``silent``, the scope of link-local addresses."""
+
+    def __init__(self, port: int, names: Names) -> None:
+        self.names = names
+        self.family, self.here, self.there, self.outside, self.silent, self.foreign, self.any = names
         self.port = port
         """The first of a few ports that are this script's own: what TIME-WAIT holds must not meet the next script."""
         self.record: list[tuple[str, str]] = []
         self._opened: list[Sock] = []
 
-    def _make(self, server: bool) -> Sock:
+    def _make(self, server: bool, family: int) -> Sock:
         raise NotImplementedError
 
     def _ready(self, accepted: Sock) -> Sock:
@@ -81,13 +107,13 @@ class World:
     def settle(self) -> None:
         raise NotImplementedError
 
-    def client(self) -> Sock:
+    def client(self, family: int | None = None) -> Sock:
         """A fresh socket on the client's host."""
-        return self._keep(self._make(False))
+        return self._keep(self._make(False, self.family if family is None else family))
 
-    def server(self) -> Sock:
+    def server(self, family: int | None = None) -> Sock:
         """A fresh socket on the server's host."""
-        return self._keep(self._make(True))
+        return self._keep(self._make(True, self.family if family is None else family))
 
     def step(self, label: str, call: Callable[..., object], *args: object) -> None:
         """Make the call, record what it gave, and let what it caused arrive."""
@@ -102,14 +128,14 @@ class World:
         """A listening socket of the server."""
         listener = self.server()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((THERE, self.port + offset))
+        listener.bind((self.there, self.port + offset))
         listener.listen(backlog)
         return listener
 
     def connecting(self, address: tuple[str, int]) -> Sock:
         """A client on its way to ``address``; what had to arrive has arrived."""
         client = self.client()
-        client.bind((HERE if address[0] == THERE else OUTSIDE, 0))
+        client.bind((self.here if address[0] == self.there else self.outside, 0))
         client.connect_ex(address)
         self.settle()
         return client
@@ -117,14 +143,19 @@ class World:
     def pair(self, listener: Sock | None = None) -> tuple[Sock, Sock]:
         """Two ends of an established connection, the client's first."""
         listener = listener or self.listener()
-        client = self.connecting((THERE, self.port))
+        client = self.connecting((self.there, self.port))
         accepted = self.accept(listener)
-        client.connect_ex((THERE, self.port))
+        client.connect_ex((self.there, self.port))
         return client, accepted
 
     def accept(self, listener: Sock) -> Sock:
         """What ``listener`` accepts, non-blocking."""
-        return self._keep(self._ready(listener.accept()[0]))
+        return self.accept_with_name(listener)[0]
+
+    def accept_with_name(self, listener: Sock) -> tuple[Sock, Any]:
+        """What ``listener`` accepts, non-blocking, and the peer's name."""
+        accepted, peer = listener.accept()
+        return self._keep(self._ready(accepted)), peer
 
     def finish(self) -> None:
         """Close what the script left open, with a reset, so that nothing lingers."""

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from userstack.address import pack_address
 from userstack.config import MILLISECOND
 from userstack.sim import VirtualHost
 
@@ -50,7 +51,7 @@ class VirtualNetwork:
     """Hosts by their addresses on one link with the same one-way delay (ns) between all."""
 
     def __init__(self, hosts: Mapping[str, VirtualHost], *, delay: int = MILLISECOND, fate: Fate = faithful) -> None:
-        self._routes = {bytes(int(part) for part in address.split(".")): host for address, host in hosts.items()}
+        self._routes = {pack_address(address): host for address, host in hosts.items()}
         self._hosts = list(dict.fromkeys(hosts.values()))
         self.now = max(host.now for host in self._hosts)
         self.delay = delay
@@ -100,8 +101,9 @@ class VirtualNetwork:
             host.run(moment)
         while self._flying and self._flying[0][0] <= moment:
             _, _, packet = heapq.heappop(self._flying)
-            if packet[16:20] in self._routes:
-                self._routes[packet[16:20]].deliver(packet)
+            destination = packet[16:20] if packet[0] >> 4 == 4 else packet[24:40]
+            if destination in self._routes:
+                self._routes[destination].deliver(packet)
         self._collect()
 
     def _collect(self) -> None:

@@ -4,7 +4,6 @@ Law: whatever the core owes is taken out at once, after each packet, call and de
 """
 
 from userstack.net.host import Host
-from userstack.sim.sockaddr import ANY
 
 
 class Engine:
@@ -35,9 +34,10 @@ class Engine:
             self.flush()
         self.now = until
 
-    def this_host(self) -> bytes:
-        """The first IPv4 address of the host, packed; the unspecified one where it has none."""
-        return next((interface.address for interface in self.core.interfaces if len(interface.address) == 4), ANY)
+    def this_host(self, unspecified: bytes) -> bytes:
+        """The first address of the host of that family, packed; ``unspecified`` itself where it has none."""
+        family = (interface.address for interface in self.core.interfaces if len(interface.address) == len(unspecified))
+        return next(family, unspecified)
 
     def flush(self) -> None:
         """Take out what the core owes now. Nobody sleeps on readiness here, so the list of the touched is dropped."""

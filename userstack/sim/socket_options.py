@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from userstack.config import MILLISECOND, StackConfig
 from userstack.errors import InvalidArgument
-from userstack.sim.sockaddr import C_INT, failure
+from userstack.sim.sockaddr import ANY_V6, C_INT, failure
 from userstack.tcp.connection import Connection
 from userstack.wire.ip import Buffer
 
@@ -28,6 +28,7 @@ class SocketOptions:
     """The values of one socket."""
 
     config: StackConfig
+    family: int
     reuse_address: bool = False
     linger: bool = False
     linger_seconds: int = 0
@@ -36,11 +37,16 @@ class SocketOptions:
     """Milliseconds, 0 for the configuration's R2."""
     ttl: int = 0
     tos: int = 0
+    v6only: bool = False
+    hop_limit: int = 0
+    traffic_class: int = 0
 
     def __post_init__(self) -> None:
         self.nodelay = not self.config.nagle
         self.ttl = self.config.default_ttl
         self.tos = self.config.tos
+        self.hop_limit = self.config.ttl_for(ANY_V6)
+        self.traffic_class = self.config.tos_for(ANY_V6)
 
     @property
     def resets_on_close(self) -> bool:
@@ -49,7 +55,14 @@ class SocketOptions:
 
     def for_connections(self) -> StackConfig:
         """The settings that connections of this socket begin with."""
-        return replace(self.config, nagle=not self.nodelay, default_ttl=self.ttl, tos=self.tos)
+        return replace(
+            self.config,
+            nagle=not self.nodelay,
+            default_ttl=self.ttl,
+            tos=self.tos,
+            hop_limit=self.hop_limit,
+            traffic_class=self.traffic_class,
+        )
 
     def apply(self, connection: Connection) -> None:
         """Hand a connection what concerns it and may change while it lives."""
@@ -57,8 +70,9 @@ class SocketOptions:
         connection.tcb.recvbuf.limit = self.config.receive_buffer
         connection.nodelay = self.nodelay
         connection.user_timeout = self.user_timeout * MILLISECOND or None
-        connection.ttl = self.ttl
-        connection.tos = self.tos
+        over_ipv4 = len(connection.local.address) == 4
+        connection.ttl = self.ttl if over_ipv4 else self.hop_limit
+        connection.tos = self.tos if over_ipv4 else self.traffic_class
 
     def get(self, level: int, option: int) -> bytes:
         """The value as the kernel would copy it out.
@@ -79,14 +93,16 @@ class SocketOptions:
                 value = self.ttl
             case (socket.IPPROTO_IP, socket.IP_TOS):
                 value = self.tos
+            case (socket.IPPROTO_IPV6, _) if self.family == socket.AF_INET6:
+                value = self._get_ipv6(option)
             case (socket.IPPROTO_IP | socket.IPPROTO_TCP, _):
                 raise failure(errno.ENOPROTOOPT)
             case _:
-                raise failure(errno.EOPNOTSUPP)
+                raise failure(errno.EOPNOTSUPP if self.family == socket.AF_INET else errno.ENOPROTOOPT)
         return INT.pack(value)
 
-    def set(self, level: int, option: int, raw: bytes) -> None:
-        """Take a value as the kernel would.
+    def set(self, level: int, option: int, raw: bytes, *, bound: bool) -> None:
+        """Take a value as the kernel would; ``bound`` where the socket has a port already.
 
         Raises:
             OSError: ENOPROTOOPT: no such option, or it cannot be set; EINVAL: no such value.
@@ -109,6 +125,35 @@ class SocketOptions:
             case (socket.IPPROTO_IP, socket.IP_TOS):
                 # Note: the ECN bits of a stream socket are TCP's own, Linux keeps them out of the caller's hands.
                 self.tos = _short_number(raw) & 0xFF & ~ECN_BITS | self.tos & ECN_BITS
+            case (socket.IPPROTO_IPV6, _) if self.family == socket.AF_INET6:
+                self._set_ipv6(option, raw, bound)
+            case _:
+                raise failure(errno.ENOPROTOOPT)
+
+    def _get_ipv6(self, option: int) -> int:
+        match option:
+            case socket.IPV6_V6ONLY:
+                return self.v6only
+            case socket.IPV6_UNICAST_HOPS:
+                return self.hop_limit
+            case socket.IPV6_TCLASS:
+                return self.traffic_class
+            case _:
+                raise failure(errno.ENOPROTOOPT)
+
+    def _set_ipv6(self, option: int, raw: bytes, bound: bool) -> None:
+        match option:
+            case socket.IPV6_V6ONLY:
+                only = _number(raw) != 0
+                if bound:
+                    raise InvalidArgument("the socket has a port already, and with it its families")
+                self.v6only = only
+            case socket.IPV6_UNICAST_HOPS:
+                hop_limit = _octet(_number(raw))
+                self.hop_limit = self.config.ttl_for(ANY_V6) if hop_limit == -1 else hop_limit
+            case socket.IPV6_TCLASS:
+                # RFC 3542 6.5: the default of -1 is 0. As for IP_TOS the ECN bits stay TCP's own.
+                self.traffic_class = max(_octet(_number(raw)), 0) & ~ECN_BITS | self.traffic_class & ECN_BITS
             case _:
                 raise failure(errno.ENOPROTOOPT)
 
@@ -117,7 +162,7 @@ class SocketOptions:
             case socket.SO_TYPE:
                 return socket.SOCK_STREAM
             case socket.SO_DOMAIN:
-                return socket.AF_INET
+                return self.family
             case socket.SO_PROTOCOL:
                 return socket.IPPROTO_TCP
             case socket.SO_REUSEADDR:
@@ -191,4 +236,11 @@ def _least(value: int, least: int) -> int:
     """``value``, where it is not below ``least``."""
     if value < least:
         raise InvalidArgument(f"the option must be {least} or more, not {value}")
+    return value
+
+
+def _octet(value: int) -> int:
+    """``value``, where it is an octet or -1."""
+    if not -1 <= value <= 255:
+        raise InvalidArgument(f"the option must be 0 to 255, or -1 for the default, not {value}")
     return value

@@ -7,9 +7,10 @@ import hashlib
 import operator
 import random
 from collections.abc import Sequence
-from socket import AF_INET
+from socket import AF_INET, AF_INET6
 from typing import NamedTuple
 
+from userstack.address import LINK_INDEX, Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.errors import InvalidArgument
@@ -17,7 +18,7 @@ from userstack.net.host import Host
 from userstack.net.interface import Interface
 from userstack.net.mtu import check_mtu
 from userstack.sim.engine import Engine
-from userstack.sim.sockaddr import format_name
+from userstack.sim.sockaddr import SocketName, format_name
 from userstack.sim.virtual_socket import VirtualSocket
 from userstack.tcp.state import State
 from userstack.trace import Tracer
@@ -26,10 +27,13 @@ from userstack.wire.ip import Buffer
 
 
 class Row(NamedTuple):
-    """One line of what netstat would list. Addresses are those of the socket calls: ``("192.168.0.1", 80)``."""
+    """One line of what netstat would list, with the names of the socket calls: ``("192.168.0.1", 80)``, ``("fd3d::1", 80, 0, 0)``.
 
-    local: tuple[str, int]
-    remote: tuple[str, int] | None
+    IPv4 is IPv4, whatever the family of the socket.
+    """
+
+    local: SocketName
+    remote: SocketName | None
     """None for a listener."""
     state: State
     timer: str
@@ -63,14 +67,13 @@ class VirtualHost:
         *,
         trace: Tracer | None = None,
     ) -> None:
-        check_mtu(mtu)
+        interfaces = [Interface.parse(text) for text in addresses]
+        check_mtu(mtu, interfaces)
         start = operator.index(start)
         if start < 0:
             raise InvalidArgument(f"start must be a time in nanoseconds from 0 on, not {start}")
-        interfaces = [Interface.parse(text) for text in addresses]
         core = Host(
-            # Note: IPv6 addresses are checked and kept out, so that every IPv6 packet counts as one for somebody else.
-            [interface for interface in interfaces if len(interface.address) == 4],
+            interfaces,
             config=config or StackConfig(),
             codec=make_codec("fast"),
             secret=hashlib.sha256(f"userstack secret {seed}".encode()).digest(),
@@ -118,13 +121,17 @@ class VirtualHost:
         """A fresh, non-blocking stream socket of this host.
 
         Raises:
-            OSError: EAFNOSUPPORT: only AF_INET is there.
+            OSError: EAFNOSUPPORT: neither AF_INET nor AF_INET6.
         """
         return VirtualSocket(self._engine, family)
 
     def connections(self) -> list[Row]:
         """What netstat would list: listeners, connections and TIME-WAIT."""
         return [
-            Row(format_name(row.local), format_name(row.remote) if row.remote else None, row.state, row.timer)
+            Row(_name(row.local), _name(row.remote) if row.remote else None, row.state, row.timer)
             for row in self._engine.core.connections()
         ]
+
+
+def _name(endpoint: Endpoint) -> SocketName:
+    return format_name(endpoint, AF_INET if len(endpoint.address) == 4 else AF_INET6, LINK_INDEX)

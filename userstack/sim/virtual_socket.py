@@ -11,7 +11,7 @@ from copy import copy
 from dataclasses import replace
 from enum import Enum, auto
 
-from userstack.address import Endpoint
+from userstack.address import Endpoint, is_unspecified
 from userstack.counters import Counters
 from userstack.errors import (
     AlreadyConnected,
@@ -24,15 +24,15 @@ from userstack.errors import (
 from userstack.net.listener import Listener
 from userstack.net.ports import Binding
 from userstack.sim.engine import Engine
+from userstack.sim.naming import Naming
 from userstack.sim.readiness import connection_events, listener_events
-from userstack.sim.sockaddr import ANY, buffer_of, failure, format_name, parse_address, room_in, would_block
+from userstack.sim.sockaddr import SocketAddress, SocketName, buffer_of, failure, parse_address, room_in, would_block
 from userstack.sim.socket_options import INT, SocketOptions, pack_value, shape_value
 from userstack.tcp.connection import Connection
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.state import CAN_SEND, State
 from userstack.wire.ip import Buffer
 
-UNBOUND = Endpoint(ANY, 0)
 DEFAULT_BACKLOG = 128
 RD, WR = 1, 2
 HANDSHAKE = frozenset({State.SYN_SENT, State.SYN_RECEIVED})
@@ -51,34 +51,30 @@ class VirtualSocket:
     """One stream socket of a ``VirtualHost``. No call waits: what cannot be done now raises ``BlockingIOError``."""
 
     __slots__ = (
-        "_address_locked",
         "_binding",
         "_connection",
         "_engine",
         "_listener",
-        "_name",
+        "_naming",
         "_open",
         "_options",
         "_pending",
         "_phase",
-        "_port_locked",
         "_reported",
         "_shut",
     )
 
     def __init__(self, engine: Engine, family: int) -> None:
-        if family != socket.AF_INET:
+        if family not in (socket.AF_INET, socket.AF_INET6):
             raise failure(errno.EAFNOSUPPORT)
         self._engine = engine
-        self._options = SocketOptions(engine.core.config)
+        self._options = SocketOptions(engine.core.config, family)
+        self._naming = Naming(family)
         self._open = True
         self._phase = Phase.UNCONNECTED
         self._shut = 0
         """RD and WR, as far as shutdown() came."""
-        self._name = UNBOUND
         self._binding: Binding | None = None
-        self._address_locked = self._port_locked = False
-        """What bind() named stays when a connection ends, what was picked goes (Linux SOCK_BINDADDR_LOCK, SOCK_BINDPORT_LOCK)."""
         self._listener: Listener | None = None
         self._connection: Connection | None = None
         self._pending: OSError | None = None
@@ -87,19 +83,22 @@ class VirtualSocket:
 
     # --- opening ---
 
-    def bind(self, address: tuple[str, int]) -> None:
+    def bind(self, address: SocketName | tuple[str, int, int]) -> None:
         """Take a local address and port; host ``""`` is every address, port 0 an ephemeral one.
 
         Raises:
-            OSError: EINVAL: bound already; EADDRNOTAVAIL: not this host's address; EADDRINUSE: the port is taken.
+            OSError: EINVAL: bound already, or a link-local address without its link; EADDRNOTAVAIL: not this host's address;
+                EADDRINUSE: the port is taken; ENODEV: no such link.
         """
-        local = parse_address(address, "bind")
+        local = parse_address(address, "bind", self._naming.family)
         self._check_open()
-        if self._tcp is not State.CLOSED or self._binding is not None or self._port_locked:
+        if self._tcp is not State.CLOSED or self._binding is not None or self._naming.port_locked:
             raise InvalidArgument("the socket is bound already")
-        self._take_port(local)
-        self._address_locked = local.address != ANY
-        self._port_locked = local.port != 0
+        self._naming.judge_local(local, v6only=self._options.v6only)
+        self._take_port(local.endpoint)
+        self._naming.lock(local.endpoint)
+        if len(local.endpoint.address) == 16 and not is_unspecified(local.endpoint.address):
+            self._options.v6only = True  # As in Linux: a socket with an IPv6 address can speak nothing else any more.
 
     def listen(self, backlog: int = DEFAULT_BACKLOG) -> None:
         """Let connections come; a second call only changes the backlog.
@@ -114,12 +113,12 @@ class VirtualSocket:
         if self._listener is not None:
             self._listener.set_backlog(backlog)
             return
-        binding = self._binding or self._take_port(self._named())
+        binding = self._binding or self._take_port(self._naming.locked)
         config = self._options.for_connections()
         self._listener = self._engine.core.listen(binding, backlog=backlog, now=self._engine.now, config=config)
         self._binding = None
 
-    def accept(self) -> tuple["VirtualSocket", tuple[str, int]]:
+    def accept(self) -> tuple["VirtualSocket", SocketName]:
         """The oldest connection that was established, and its peer's address.
 
         Raises:
@@ -131,20 +130,22 @@ class VirtualSocket:
         connection = self._listener.accept()
         if connection is None:
             raise would_block()
-        accepted = VirtualSocket(self._engine, socket.AF_INET)
+        assert connection.remote is not None
+        accepted = VirtualSocket(self._engine, self._naming.family)
         accepted._options = copy(self._options)
+        accepted._naming.inherit(self._naming, connection.remote)
         accepted._adopt(connection)
         accepted._phase = Phase.CONNECTED
         self._engine.flush()
-        return accepted, format_name(connection.remote or UNBOUND)
+        return accepted, accepted._naming.format(connection.remote)
 
-    def connect(self, address: tuple[str, int]) -> None:
+    def connect(self, address: SocketName | tuple[str, int, int]) -> None:
         """Begin to connect, or, where that has begun, say how it stands; returns once, when it is done.
 
         Raises:
             OSError: EINPROGRESS: begun; EALREADY: not done yet; EISCONN: done and told; what killed it, once; then ECONNABORTED.
         """
-        remote = parse_address(address, "connect")
+        remote = parse_address(address, "connect", self._naming.family)
         self._check_open()
         match self._phase:
             case Phase.CONNECTED:
@@ -156,7 +157,7 @@ class VirtualSocket:
             case Phase.CONNECTING:
                 self._finish_connecting()
 
-    def connect_ex(self, address: tuple[str, int]) -> int:
+    def connect_ex(self, address: SocketName | tuple[str, int, int]) -> int:
         """``connect``, the errno given back instead of raised."""
         try:
             self.connect(address)
@@ -166,13 +167,14 @@ class VirtualSocket:
             return error.errno or 0
         return 0
 
-    def _begin_connecting(self, remote: Endpoint) -> None:
+    def _begin_connecting(self, address: SocketAddress) -> None:
         if self._listener is not None:
             raise AlreadyConnected("a listening socket cannot connect")
-        if remote.address == ANY:  # RFC 1122 3.2.1.3 (a): "this host"
-            remote = Endpoint(self._engine.this_host() if self._name.address == ANY else self._name.address, remote.port)
-        if self._binding is None and self._named() != UNBOUND:
-            self._take_port(self._named())
+        address = self._resolve(address)
+        self._naming.judge_remote(address, v6only=self._options.v6only)
+        remote = address.endpoint
+        if self._binding is None and not self._naming.is_unbound:
+            self._take_port(self._naming.locked)
         config = self._options.for_connections()
         connection = self._engine.core.connect(remote, binding=self._binding, now=self._engine.now, config=config)
         self._binding = None
@@ -180,6 +182,16 @@ class VirtualSocket:
         self._phase = Phase.CONNECTING
         self._touch(connection)
         raise would_block(errno.EINPROGRESS)
+
+    def _resolve(self, address: SocketAddress) -> SocketAddress:
+        """The unspecified address means this host (RFC 1122 3.2.1.3 (a)); of a socket that is bound to IPv4 so does ::."""
+        remote, local = address.endpoint, self._naming.local.address
+        if not is_unspecified(remote.address):
+            return address
+        if len(local) < len(remote.address):
+            remote = Endpoint(bytes(len(local)), remote.port)
+        same = len(local) == len(remote.address) and not is_unspecified(local)
+        return SocketAddress(Endpoint(local if same else self._engine.this_host(remote.address), remote.port), address.scope)
 
     def _finish_connecting(self) -> None:
         if self._tcp in HANDSHAKE:
@@ -325,13 +337,13 @@ class VirtualSocket:
 
     # --- names, options, state ---
 
-    def getsockname(self) -> tuple[str, int]:
-        """The local address and port; ``("0.0.0.0", 0)`` before there is one."""
+    def getsockname(self) -> SocketName:
+        """The local address and port, of an IPv6 socket flow label and scope too; ``("0.0.0.0", 0)`` before there is one."""
         self._check_open()
-        return format_name(self._name)
+        return self._naming.format(self._naming.local)
 
-    def getpeername(self) -> tuple[str, int]:
-        """The remote address and port.
+    def getpeername(self) -> SocketName:
+        """The remote address and port, of an IPv6 socket flow label and scope too.
 
         Raises:
             OSError: ENOTCONN: there is no connection, or not yet, or no more.
@@ -340,13 +352,13 @@ class VirtualSocket:
         connection = self._connection
         if connection is None or connection.remote is None or self._tcp in {State.CLOSED, State.SYN_SENT}:
             raise NotConnected
-        return format_name(connection.remote)
+        return self._naming.format(connection.remote)
 
     def setsockopt(self, level: int, option: int, value: int | Buffer) -> None:
         """Set an option; ENOPROTOOPT for what is not there."""
         raw = pack_value(value)
         self._check_open()
-        self._options.set(level, option, raw)
+        self._options.set(level, option, raw, bound=self._naming.local.port != 0)
         if self._listener is not None:
             self._listener.config = self._options.for_connections()
         if self._connection is not None:
@@ -388,8 +400,9 @@ class VirtualSocket:
         """What TCP_INFO would tell; of a socket without a connection, what one would begin with."""
         if self._connection is not None:
             return self._connection.info()
-        fresh = Connection(self._name, config=self._options.config, isn=lambda *_: 0, counters=Counters())
-        return replace(fresh.info(), state=self.state)
+        # As in Linux its MSS is IPv4's, whatever its family.
+        fresh = Connection(Endpoint(bytes(4), 0), config=self._options.config, isn=lambda *_: 0, counters=Counters())
+        return replace(fresh.info(), state=self.state, local=self._naming.local)
 
     # --- inside ---
 
@@ -409,19 +422,13 @@ class VirtualSocket:
     def _adopt(self, connection: Connection) -> None:
         self._connection = connection
         self._reported = False
-        self._name = connection.local
+        self._naming.local = connection.local
         self._options.apply(connection)
 
-    def _named(self) -> Endpoint:
-        """What bind() had named, which the socket still has when its connection or its listening is over.
-
-        Note: until the next listen() or connect() takes it again the port may go to another socket; Linux keeps it.
-        """
-        return Endpoint(self._name.address if self._address_locked else ANY, self._name.port if self._port_locked else 0)
-
     def _take_port(self, local: Endpoint) -> Binding:
-        self._binding = self._engine.core.bind(local, reuse_address=self._options.reuse_address)
-        self._name = self._binding.local
+        options = self._options
+        self._binding = self._engine.core.bind(local, reuse_address=options.reuse_address, v6only=options.v6only)
+        self._naming.local = self._binding.local
         return self._binding
 
     def _disconnect(self) -> None:
@@ -429,8 +436,7 @@ class VirtualSocket:
         self._connection = None
         self._phase = Phase.UNCONNECTED
         self._shut = 0
-        if not self._address_locked:
-            self._name = Endpoint(ANY, self._name.port)
+        self._naming.forget_address()
 
     def _has_error(self) -> bool:
         """An error is pending."""

@@ -1,6 +1,6 @@
-"""What each call gives in each condition: one short script per condition, for ``World``. The names say the condition."""
+"""What each call gives in each condition: one short script per condition, for ``World``. Their names say the condition."""
 
-from tests.sim.scripts import binding, connecting, ending, fresh, listening, options, transfer
-from tests.sim.scripts.registry import SCRIPTS
+from tests.sim.scripts import binding, connecting, ending, families, fresh, listening, options, scopes, transfer
+from tests.sim.scripts.registry import CASES
 
-__all__ = ["SCRIPTS", "binding", "connecting", "ending", "fresh", "listening", "options", "transfer"]
+__all__ = ["CASES", "binding", "connecting", "ending", "families", "fresh", "listening", "options", "scopes", "transfer"]

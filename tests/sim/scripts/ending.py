@@ -1,7 +1,7 @@
 """What is left to a socket whose peer closed or reset."""
 
 from tests.sim.scripts.registry import SO_ERROR, SO_LINGER, drained, names, script
-from tests.sim.world import HERE, RESET_ON_CLOSE, SHUT_RDWR, SHUT_WR, SILENT, THERE, Sock, World
+from tests.sim.world import RESET_ON_CLOSE, SHUT_RDWR, SHUT_WR, Sock, World
 
 
 @script
@@ -76,17 +76,17 @@ def reset_then_shutdown(w: World) -> None:
     w.step("recv", s.recv, 10)
     w.step("shutdown", s.shutdown, SHUT_RDWR)
     w.step("listen", s.listen, 1)
-    w.step("bind", s.bind, (HERE, w.port + 4))
+    w.step("bind", s.bind, (w.here, w.port + 4))
     w.step("accept", s.accept)
 
 
 @script
 def reset_then_connect(w: World) -> None:
     s = _reset(w)
-    w.step("connect", s.connect, (SILENT, w.port))
-    w.step("connect", s.connect, (SILENT, w.port))
+    w.step("connect", s.connect, (w.silent, w.port))
+    w.step("connect", s.connect, (w.silent, w.port))
     w.step("recv", s.recv, 10)
-    w.step("connect", s.connect, (SILENT, w.port))
+    w.step("connect", s.connect, (w.silent, w.port))
     names(w, "after", s)
 
 
@@ -114,9 +114,9 @@ def reset_after_fin(w: World) -> None:
 @script
 def reset_unasked_connect(w: World) -> None:
     listener = w.listener()
-    client = w.connecting((THERE, w.port))
+    client = w.connecting((w.there, w.port))
     accepted = w.accept(listener)
     accepted.setsockopt(*SO_LINGER, RESET_ON_CLOSE)
     w.step("close with linger 0", accepted.close)
-    w.step("connect", client.connect, (THERE, w.port))
-    w.step("connect", client.connect, (THERE, w.port))
+    w.step("connect", client.connect, (w.there, w.port))
+    w.step("connect", client.connect, (w.there, w.port))

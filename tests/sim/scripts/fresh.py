@@ -1,7 +1,7 @@
 """Sockets that nothing was done with yet, and closed ones."""
 
 from tests.sim.scripts.registry import SO_ERROR, SO_REUSEADDR, names, script
-from tests.sim.world import HERE, SHUT_RD, SHUT_RDWR, SHUT_WR, SILENT, THERE, World
+from tests.sim.world import SHUT_RD, SHUT_RDWR, SHUT_WR, World
 
 
 @script
@@ -17,7 +17,7 @@ def fresh(w: World) -> None:
         w.step(f"shutdown({how})", s.shutdown, how)
     w.step("SO_ERROR", s.getsockopt, *SO_ERROR)
     w.step("recv", s.recv, 10)
-    w.step("connect", s.connect, (SILENT, w.port))
+    w.step("connect", s.connect, (w.silent, w.port))
 
 
 @script
@@ -26,7 +26,7 @@ def fresh_after_shutdown_recv(w: World) -> None:
     w.step("shutdown", s.shutdown, SHUT_RDWR)
     w.step("recv", s.recv, 10)
     w.step("send", s.send, b"x")
-    w.step("bind", s.bind, (HERE, w.port))
+    w.step("bind", s.bind, (w.here, w.port))
     w.step("listen", s.listen, 1)
 
 
@@ -34,11 +34,11 @@ def fresh_after_shutdown_recv(w: World) -> None:
 def closed(w: World) -> None:
     s = w.client()
     s.close()
-    w.step("bind", s.bind, (THERE, w.port))
+    w.step("bind", s.bind, (w.there, w.port))
     w.step("listen", s.listen, 1)
     w.step("accept", s.accept)
-    w.step("connect", s.connect, (THERE, w.port))
-    w.step("connect_ex", s.connect_ex, (THERE, w.port))
+    w.step("connect", s.connect, (w.there, w.port))
+    w.step("connect_ex", s.connect_ex, (w.there, w.port))
     w.step("send", s.send, b"x")
     w.step("recv", s.recv, 1)
     w.step("recv_into", s.recv_into, bytearray(4))

@@ -22,6 +22,9 @@ def options_defaults(w: World) -> None:
         (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
         (socket.IPPROTO_IP, socket.IP_TTL),
         (socket.IPPROTO_IP, socket.IP_TOS),
+        (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY),
+        (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS),
+        (socket.IPPROTO_IPV6, socket.IPV6_TCLASS),
     ):
         w.step(f"getsockopt {level} {option}", s.getsockopt, level, option)
     w.step("SO_LINGER", s.getsockopt, *SO_LINGER, 8)
@@ -42,6 +45,9 @@ def options_settable(w: World) -> None:
         ("TCP_USER_TIMEOUT", socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, (5000, 0, -1, 1)),
         ("IP_TTL", socket.IPPROTO_IP, socket.IP_TTL, (1, 255, 64, 0, 256, -2, -1)),
         ("IP_TOS", socket.IPPROTO_IP, socket.IP_TOS, (0x10, 0xFC, 0xFF, 0, 256, -1, b"\x08", b"")),
+        ("IPV6_V6ONLY", socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, (1, 0, 7, -1, b"\1", b"", struct.pack("q", 0))),
+        ("IPV6_UNICAST_HOPS", socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, (1, 255, 64, 0, 256, -2, -1, b"\x08", b"")),
+        ("IPV6_TCLASS", socket.IPPROTO_IPV6, socket.IPV6_TCLASS, (0x10, 0xFC, 0xFF, 0, 256, -2, 0x28, -1, b"\x08", b"")),
     ):
         for value in values:
             w.step(f"set {name} {value!r}", s.setsockopt, level, option, value)
@@ -53,7 +59,13 @@ def options_read_only_and_unknown(w: World) -> None:
     s = w.client()
     for option in (socket.SO_ERROR, socket.SO_TYPE, socket.SO_ACCEPTCONN, socket.SO_PROTOCOL, socket.SO_DOMAIN):
         w.step(f"set SO {option}", s.setsockopt, socket.SOL_SOCKET, option, 1)
-    for level, option in ((socket.SOL_SOCKET, 9999), (socket.IPPROTO_TCP, 9999), (socket.IPPROTO_IP, 9999), (7777, 1)):
+    for level, option in (
+        (socket.SOL_SOCKET, 9999),
+        (socket.IPPROTO_TCP, 9999),
+        (socket.IPPROTO_IP, 9999),
+        (socket.IPPROTO_IPV6, 9999),
+        (7777, 1),
+    ):
         w.step(f"set {level} {option}", s.setsockopt, level, option, 1)
         w.step(f"get {level} {option}", s.getsockopt, level, option)
     w.step("text", s.setsockopt, *SO_REUSEADDR, "yes")
@@ -82,6 +94,9 @@ def options_of_listener_and_accepted(w: World) -> None:
     listener = w.listener()
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 33)
+    w.step("IPV6_UNICAST_HOPS", listener.setsockopt, socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 44)
+    w.step("IPV6_TCLASS", listener.setsockopt, socket.IPPROTO_IPV6, socket.IPV6_TCLASS, 0x40)
+    w.step("IPV6_V6ONLY", listener.setsockopt, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     listener.setsockopt(*SO_LINGER, struct.pack("ii", 1, 3))
     client, accepted = w.pair(listener)
     for name, s in (("listener", listener), ("accepted", accepted), ("client", client)):
@@ -90,6 +105,8 @@ def options_of_listener_and_accepted(w: World) -> None:
         w.step(f"{name} TCP_NODELAY", s.getsockopt, socket.IPPROTO_TCP, socket.TCP_NODELAY)
         w.step(f"{name} IP_TTL", s.getsockopt, socket.IPPROTO_IP, socket.IP_TTL)
         w.step(f"{name} SO_LINGER", s.getsockopt, *SO_LINGER, 8)
+        for option in (socket.IPV6_UNICAST_HOPS, socket.IPV6_TCLASS, socket.IPV6_V6ONLY):
+            w.step(f"{name} IPv6 {option}", s.getsockopt, socket.IPPROTO_IPV6, option)
 
 
 @script
@@ -100,6 +117,9 @@ def options_of_connected(w: World) -> None:
         (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 7000),
         (socket.IPPROTO_IP, socket.IP_TTL, 9),
         (socket.IPPROTO_IP, socket.IP_TOS, 0x20),
+        (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 9),
+        (socket.IPPROTO_IPV6, socket.IPV6_TCLASS, 0x20),
+        (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0),
     ):
         w.step(f"set {level} {option}", client.setsockopt, level, option, value)
         w.step(f"get {level} {option}", client.getsockopt, level, option)

@@ -1,7 +1,7 @@
 """``send``, ``recv`` and ``shutdown`` on an established connection."""
 
 from tests.sim.scripts.registry import SO_ERROR, drained, names, script
-from tests.sim.world import SHUT_RD, SHUT_RDWR, SHUT_WR, SILENT, Sock, World
+from tests.sim.world import SHUT_RD, SHUT_RDWR, SHUT_WR, Sock, World
 
 
 @script
@@ -59,7 +59,7 @@ def both_shut_down(w: World) -> None:
         drained(w, label, s)
         w.step(f"{label} shutdown", s.shutdown, SHUT_RDWR)
         w.step(f"{label} SO_ERROR", s.getsockopt, *SO_ERROR)
-        w.step(f"{label} connect", s.connect, (SILENT, w.port))
+        w.step(f"{label} connect", s.connect, (w.silent, w.port))
         w.step(f"{label} listen", s.listen, 1)
 
 
