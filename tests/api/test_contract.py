@@ -1,6 +1,7 @@
 """One script for the kernel's sockets and for ours: the same exceptions with the same errno, the same bytes.
 
-Each test runs twice. On ``kernel`` it says what the kernel does; on ``userstack`` it holds us to it, with the kernel as the peer.
+Each test runs twice on each kind of sockets: of IPv4, of IPv6, and of IPv6 with a peer of IPv4. On ``kernel`` it says what the
+kernel does; on ``userstack`` it holds us to it, with the kernel as the peer.
 """
 
 import asyncio
@@ -15,17 +16,23 @@ import pytest
 import pytest_asyncio
 
 from tests.support.netns import kernel_namespace, nothing_left_behind
-from tests.support.sockets import SILENT_ADDRESS, KernelSocket, KernelWorld, StreamSocket, World, world_and_peer
+from tests.support.sockets import IPV4, IPV6, KINDS, MAPPED, KernelSocket, KernelWorld, Kind, StreamSocket, World, world_and_peer
 
 PORT = 7070
 Both = tuple[World, KernelWorld]
 Ends = tuple[StreamSocket, KernelSocket]
 
 
+@pytest.fixture(params=KINDS, ids=str)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    given: Kind = request.param
+    return given
+
+
 @pytest_asyncio.fixture(params=["kernel", "userstack"])
-async def both(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
+async def both(request: pytest.FixtureRequest, kind: Kind) -> AsyncIterator[Both]:
     with nothing_left_behind(), kernel_namespace() as namespace:
-        async with world_and_peer(request.param, namespace) as made:
+        async with world_and_peer(request.param, kind, namespace) as made:
             yield made
 
 
@@ -33,7 +40,7 @@ async def accepted(both: Both) -> Ends:
     """The subject accepts, the peer has connected."""
     world, peer = both
     listener = await world.listen(PORT, reuse_address=True)
-    other = await peer.connect(world.address, PORT)
+    other = await peer.connect(peer.peer_address, PORT)
     subject = await listener.accept()
     await listener.close()
     return subject, other
@@ -90,14 +97,23 @@ async def test_nobody_listens(both: Both) -> None:
 @pytest.mark.asyncio
 async def test_nobody_answers(both: Both) -> None:
     world, _ = both
-    await fails(world.connect(SILENT_ADDRESS, PORT, patience=0.5), TimeoutError, errno.ETIMEDOUT)
+    await fails(world.connect(world.kind.silent, PORT, patience=0.5), TimeoutError, errno.ETIMEDOUT)
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("address", ["224.0.0.1", "255.255.255.255"])
-async def test_no_address_of_one_host(both: Both, address: str) -> None:
+async def test_no_address_of_one_host(both: Both) -> None:
     world, _ = both
-    await fails(world.connect(address, PORT), OSError, errno.ENETUNREACH)
+    broadcast = {IPV4: ["255.255.255.255"], IPV6: [], MAPPED: ["::ffff:255.255.255.255"]}
+    for address in (world.kind.multicast, *broadcast[world.kind]):
+        await fails(world.connect(address, PORT), OSError, errno.ENETUNREACH)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", [IPV6], indirect=True, ids=str)
+async def test_a_link_local_address_without_its_link(both: Both) -> None:
+    world, _ = both
+    await fails(world.connect("fe80::1", PORT), OSError, errno.EINVAL)
+    await fails(world.listen(PORT, address="fe80::1"), OSError, errno.EINVAL)
 
 
 @pytest.mark.asyncio
@@ -121,14 +137,51 @@ async def test_data_both_ways_and_the_end(both: Both, open_by: Callable[[Both], 
 @pytest.mark.asyncio
 async def test_names(both: Both) -> None:
     world, _ = both
+    named = world.kind.socket_name
     subject, peer = await accepted(both)
-    assert subject.getsockname() == peer.getpeername() == (world.address, PORT)
-    assert subject.getpeername() == peer.getsockname()
+    assert subject.getsockname() == named(world.address, PORT)
+    assert subject.getpeername() == named(world.peer_address, peer.getsockname()[1])
     await subject.close()
     subject, peer = await connected(both)
-    assert subject.getpeername() == (world.peer_address, PORT)
-    assert subject.getsockname() == peer.getpeername()
+    assert subject.getpeername() == named(world.peer_address, PORT)
+    assert subject.getsockname() == named(world.address, peer.getpeername()[1])
     await subject.close()
+
+
+@pytest.mark.asyncio
+async def test_the_name_of_a_listener(both: Both) -> None:
+    world, _ = both
+    for address, name in ((None, "0.0.0.0" if world.kind is IPV4 else "::"), (world.address, world.address)):
+        listener = await world.listen(PORT, address=address)
+        assert listener.getsockname() == world.kind.socket_name(name, PORT)
+        await listener.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", [MAPPED], indirect=True, ids=str)
+async def test_a_listener_of_both_families_leaves_nothing_of_its_port(both: Both) -> None:
+    world, _ = both
+    listener = await world.listen(PORT)
+    for address in ("0.0.0.0", world.address.removeprefix("::ffff:"), world.address, "::"):
+        await fails(world.listen(PORT, address=address), OSError, errno.EADDRINUSE)
+    await fails(world.listen(PORT, address="::", ipv6_only=True), OSError, errno.EADDRINUSE)
+    await listener.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", [MAPPED], indirect=True, ids=str)
+async def test_a_listener_of_ipv6_alone_leaves_ipv4_to_others(both: Both) -> None:
+    world, peer = both
+    six = await world.listen(PORT, ipv6_only=True)
+    await fails(peer.connect(peer.peer_address, PORT), ConnectionRefusedError, errno.ECONNREFUSED)
+    four = await world.listen(PORT, address="0.0.0.0")
+    await fails(world.listen(PORT), OSError, errno.EADDRINUSE)
+    await peer.connect(peer.peer_address, PORT)
+    subject = await four.accept()
+    assert subject.getpeername() == IPV4.socket_name(world.peer_address.removeprefix("::ffff:"), subject.getpeername()[1])
+    await subject.close()
+    await six.close()
+    await four.close()
 
 
 @pytest.mark.asyncio
@@ -289,7 +342,7 @@ async def test_after_close_the_listener_is_bad(both: Both) -> None:
     listener = await world.listen(PORT)
     await listener.close()
     await fails(listener.accept(), OSError, errno.EBADF)
-    await fails(peer.connect(world.address, PORT), ConnectionRefusedError, errno.ECONNREFUSED)
+    await fails(peer.connect(peer.peer_address, PORT), ConnectionRefusedError, errno.ECONNREFUSED)
 
 
 @pytest.mark.asyncio
@@ -349,7 +402,7 @@ async def test_a_port_is_listened_on_once(both: Both, reuse_address: bool) -> No
 @pytest.mark.asyncio
 async def test_an_address_that_is_somebody_elses(both: Both) -> None:
     world, _ = both
-    await fails(world.listen(PORT, address="192.0.2.1"), OSError, errno.EADDRNOTAVAIL)
+    await fails(world.listen(PORT, address=world.kind.foreign), OSError, errno.EADDRNOTAVAIL)
 
 
 @pytest.mark.asyncio
@@ -381,13 +434,16 @@ async def test_a_clients_port_in_time_wait(both: Both) -> None:
 @pytest.mark.asyncio
 async def test_options(both: Both) -> None:
     subject, _ = await accepted(both)
+    six = both[0].kind is IPV6
+    hops = (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS) if six else (socket.IPPROTO_IP, socket.IP_TTL)
+    service = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if six else (socket.IPPROTO_IP, socket.IP_TOS)
     for level, option, value, read in (
         (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1, 1),
         (socket.IPPROTO_TCP, socket.TCP_NODELAY, 0, 0),
         (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1234, 1234),
-        (socket.IPPROTO_IP, socket.IP_TTL, 5, 5),
-        (socket.IPPROTO_IP, socket.IP_TTL, -1, 64),
-        (socket.IPPROTO_IP, socket.IP_TOS, 0xBB, 0xB8),
+        (*hops, 5, 5),
+        (*hops, -1, 64),
+        (*service, 0xBB, 0xB8),
         (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 5), 1),
         (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0), 0),
     ):
@@ -395,8 +451,8 @@ async def test_options(both: Both) -> None:
         assert subject.getsockopt(level, option) == read
     assert subject.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
     for level, option, value, number in (
-        (socket.IPPROTO_IP, socket.IP_TTL, 0, errno.EINVAL),
-        (socket.IPPROTO_IP, socket.IP_TTL, 256, errno.EINVAL),
+        (*hops, -2 if six else 0, errno.EINVAL),
+        (*hops, 256, errno.EINVAL),
         (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, -1, errno.EINVAL),
         (socket.IPPROTO_TCP, 9999, 1, errno.ENOPROTOOPT),
         (socket.SOL_SOCKET, 9999, 1, errno.ENOPROTOOPT),
