@@ -131,7 +131,7 @@ def test_an_event_knows_its_place_and_its_text() -> None:
 def test_defines_hold_for_what_follows_and_before_those_of_the_command_line() -> None:
     text = '--define=COOKIE=a1a2\n-D KEY="b1b2"\n-DN=7\n+0 > . 1:1(0) <FO COOKIE,FO KEY,FO OTHER>'
     script = parse(text, PATH, {"KEY": "ffff", "OTHER": "c1c2"})
-    assert script.defines == {"COOKIE": "a1a2", "KEY": "b1b2", "N": "7"}
+    assert script.defines == {"COOKIE": "a1a2", "KEY": "b1b2", "N": "7", "OTHER": "c1c2"}
     content = script.events[0].action
     assert isinstance(content, PacketEvent)
     assert isinstance(content.content, TcpSpec)

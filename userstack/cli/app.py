@@ -7,6 +7,7 @@ import typer
 
 from userstack.cli.demo import demo
 from userstack.cli.doctor import doctor
+from userstack.cli.drill import drill
 from userstack.cli.guard import complain, describe
 from userstack.cli.nc import nc
 from userstack.cli.ss import ss
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(nc)
 app.command()(ss)
+app.command()(drill)
 app.command()(doctor)
 
 

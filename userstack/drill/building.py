@@ -40,7 +40,6 @@ class Builder(PacketRules, CallRules):
         self._path = path
         self._text = text
         self._options: dict[str, str] = {}
-        self._own_defines: dict[str, str] = {}
 
     def start(self, *parts: Command | Event) -> Script:
         """The whole script."""
@@ -48,7 +47,7 @@ class Builder(PacketRules, CallRules):
         events = tuple(part for part in parts if isinstance(part, Event))
         initial = tuple(part for part in parts[:first] if isinstance(part, Command))
         final = tuple(part for part in parts[first:] if isinstance(part, Command))
-        return Script(self._path, events, self._options, self._own_defines, initial, final)
+        return Script(self._path, events, self._options, self._defines, initial, final)
 
     def option(self, word: Token) -> object:
         """``--ip_version=ipv4``, ``--dry_run``."""
@@ -60,7 +59,7 @@ class Builder(PacketRules, CallRules):
         """``-D NAME=VALUE``, ``--define=NAME=VALUE``; what follows in the script knows it."""
         text = word.removeprefix("-D") if word.startswith("-D") else word.partition("=")[2]
         name, _, value = text.strip().partition("=")
-        self._own_defines[name] = self._defines[name] = _unquoted(value)
+        self._defines[name] = _unquoted(value)
         return Discard
 
     def command(self, word: Token) -> Command:

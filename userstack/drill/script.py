@@ -245,7 +245,7 @@ class Script:
     """A whole script.
 
     ``options`` are the ``--name=value`` lines: a bare ``--name`` has the value ``""``, the last of a name counts. ``defines`` are
-    the ``--define=NAME=VALUE`` ones.
+    the ``--define=NAME=VALUE`` ones and those of the command line.
     """
 
     path: Path

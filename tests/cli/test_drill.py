@@ -1,0 +1,105 @@
+"""``userstack drill``: what it says of scripts that pass, fail and are skipped, and what it takes."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import userstack
+
+LISTEN = "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 bind(3, ..., ...) = 0\n+0 listen(3, 1) = 0\n"
+GOOD = LISTEN + "+0.1 < S 0:0(0) win 1000 <mss 1000>\n+0 > S. 0:0(0) ack 1 <mss 1460>\n"
+BAD = LISTEN + "+0.1 < S 0:0(0) win 1000 <mss 1000>\n+0 > S. 0:0(0) ack 2 <mss 1460>\n"
+OTHER = "`iptables -F`\n" + GOOD
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    for name, text in {"good": GOOD, "bad": BAD, "other": OTHER}.items():
+        (tmp_path / f"{name}.pkt").write_text(text)
+    return tmp_path
+
+
+def test_a_directory_is_summed_up_and_a_mismatch_drawn(scripts: Path) -> None:
+    done = userstack("drill", str(scripts), "--jobs", "1")
+    out = done.stdout.decode()
+    assert done.returncode == 1
+    assert "1 passed, 1 failed, 1 skipped" in out.splitlines()[-1]
+    assert "1 skipped: shell command iptables -F" in out
+    assert f"{scripts / 'bad.pkt'}:5:" in out
+    ladder = out[out.index("failed") :].splitlines()
+    assert [line.split()[0] for line in ladder if line.lstrip().startswith(("expected", "got"))] == ["expected", "got"]
+    assert any("◀─ S 0:0(0) win 1000 <mss 1000> ─" in line and line.split()[0] == "0.100000" for line in ladder)
+    assert not any(str(scripts / "good.pkt") in line for line in ladder)
+
+
+def test_the_exit_code_is_0_when_none_failed(scripts: Path) -> None:
+    done = userstack("drill", str(scripts / "good.pkt"), str(scripts / "other.pkt"))
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_verbose_shows_those_that_passed_too(scripts: Path) -> None:
+    out = userstack("drill", "-v", str(scripts / "good.pkt")).stdout.decode()
+    assert out.startswith(f"passed {scripts / 'good.pkt'}")
+    assert "─ S. 0:0(0) ack 1 " in out
+
+
+def test_json_is_one_object(scripts: Path) -> None:
+    done = userstack("drill", "--json", "--variant", "ipv4,ipv6,ipv4-mapped", str(scripts))
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["passed"], told["failed"], told["skipped"]) == (1, 3, 3, 3)
+    assert told["reasons"] == {"shell command iptables -F": 3}
+    bad = [one for one in told["scripts"] if one["verdict"] == "failed"]
+    assert [(one["variant"], one["line"]) for one in bad] == [("ipv4", 5), ("ipv6", 5), ("ipv4-mapped-ipv6", 5)]
+    assert all("ack 2" in one["expected"] and "ack 1" in one["got"] for one in bad)
+
+
+def test_junit_is_written_beside_the_report(scripts: Path) -> None:
+    done = userstack("drill", "--junit", str(scripts / "out.xml"), str(scripts))
+    assert done.returncode == 1
+    assert ET.parse(scripts / "out.xml").getroot().get("tests") == "3"
+
+
+def test_a_symbol_of_the_command_line_reaches_the_script(scripts: Path) -> None:
+    script = scripts / "defined.pkt"
+    script.write_text(LISTEN.replace("listen(3, 1) = 0", "listen(3, 1) = RESULT"))
+    assert userstack("drill", "-D", "RESULT=0", str(script)).returncode == 0
+    assert userstack("drill", "-D", "RESULT=1", str(script)).returncode == 1
+    assert b"constant RESULT" in userstack("drill", str(script)).stdout
+
+
+def test_the_profile_of_the_command_line_counts(scripts: Path) -> None:
+    script = scripts / "habits.pkt"
+    syn = "+0 < S 0:0(0) win 1000 <mss 1000,sackOK,nop,nop,nop,wscale 7>\n"
+    script.write_text(LISTEN + syn + "+0 > S. 0:0(0) ack 1 <mss 1460,nop,wscale 6,sackOK,eol,eol>\n")
+    assert userstack("drill", "--profile", "freebsd", str(script)).returncode == 0
+    assert userstack("drill", "--profile", "linux", str(script)).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((), "Missing argument"),
+        (("absent.pkt",), "no script absent.pkt: there is no such file or directory"),
+        (("--profile", "windows", "x"), "--profile is one of default, linux, freebsd, not 'windows'"),
+        (("--variant", "ipv5", "x"), "--variant takes ipv4, ipv6, ipv4-mapped, not 'ipv5'"),
+        (("-D", "1=2", "x"), "-D takes NAME=VALUE, not '1=2'"),
+        (("-D", "NAME", "x"), "-D takes NAME=VALUE, not 'NAME'"),
+        (("-j", "0", "x"), "'--jobs'"),
+    ],
+)
+def test_wrong_arguments_get_one_line(arguments: tuple[str, ...], text: str) -> None:
+    done = userstack("drill", *arguments)
+    error = done.stderr.decode()
+    assert done.returncode in (1, 2)
+    assert text in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_junit_file_that_cannot_be_written_gets_one_line(scripts: Path) -> None:
+    done = userstack("drill", "--junit", str(scripts / "absent" / "out.xml"), str(scripts / "good.pkt"))
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        f"userstack drill: cannot write {scripts}/absent/out.xml: No such file or directory"
+    ]
