@@ -2,26 +2,26 @@
 
 import hashlib
 
+from tests.sim.nets import Net
 from tests.support.virtual import Impaired, VirtualNetwork
 from userstack.config import SECOND
 from userstack.sim import VirtualHost, VirtualSocket
 from userstack.sim.virtual_host import Row
 
-CLIENT, SERVER = "10.1.0.1", "10.1.0.2"
 CLIENTS = 12
 SIZE = 40_000
 
 
-def scenario(seed: int, wire: int = 7) -> tuple[str, list[Row], dict[str, int]]:
+def scenario(net: Net, seed: int, wire: int = 7) -> tuple[str, list[Row], dict[str, int]]:
     """Many connections over a bad link, each echoing, then the long silence; a digest of all that was sent and when."""
-    client = VirtualHost([f"{CLIENT}/24"], seed=seed)
-    server = VirtualHost([f"{SERVER}/24"], seed=seed + 1)
+    client = VirtualHost([net.prefix], seed=seed)
+    server = VirtualHost([f"{net.there}/64" if ":" in net.there else f"{net.there}/16"], seed=seed + 1)
     fate = Impaired(wire, loss=0.05, duplicate=0.05, corrupt=0.02, reorder=0.1)
-    network = VirtualNetwork({CLIENT: client, SERVER: server}, fate=fate)
-    listener = server.socket()
-    listener.bind((SERVER, 7))
+    network = VirtualNetwork({net.here: client, net.there: server}, fate=fate)
+    listener = server.socket(net.family)
+    listener.bind((net.there, 7))
     listener.listen(CLIENTS)
-    talks = [Talk(client.socket(), bytes([index]) * SIZE) for index in range(CLIENTS)]
+    talks = [Talk(client.socket(net.family), net.there, bytes([index]) * SIZE) for index in range(CLIENTS)]
     echoes: list[Echo] = []
 
     def done() -> bool:
@@ -50,13 +50,13 @@ def accepted(listener: VirtualSocket) -> "list[Echo]":
 class Talk:
     """Sends its data, reads it back, closes."""
 
-    def __init__(self, s: VirtualSocket, data: bytes) -> None:
+    def __init__(self, s: VirtualSocket, server: str, data: bytes) -> None:
         self.socket = s
         self.unsent = memoryview(data)
         self.data = data
         self.received = bytearray()
         self.done = False
-        s.connect_ex((SERVER, 7))
+        s.connect_ex((server, 7))
 
     def act(self) -> None:
         if self.done:
@@ -97,19 +97,19 @@ class Echo:
             return
 
 
-def test_the_same_seed_replays_to_the_byte() -> None:
-    assert scenario(1) == scenario(1)
+def test_the_same_seed_replays_to_the_byte(net: Net) -> None:
+    assert scenario(net, 1) == scenario(net, 1)
 
 
-def test_another_seed_sends_other_bytes() -> None:
-    first, second = (VirtualHost(["10.1.0.1/24"], seed=seed) for seed in (1, 2))
+def test_another_seed_sends_other_bytes(net: Net) -> None:
+    first, second = (VirtualHost([net.prefix], seed=seed) for seed in (1, 2))
     for host in (first, second):
-        host.socket().connect_ex((SERVER, 7))
+        host.socket(net.family).connect_ex((net.there, 7))
     assert first.take() != second.take()
 
 
-def test_negative_seeds_are_seeds_of_their_own() -> None:
-    first, second = (VirtualHost(["10.1.0.1/24"], seed=seed) for seed in (3, -3))
+def test_negative_seeds_are_seeds_of_their_own(net: Net) -> None:
+    first, second = (VirtualHost([net.prefix], seed=seed) for seed in (3, -3))
     for host in (first, second):
-        host.socket().connect_ex((SERVER, 7))
+        host.socket(net.family).connect_ex((net.there, 7))
     assert first.take() != second.take()
