@@ -1,5 +1,6 @@
 """Neighbor discovery messages: there and back, as scapy has them, and each validity check of RFC 4861."""
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -95,6 +96,15 @@ def test_as_scapy_has_them(value: nd.NdMessage, layer: Packet) -> None:
     packet = CODEC.decode_ip(octets)
     assert nd.decode(packet, CODEC.decode_icmpv6(packet)) == value
     assert CODEC.encode_icmpv6(nd.encode(value), ROUTER, OWN) == octets[40:]
+
+
+@given(
+    st.sampled_from(sorted(nd.TYPES)), words, st.one_of(st.binary(max_size=60), st.binary(max_size=24).map(lambda rest: OWN + rest))
+)
+def test_whatever_comes_is_a_message_or_no_packet(kind: int, rest: int, payload: bytes) -> None:
+    with contextlib.suppress(WireError):
+        value = nd.decode(carrying(), IcmpMessage(kind, 0, rest, payload))
+        assert nd.decode(carrying(), nd.encode(value)) == value
 
 
 def test_a_router_solicitation_of_a_kernel() -> None:
