@@ -113,6 +113,7 @@ class KernelSocket:
             state=state,
             retransmits=retransmits,
             rto=rto * MICROSECOND,
+            path_mtu=told[21],
             srtt=rtt * MICROSECOND,
             rttvar=rttvar * MICROSECOND,
             cwnd=cwnd * snd_mss,

@@ -7,6 +7,7 @@ from enum import Enum
 from userstack.address import pack_address
 from userstack.config import MICROSECOND
 from userstack.drill.errors import NotSupported, ScriptError
+from userstack.net.mtu import LEAST_MTU_V6
 
 
 class Variant(Enum):
@@ -127,9 +128,11 @@ def _mtu(options: Mapping[str, str], variant: Variant, *, given: bool) -> int:
     mtu = int(_number(options, "mtu", 1500))
     was = _read_variant(options.get("ip_version"))
     if given and was is not variant and variant is Variant.IPV6:
-        return mtu + _IPV6_ROOM
+        mtu += _IPV6_ROOM
     if given and was is Variant.IPV6 and variant is not Variant.IPV6:
-        return mtu - _IPV6_ROOM
+        mtu -= _IPV6_ROOM
+    if variant is Variant.IPV6 and mtu < LEAST_MTU_V6:
+        raise NotSupported(f"an MTU of {mtu} over IPv6")
     return mtu
 
 
