@@ -19,6 +19,7 @@ from userstack.wire.ethernet import IPV6, EthernetFrame, multicast_mac
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.icmpv6 import ECHO_REQUEST
 from userstack.wire.ip import ICMPV6, TCP, IPPacket
+from userstack.wire.mld import ALL_MLDV2_ROUTERS
 from userstack.wire.nd import ALL_NODES, HOP_LIMIT, NdMessage, NeighborAdvertisement, NeighborSolicitation, solicited_node
 from userstack.wire.tcp import SYN, TcpSegment
 
@@ -47,14 +48,16 @@ class Beginner:
         return self.host.addresses
 
     def sent(self) -> list[IPPacket]:
-        """The IPv6 packets that leave now; all of them go where their addresses say."""
+        """The IPv6 packets that leave now, but for listener reports; all of them go where their addresses say."""
         found = []
         while (frame := self.host.poll_transmit(now=self.now)) is not None:
             decoded = CODEC.decode_ethernet(frame)
             if decoded.ethertype == IPV6:
-                found.append(CODEC.decode_ip(decoded.payload))
-                if found[-1].destination[0] == 0xFF:
-                    assert decoded.destination == multicast_mac(found[-1].destination)
+                packet = CODEC.decode_ip(decoded.payload)
+                if packet.destination[0] == 0xFF:
+                    assert decoded.destination == multicast_mac(packet.destination)
+                if packet.destination != ALL_MLDV2_ROUTERS:
+                    found.append(packet)
         return found
 
     def said(self) -> list[tuple[bytes, bytes, NdMessage]]:

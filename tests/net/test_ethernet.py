@@ -225,7 +225,7 @@ def test_two_links_on_a_cable_find_each_other_whatever_their_codec(family: int) 
                 if packet.protocol == EXPERIMENTAL:
                     got[1 - n].append(bytes(packet.payload))
                 else:
-                    ends[1 - n].receive_nd(packet, CODEC.decode_icmpv6(packet), now=0)
+                    ends[1 - n].receive_icmpv6(packet, CODEC.decode_icmpv6(packet), now=0)
     assert got == [[b"and back"], [b"there"]]
 
 

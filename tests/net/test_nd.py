@@ -210,10 +210,12 @@ def test_a_question_comes_from_the_address_that_the_packet_has() -> None:
 
 def test_what_is_asked_and_said_is_seen_by_those_who_watch() -> None:
     wire = Wire(6)
+    before = wire.counters["Ip6OutRequests"], wire.counters["Icmp6OutMsgs"]
     wire.send()
     [frame] = wire.sent()
-    assert wire.trace == [PacketSent(wire.now, bytes(frame.payload))]
-    assert wire.counters["Icmp6OutNeighborSolicits"] == wire.counters["Icmp6OutMsgs"] == wire.counters["Ip6OutRequests"] == 1
+    assert wire.trace[-1] == PacketSent(wire.now, bytes(frame.payload))
+    assert wire.counters["Icmp6OutNeighborSolicits"] == 1
+    assert (wire.counters["Ip6OutRequests"] - 1, wire.counters["Icmp6OutMsgs"] - 1) == before
 
 
 # --- what is not believed ---

@@ -37,8 +37,9 @@ class Station:
             mac=OUR_MAC,
             isn=lambda local, remote, now: ISS,
         )
-        self.sent()  # ARP's announcement
-        self.connection = self.host.connect(Endpoint(self.places.peer, PORT), now=0)
+        self.sent()  # ARP's announcement, listener reports
+        self.wait(SECOND)
+        self.connection = self.host.connect(Endpoint(self.places.peer, PORT), now=self.now)
 
     def sent(self) -> list[str]:
         """What leaves now: ``question`` or ``segment``."""

@@ -74,6 +74,8 @@ class Wire:
         )
         self.now = 5 * SECOND
         self.announced = self.sent()
+        self.wait(SECOND)
+        self.repeated = self.sent()
 
     # --- what is seen ---
 
@@ -180,7 +182,7 @@ class Wire:
         packet = self.hear(octets, ethertype=IPV6, source=mac, destination=to)
         if packet is not None:
             decoded = CODEC.decode_ip(packet)
-            self.link.receive_nd(decoded, CODEC.decode_icmpv6(decoded), now=self.now)
+            self.link.receive_icmpv6(decoded, CODEC.decode_icmpv6(decoded), now=self.now)
 
     def answer(self, mac: bytes = PEER_MAC, address: bytes | None = None) -> None:
         """A neighbour answers what it was asked."""

@@ -14,13 +14,19 @@ from userstack.errors import InvalidArgument
 from userstack.net.addresses import Addresses
 from userstack.net.arp import Arp
 from userstack.net.interface import Interface, is_multicast, is_valid_source, link_local_interface
+from userstack.net.mld import MulticastListener
 from userstack.net.nd import NeighborDiscovery
 from userstack.net.neighbors import Neighbor, NeighborRow, NeighborState, NeighborTable, Standing
 from userstack.trace import PacketSent, Tracer
 from userstack.wire.codec import Codec, WireError
 from userstack.wire.ethernet import ARP, BROADCAST, IPV4, IPV6, EthernetFrame, multicast_mac
 from userstack.wire.icmp import IcmpMessage
+from userstack.wire.icmpv6 import LISTENER_QUERY
 from userstack.wire.ip import Buffer, IPPacket
+from userstack.wire.nd import TYPES as ND_TYPES
+
+ICMPV6_TYPES = ND_TYPES | {LISTENER_QUERY}
+"""The messages that are about the link itself, in IPv6 packets though they are."""
 
 _NO_MAC = bytes(6)
 
@@ -39,7 +45,7 @@ class EthernetLink:
         codec: for everything but IP.
         counters: where it counts.
         random: a number below its argument.
-        trace: told of packets that never pass the host: neighbor discovery's.
+        trace: told of packets that never pass the host: those of neighbor and listener discovery.
 
     Raises:
         InvalidArgument: ``mac`` or a gateway cannot be a host's here.
@@ -72,6 +78,7 @@ class EthernetLink:
         """By the length of the addresses."""
         self._arp: Arp | None = None
         self._nd: NeighborDiscovery | None = None
+        self._mld: MulticastListener | None = None
         lengths = {len(interface.address) for interface in self.addresses.interfaces}
         if 4 in lengths:
             table = self._table(4, "Arp", lambda: config.neighbor_reachable)
@@ -81,8 +88,9 @@ class EthernetLink:
             # RFC 4861 6.3.2: at random, so that not all neighbours of a router ask for it at the same time.
             table = self._table(16, "Nd", lambda: config.nd_reachable // 2 + random(config.nd_reachable + 1))
             self._nd = NeighborDiscovery(
-                mac, self.addresses, table, send=self._send_nd, config=config, codec=codec, counters=counters, trace=trace
+                mac, self.addresses, table, send=self._send_own, config=config, codec=codec, counters=counters, trace=trace
             )
+            self._mld = MulticastListener(self.addresses, send=self._send_own, codec=codec, counters=counters, random=random)
 
     # --- frames in ---
 
@@ -128,13 +136,15 @@ class EthernetLink:
             return None
         return self._packet_within(frame)
 
-    def receive_nd(self, packet: IPPacket, message: IcmpMessage, *, now: int) -> None:
-        """Take a message of neighbor discovery that was in an IPv6 packet.
+    def receive_icmpv6(self, packet: IPPacket, message: IcmpMessage, *, now: int) -> None:
+        """Take a message of one of ``ICMPV6_TYPES``, and the packet that it was in.
 
         Raises:
             WireError: it is not valid.
         """
-        if self._nd is not None:
+        if self._mld is not None and message.type == LISTENER_QUERY:
+            self._mld.receive(packet, message, now=now)
+        elif self._nd is not None and message.type in ND_TYPES:
             self._settle(self._nd.receive(packet, message, now=now), IPV6)
 
     def _settle(self, neighbor: Neighbor | None, ethertype: int) -> None:
@@ -179,7 +189,8 @@ class EthernetLink:
         if self._arp is not None:
             while (solicitation := self._arp.table.poll_solicitation()) is not None:
                 self._arp.ask(solicitation)
-        if self._nd is not None:
+        if self._nd is not None and self._mld is not None:
+            self._mld.poll(now=now)
             self._nd.poll(now=now)
             while (solicitation := self._nd.table.poll_solicitation()) is not None:
                 self._nd.ask(solicitation, now=now)
@@ -197,14 +208,14 @@ class EthernetLink:
     def next_deadline(self) -> int | None:
         """When ``on_deadline`` has something to do (ns)."""
         deadlines = [table.next_deadline() for table in self._tables.values()]
-        if self._nd is not None:
-            deadlines.append(self._nd.next_deadline())
+        deadlines += [protocol.next_deadline() for protocol in (self._nd, self._mld) if protocol is not None]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def on_deadline(self, *, now: int) -> None:
         """Ask neighbours again, age the caches, take addresses into use that nobody else has."""
-        if self._nd is not None:
-            self._nd.on_deadline(now=now)
+        for protocol in (self._nd, self._mld):
+            if protocol is not None:
+                protocol.on_deadline(now=now)
         for table in self._tables.values():
             table.on_deadline(now=now)
 
@@ -229,10 +240,12 @@ class EthernetLink:
     def _emit_arp(self, mac: bytes, packet: bytes) -> None:
         self._emit(self._header(mac, ARP) + packet)
 
-    def _send_nd(self, packet: bytes, destination: bytes, mac: bytes | None, *, now: int) -> None:
+    def _send_own(self, packet: bytes, destination: bytes, mac: bytes | None, *, now: int) -> None:
         self._counters.add("Ip6OutRequests")
         if self._trace is not None:
             self._trace(PacketSent(now, packet))
+        if is_multicast(destination):
+            mac = multicast_mac(destination)
         if mac is None:
             self.send(packet, destination, now=now)
         else:

@@ -14,7 +14,7 @@ from userstack.errors import HostUnreachable
 from userstack.net import icmp, icmpv6
 from userstack.net.addresses import Addresses
 from userstack.net.bucket import TokenBucket
-from userstack.net.ethernet import EthernetLink
+from userstack.net.ethernet import ICMPV6_TYPES, EthernetLink
 from userstack.net.interface import Interface, is_multicast, is_unicast, is_valid_source
 from userstack.net.listener import Listener
 from userstack.net.ports import Binding
@@ -28,7 +28,6 @@ from userstack.wire.codec import Codec, ParameterProblem, WireError
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.icmpv6 import UNRECOGNIZED_NEXT_HEADER
 from userstack.wire.ip import ICMP, ICMPV6, NO_NEXT_HEADER, TCP, Buffer, IPPacket
-from userstack.wire.nd import TYPES as ND_TYPES
 
 
 class Host:
@@ -191,9 +190,9 @@ class Host:
 
     def _take_icmpv6(self, packet: IPPacket, message: IcmpMessage, now: int) -> str | None:
         self.counters.add(icmpv6.counter_of(message.type))
-        if message.type in ND_TYPES:
+        if message.type in ICMPV6_TYPES:
             if self.link is not None:
-                self.link.receive_nd(packet, message, now=now)
+                self.link.receive_icmpv6(packet, message, now=now)
             return None
         reply = icmpv6.echo_reply(message)
         if reply is not None:

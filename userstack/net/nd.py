@@ -15,7 +15,6 @@ from userstack.net.neighbors import Neighbor, NeighborTable, Solicitation
 from userstack.trace import AddressAssigned, AddressDuplicate, Tracer
 from userstack.wire import nd
 from userstack.wire.codec import Codec, WireError
-from userstack.wire.ethernet import multicast_mac
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import ICMPV6, IPPacket
 from userstack.wire.nd import ALL_NODES, HOP_LIMIT, NdMessage, NeighborAdvertisement, NeighborSolicitation, solicited_node
@@ -25,7 +24,7 @@ _NO_MAC = bytes(6)
 
 
 class Sender(Protocol):
-    """Takes an IPv6 packet on its way: to ``mac``, or, where that is None, to whoever has ``destination``."""
+    """Takes an IPv6 packet on its way: to ``mac``, or, where that is None, to whoever has or listens to ``destination``."""
 
     def __call__(self, packet: bytes, destination: bytes, mac: bytes | None, *, now: int) -> None:
         """Send it."""
@@ -160,8 +159,6 @@ class NeighborDiscovery:
 
     def _say(self, value: NdMessage, source: bytes, destination: bytes, mac: bytes | None, *, now: int) -> None:
         self._counters.add("Icmp6OutMsgs")
-        if destination[0] == 0xFF:
-            mac = multicast_mac(destination)
         payload = self._codec.encode_icmpv6(nd.encode(value), source, destination)
         packet = IPPacket(source, destination, ICMPV6, payload, ttl=HOP_LIMIT)
         self._send(self._codec.encode_ip(packet), destination, mac, now=now)

@@ -1,4 +1,4 @@
-"""The numbers of ICMPv6 (RFC 4443, RFC 4861); a message is an ``IcmpMessage``, whose ``rest`` holds a pointer or an MTU."""
+"""The numbers of ICMPv6 (RFC 4443, 4861, 3810); a message is an ``IcmpMessage``, whose ``rest`` holds a pointer or an MTU."""
 
 DESTINATION_UNREACHABLE = 1
 PACKET_TOO_BIG = 2
@@ -6,11 +6,14 @@ TIME_EXCEEDED = 3
 PARAMETER_PROBLEM = 4
 ECHO_REQUEST = 128
 ECHO_REPLY = 129
+LISTENER_QUERY = 130
+LISTENER_REPORT = 131
 ROUTER_SOLICITATION = 133
 ROUTER_ADVERTISEMENT = 134
 NEIGHBOR_SOLICITATION = 135
 NEIGHBOR_ADVERTISEMENT = 136
 REDIRECT = 137
+LISTENER_REPORT_V2 = 143
 
 # Codes of destination unreachable (RFC 4443 3.1).
 NO_ROUTE = 0
