@@ -46,6 +46,7 @@ def test_the_names_of_freebsd_are_kept() -> None:
         ("ip route change 192.0.2.0/24 dev tun0 initcwnd 5", "shell command ip route"),
         ("iptables -A INPUT -j DROP", "shell command iptables -A"),
         ("tc qdisc add dev tun0 root netem delay 10ms", "shell command tc qdisc"),
+        ("tc qdisc replace dev tun0 root fq", "shell command tc qdisc"),
         ("grep ' 0A ' /proc/net/tcp | grep ':1F90'", "shell command grep"),
         ("echo 1 | tee /proc/sys/net/ipv4/tcp_sack", "shell command echo 1"),
         ("cat x > /proc/sys/net/ipv4/tcp_sack", "shell command cat > /proc/sys/net/ipv4/tcp_sack"),

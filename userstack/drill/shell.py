@@ -179,7 +179,7 @@ def _is_harmless(name: str, words: list[str]) -> bool:
     match name, words:
         case ("ip", ["tcp_metrics", "flush", *_]) | ("echo", _):
             return True
-        case ("tc", ["qdisc", "add" | "replace" | "change", "dev", _, "root", "pfifo" | "fq" | "pfifo_fast" | "fq_codel", *_]):
+        case ("tc", ["qdisc", "add" | "replace" | "change", "dev", _, "root", "pfifo" | "pfifo_fast" | "fq_codel", *_]):
             return True
         case ("tc", ["qdisc", "del", *_]):
             return True
