@@ -45,6 +45,8 @@ class StackConfig:
     """The same for a SYN,ACK."""
     delayed_ack: int = 40 * MILLISECOND
     """How long an ACK may wait for a second segment or for data to ride on (MUST-40: below 500 ms)."""
+    quick_acks: int = 0
+    """Linux, 16: so many ACKs at the start and after trouble go out at once; then the delay adapts, and full segments count."""
     fin_timeout: int = 60 * SECOND
     """How long a connection that the application has closed waits in FIN-WAIT-2 for the peer's FIN (Linux tcp_fin_timeout)."""
     override_timeout: int = 200 * MILLISECOND
@@ -130,6 +132,12 @@ class StackConfig:
     # --- behaviour ---
     nagle: bool = True
     """RFC 9293 3.7.4; TCP_NODELAY turns it off for one connection (MUST-17)."""
+    abc_limit: int = 1
+    """Segments that one ACK may add in slow start: RFC 5681 (2) says one, RFC 3465 two (FreeBSD net.inet.tcp.abc_l_var)."""
+    cwnd_validation: bool = False
+    """Let the congestion window grow only while what is sent needs it, as RFC 7661 argues and Linux does."""
+    slow_start_after_idle: bool = True
+    """RFC 5681 4.1: after an idle time longer than the RTO, begin again from the initial window (Linux's name)."""
     insecure_rst: bool = False
     """Accept a RST anywhere in the window, as before RFC 5961 (FreeBSD's name)."""
     kernel_resets: bool = False
@@ -167,9 +175,12 @@ class StackConfig:
             rcvbuf_limits_scale=True,
             syn_window_in_segments=True,
             initial_window_octets=10 * 65535,  # segments alone count
+            abc_limit=65535,  # as much as was acknowledged
+            cwnd_validation=True,
             tolerate_missing_ts=True,
             rst_echoes_timestamp=False,
             kernel_resets=True,
+            quick_acks=16,
             option_layout="linux",
         )
 
@@ -186,6 +197,7 @@ class StackConfig:
             send_buffer=2 << 20,  # net.inet.tcp.sendbuf_max, which it grows to
             receive_buffer=64 << 10,
             window_scale=6,  # kern.ipc.maxsockbuf is 2 MiB
+            abc_limit=2,
             double_socket_buffers=False,
             rst_echoes_timestamp=False,
             kernel_resets=True,
@@ -237,5 +249,15 @@ class StackConfig:
 
 
 _MAY_BE_ZERO = frozenset(
-    {"dad_transmits", "rto_slop", "delayed_ack", "somaxconn", "time_wait_max", "out_of_order_ranges", "challenge_ack_limit", "tos"}
+    {
+        "dad_transmits",
+        "quick_acks",
+        "rto_slop",
+        "delayed_ack",
+        "somaxconn",
+        "time_wait_max",
+        "out_of_order_ranges",
+        "challenge_ack_limit",
+        "tos",
+    }
 )

@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.machine import Machine
 from userstack.config import StackConfig
+from userstack.tcp.congestion.reno import Reno
 from userstack.tcp.state import State
 
 MSS = 1000
@@ -152,9 +153,11 @@ def test_transfer_that_never_loses_ends_without_a_timeout() -> None:
     assert sum(len(segment.data) for segment in m.log) == 200_000
 
 
-def test_idle_connection_starts_again_from_the_initial_window() -> None:
+@pytest.mark.parametrize("slow_start_after_idle", [True, False])
+def test_idle_connection_starts_again_from_the_initial_window(slow_start_after_idle: bool) -> None:
     """RFC 5681 4.1: after an idle time longer than the RTO, RW = min(IW, cwnd)."""
-    m = Machine.in_state(State.ESTABLISHED, mss=MSS, config=StackConfig(initial_window=2))
+    config = StackConfig(initial_window=2, slow_start_after_idle=slow_start_after_idle)
+    m = Machine.in_state(State.ESTABLISHED, mss=MSS, config=config)
     m.send(b"x" * 20_000)
     while m.snd_una < 20_001:
         m.sent()
@@ -162,8 +165,9 @@ def test_idle_connection_starts_again_from_the_initial_window() -> None:
     assert m.connection.info().cwnd > 5 * MSS
     m.wait(5_000)
     m.sent()
+    cwnd = m.connection.info().cwnd
     m.send(b"y" * 20_000)
-    assert flight(m) == 2 * MSS
+    assert flight(m) == (2 * MSS if slow_start_after_idle else cwnd // MSS * MSS)
 
 
 def test_third_duplicate_ack_resends_at_once() -> None:
@@ -288,3 +292,29 @@ def test_partial_ack_deflates_the_window(acked: int, change: int) -> None:
     before = m.connection.info().cwnd
     m.arrives("ACK", ack=1 + acked)
     assert m.connection.info().cwnd == before + change
+
+
+@pytest.mark.parametrize(("limit", "grown"), [(1, 1), (2, 2), (65535, 4)])
+def test_one_ack_of_four_segments_adds_as_many_as_the_limit_says(limit: int, grown: int) -> None:
+    """RFC 5681 (2) with a limit of one segment, RFC 3465 2.2 with more."""
+    reno = Reno(MSS, 10 * MSS, limit=limit)
+    reno.on_ack(4 * MSS, 10 * MSS)
+    assert reno.cwnd == (10 + grown) * MSS
+
+
+@pytest.mark.parametrize(("sent", "grown"), [(5, 0), (6, 2), (9, 8), (10, 10)])
+def test_a_validated_window_grows_only_while_more_than_half_of_it_is_used(sent: int, grown: int) -> None:
+    """As RFC 7661 4.3 has it for slow start; what was used counts until it has been acknowledged."""
+    reno = Reno(MSS, 10 * MSS, limit=65535, validate=True)
+    for acked in range(0, sent, 2):
+        reno.on_ack(min(2, sent - acked) * MSS, (sent - acked) * MSS)
+    assert reno.cwnd == (10 + grown) * MSS
+
+
+def test_a_validated_window_in_congestion_avoidance_grows_only_when_it_was_full() -> None:
+    for spare, grown in ((0, 1), (1, 0)):
+        reno = Reno(MSS, 10 * MSS, validate=True)
+        reno.ssthresh = 10 * MSS
+        reno.on_ack((10 - spare) * MSS, (10 - spare) * MSS)
+        reno.on_ack((10 - spare) * MSS, (10 - spare) * MSS)
+        assert reno.cwnd == (10 + grown) * MSS

@@ -1,7 +1,6 @@
 """What an acceptable acknowledgement does to the send side (RFC 9293 3.10.7.4 step 5, RFC 5681, RFC 6298)."""
 
 from userstack.tcp import retransmission
-from userstack.tcp.congestion.reno import Reno
 from userstack.tcp.sack import is_duplicate, read_blocks
 from userstack.tcp.sack_recovery import SackRecovery
 from userstack.tcp.segment import Segment
@@ -35,7 +34,7 @@ def begin_data(tcb: Tcb) -> None:
     """The handshake is over: RFC 6298 (5.7) and RFC 5681 3.1 treat a lost SYN as a warning."""
     if tcb.syn_lost:
         tcb.rtt.restart_after_syn_timeout()
-    tcb.congestion = Reno(tcb.snd_mss, tcb.initial_cwnd)
+    tcb.congestion = tcb.begin_congestion()
     tcb.recovery.begin(tcb.snd_una)
 
 

@@ -6,14 +6,13 @@ The functions of the steps return True where processing goes on with the next st
 from typing import assert_never
 
 from userstack.errors import BrokenPipe, ConnectionRefused, ConnectionReset
-from userstack.tcp import acknowledge, seq
+from userstack.tcp import acknowledge, seq, text
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.options import read_syn
 from userstack.tcp.segment import Segment, from_wire
-from userstack.tcp.state import CAN_RECEIVE_TEXT, State, move
+from userstack.tcp.state import State, move
 from userstack.tcp.tcb import Tcb
 from userstack.tcp.timewait import TimeWait
-from userstack.tcp.windowscale import to_field
 from userstack.wire.tcp import SYN, TcpSegment
 
 
@@ -95,7 +94,7 @@ def _take_syn(tcb: Tcb, segment: Segment, now: int) -> None:
     # Note: 3.10.7.2 leaves SND.WND to the ACK, but a FIN may have to be sent before that one comes (3.10.4, SYN-RECEIVED).
     _update_send_window(tcb, segment)
     # 3.10.7.2, 3.10.7.3: other text and controls are queued until ESTABLISHED.
-    _hold(
+    text.hold(
         tcb,
         Segment(tcb.rcv_nxt, segment.ack, segment.flags & ~SYN, segment.window, segment.payload).trimmed(tcb.rcv_nxt, tcb.rcv_adv),
     )
@@ -138,8 +137,8 @@ def _established(tcb: Tcb, segment: Segment, now: int) -> None:
     """What 3.10 defers until ESTABLISHED: our own queued CLOSE, and text and FIN that came with the SYN."""
     acknowledge.begin_data(tcb)
     carry_out_close(tcb, now=now)
-    _text_in_order(tcb)
-    _take_fin(tcb, segment, now)
+    text.text_in_order(tcb)
+    text.take_fin(tcb, segment, now)
 
 
 def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -162,7 +161,7 @@ def _idealized(tcb: Tcb, segment: Segment) -> Segment:
     """First step: what lies outside the window, or behind the peer's FIN, is trimmed off."""
     right = tcb.rcv_adv
     if segment.payload:
-        _arrived_again(tcb, segment.seq, tcb.rcv_nxt, "TcpExtTCPDSACKOldSent")
+        text.arrived_again(tcb, segment.seq, tcb.rcv_nxt, "TcpExtTCPDSACKOldSent")
     if tcb.recvbuf.fin_seq is not None:
         right = min(right, tcb.recvbuf.fin_seq)
         tcb.ack_now |= segment.fin  # a repeated FIN, beyond a hole still
@@ -215,7 +214,7 @@ def _answer_unacceptable(tcb: Tcb, segment: Segment, now: int) -> None:
         tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")  # RFC 5961 4: "irrespective of the sequence number"
     elif segment.length:
         tcb.ack_now = True
-        _arrived_again(tcb, segment.seq, min(segment.end, tcb.rcv_nxt), "TcpExtTCPDSACKOldSent")
+        text.arrived_again(tcb, segment.seq, min(segment.end, tcb.rcv_nxt), "TcpExtTCPDSACKOldSent")
     else:
         # Note: two ends that lost track of each other would answer bare ACKs with bare ACKs for ever, so those pass the throttle.
         tcb.send_challenge_ack(now)
@@ -322,7 +321,7 @@ def _check_ack_of_fin(tcb: Tcb, segment: Segment, now: int) -> bool:
     match tcb.state:
         case State.CLOSING:
             if tcb.fin_acked:
-                _enter_time_wait(tcb, cause=segment.cause, clause=clause, now=now)
+                text.enter_time_wait(tcb, cause=segment.cause, clause=clause, now=now)
             return False
         case State.LAST_ACK if tcb.fin_acked:
             tcb.die(None, cause=segment.cause, clause=clause, now=now)
@@ -349,138 +348,10 @@ def _set_send_window(tcb: Tcb, first: int, segment: Segment) -> None:
 
 def _sixth_step_on(tcb: Tcb, segment: Segment, now: int) -> None:
     # Note: the sixth step, URG, needs an urgent mode in the API (RFC 6093); its text is ordinary text here, as SO_OOBINLINE has it.
-    if _process_text(tcb, segment, now):
-        _process_fin(tcb, segment, now)
+    if text.process_text(tcb, segment, now):
+        text.process_fin(tcb, segment, now)
     if tcb.state is State.FIN_WAIT_1 and tcb.fin_acked:
         # Fifth step; done last, so that a FIN in the same segment leads straight to TIME-WAIT (figure 5, note 2).
         move(tcb, State.FIN_WAIT_2, cause=segment.cause, clause="3.10.7.4 step 5", now=now)
         if tcb.released:
             tcb.timers.fin_wait_2 = now + tcb.config.fin_timeout
-
-
-def _process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
-    """Seventh step."""
-    if not segment.payload or tcb.state not in CAN_RECEIVE_TEXT:
-        return True
-    if tcb.deaf and tcb.state is not State.ESTABLISHED:
-        # SHLD-3, RFC 2525 2.17: nobody will read it, so say that it was lost.
-        tcb.counters.add("TcpExtTCPAbortOnData")
-        if tcb.config.kernel_resets:
-            tcb.answer_reset(segment, segment.reset)
-        else:
-            tcb.send_reset(now)
-        tcb.die(ConnectionReset("data came after close"), cause=f"{segment.cause} with text after CLOSE", clause="3.6.1", now=now)
-        return False
-    if segment.seq > tcb.rcv_nxt:
-        _hold(tcb, segment)
-        tcb.ack_now = True  # RFC 5681 4.2: at once above a gap (MAY-13)
-        return True
-    # RFC 5681 4.2: at once when it fills all or part of a gap; SHLD-19: at least every second segment.
-    filled_gap = tcb.recvbuf.has_islands
-    if filled_gap:
-        _overlaps_islands(tcb, segment)
-    _append(tcb, segment)
-    tcb.unacked_segments += 1
-    if filled_gap or tcb.unacked_segments >= 2 or len(segment.payload) >= 2 * tcb.rcv_mss:
-        tcb.ack_now = True
-    elif tcb.timers.delayed_ack is None:
-        tcb.timers.delayed_ack = now + tcb.config.delayed_ack
-    return True
-
-
-def _append(tcb: Tcb, segment: Segment) -> None:
-    tcb.recvbuf.append(segment.payload)
-    tcb.bytes_received += len(segment.payload)
-    tcb.rcv_nxt += len(segment.payload)
-    if tcb.recvbuf.has_islands:
-        _text_in_order(tcb)
-
-
-def _text_in_order(tcb: Tcb) -> None:
-    before = tcb.rcv_nxt
-    tcb.rcv_nxt = tcb.recvbuf.advance(before)
-    tcb.bytes_received += tcb.rcv_nxt - before
-
-
-def _hold(tcb: Tcb, segment: Segment) -> None:
-    """SHLD-31: keep text and FIN beyond a hole."""
-    if segment.payload:
-        _overlaps_islands(tcb, segment)
-        if not tcb.recvbuf.hold(segment.seq, segment.payload):
-            tcb.counters.add("TcpExtTCPOFODrop")
-            return
-        tcb.sack_report.arrived(segment.seq, tcb.recvbuf.islands)
-        if segment.seq > tcb.rcv_nxt:
-            tcb.counters.add("TcpExtTCPOFOQueue")
-    if segment.fin:
-        tcb.recvbuf.note_fin(segment.end - 1)
-
-
-def _overlaps_islands(tcb: Tcb, segment: Segment) -> None:
-    again = tcb.recvbuf.islands.overlap(segment.seq, segment.seq + len(segment.payload))
-    if again is not None:
-        _arrived_again(tcb, *again, "TcpExtTCPDSACKOfoSent")
-
-
-def _arrived_again(tcb: Tcb, first: int, end: int, counter: str) -> None:
-    """RFC 2883: what was here before is reported, if there is any of it."""
-    if first < end and tcb.sack_permitted and tcb.config.dsack:
-        tcb.counters.add(counter)
-        tcb.sack_report.arrived_again(first, end)
-
-
-def _process_fin(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Eighth step; the FIN counts once RCV.NXT has reached it."""
-    if tcb.state not in CAN_RECEIVE_TEXT:
-        return
-    if segment.fin:
-        tcb.ack_now = True
-        tcb.recvbuf.note_fin(segment.end - 1)
-    _take_fin(tcb, segment, now)
-
-
-def _take_fin(tcb: Tcb, segment: Segment, now: int) -> None:
-    if tcb.recvbuf.fin_seq != tcb.rcv_nxt:
-        return
-    tcb.rcv_nxt += 1
-    tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt)
-    tcb.ack_now = True
-    cause, clause = segment.cause, "3.10.7.4 step 8"
-    if tcb.state is State.ESTABLISHED:
-        move(tcb, State.CLOSE_WAIT, cause=cause, clause=clause, now=now)
-    elif tcb.fin_acked:
-        _enter_time_wait(tcb, cause=cause, clause=clause, now=now)
-    else:
-        move(tcb, State.CLOSING, cause=cause, clause=clause, now=now)
-
-
-def _enter_time_wait(tcb: Tcb, *, cause: str, clause: str, now: int) -> None:
-    """Start the 2 MSL, turn the other timers off, and hand over to the record."""
-    move(tcb, State.TIME_WAIT, cause=cause, clause=clause, now=now)
-    tcb.counters.add("TcpExtTW")
-    tcb.time_wait = time_wait_of(tcb, now=now)
-    tcb.flush()
-
-
-def time_wait_of(tcb: Tcb, *, now: int) -> TimeWait:
-    """The record of a connection that has just entered TIME-WAIT."""
-    if tcb.remote is None:
-        raise RuntimeError("a connection without a peer cannot be in TIME-WAIT")
-    record = TimeWait(
-        tcb.local,
-        tcb.remote,
-        snd_nxt=tcb.snd_nxt,
-        rcv_nxt=tcb.rcv_nxt,
-        rcv_wnd=tcb.rcv_wnd,
-        window=to_field(tcb.rcv_wnd, tcb.recvbuf.free, tcb.rcv_wind_shift),
-        timestamps=tcb.timestamps if tcb.snd_ts_ok else None,
-        config=tcb.config,
-        counters=tcb.counters,
-        trace=tcb.trace,
-        throttle=tcb.challenge,
-        now=now,
-        ttl=tcb.ttl,
-        tos=tcb.tos,
-    )
-    record.ack_now = tcb.ack_now
-    return record

@@ -113,10 +113,12 @@ def _raise_dead(tcb: Tcb) -> None:
 
 
 def _window_opened(tcb: Tcb) -> None:
-    """3.8.6.2.2: tell the peer, once there is a worthwhile amount of new room."""
+    """3.8.6.2.2: tell the peer, once there is a worthwhile amount of new room, or an ACK waits that need not."""
     if tcb.state not in {State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2}:
         return
     gained = tcb.rcv_edge - tcb.rcv_adv
+    if tcb.timers.delayed_ack is not None and tcb.delayed_ack.read(empty=not tcb.recvbuf.size):
+        tcb.ack_now = True
     if gained >= min(2 * tcb.rcv_mss, tcb.recvbuf.limit // 2):
         tcb.ack_now = True
 

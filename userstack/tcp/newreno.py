@@ -78,7 +78,7 @@ class NewReno:
         self.duplicates = 0
         self._resend = max(self._resend, snd_una)
         if not self.fast:
-            congestion.on_ack(acked)
+            congestion.on_ack(acked, snd_nxt - snd_una + acked)
         elif snd_una >= self._recover:
             self.fast = False
             congestion.on_recovered(snd_nxt - snd_una)

@@ -143,7 +143,7 @@ def _fresh(tcb: Tcb, now: int) -> TcpSegment | None:
     cwnd = tcb.congestion.cwnd
     if tcb.recovery.next_lost(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, cwnd) is not None:
         return None
-    if unsent and not tcb.flight and now - tcb.data_sent_at > tcb.rtt.rto:
+    if tcb.config.slow_start_after_idle and unsent and not tcb.flight and now - tcb.data_sent_at > tcb.rtt.rto:
         tcb.congestion.on_idle()
         cwnd = tcb.congestion.cwnd
     offered = tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt
@@ -206,6 +206,8 @@ def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
     segment = _with_ack(tcb, first, flags, options, payload)
     tcb.timers.override = None
     tcb.data_sent_at = now
+    if size:
+        tcb.delayed_ack.answered(now)
     if tcb.snd_wnd or not tcb.syn_acked:
         retransmission.arm(tcb, now)
     carry_out_close(tcb, now=now)
@@ -252,7 +254,7 @@ def _ack_goes_out(tcb: Tcb) -> None:
     """What was owed is thereby paid."""
     tcb.ack_now = False
     tcb.timers.delayed_ack = None
-    tcb.unacked_segments = 0
+    tcb.delayed_ack.acknowledged()
     tcb.timestamps.last_ack_sent = tcb.rcv_nxt
 
 

@@ -103,7 +103,7 @@ class SackRecovery:
         self._first_due = False
         self.scoreboard.advance(snd_una)
         if not self.fast:
-            congestion.on_ack(acked)
+            congestion.on_ack(acked, snd_nxt - snd_una + acked)
         elif snd_una >= self._recovery_point:
             self.fast = False
 

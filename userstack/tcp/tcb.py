@@ -12,6 +12,7 @@ from userstack.counters import Counters
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.congestion.base import CongestionControl
 from userstack.tcp.congestion.reno import Reno
+from userstack.tcp.delayed_ack import DelayedAck
 from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.newreno import NewReno
 from userstack.tcp.options import SynOptions, default_mss, header_size
@@ -49,14 +50,14 @@ class Tcb:
 
     __slots__ = (
         "ack_now", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "challenge", "close_requested",
-        "config", "congestion", "counters", "data_sent_at", "deaf", "error", "irs", "isn", "iss", "local",
+        "config", "congestion", "counters", "data_sent_at", "deaf", "delayed_ack", "error", "irs", "isn", "iss", "local",
         "max_snd_wnd", "mtu", "nodelay", "outstanding_since", "override_due", "passive", "path_mtu", "peer_mss",
         "probe_due", "probes", "quiet_until", "rcv_adv", "rcv_nxt", "rcv_wind_shift", "recovery", "recvbuf", "released",
         "remote", "reopened_from", "resets", "retransmits", "rtt", "sack_permitted", "sack_report", "segs_in", "segs_out",
         "sendbuf", "snd_mss",
         "snd_nxt", "snd_ts_ok", "snd_una", "snd_wind_shift", "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state",
         "syn_due", "syn_lost", "syns_sent", "time_wait", "timers", "timestamp_offset", "timestamps", "tos",
-        "total_retrans", "trace", "ttl", "unacked_segments", "unanswered_since", "user_timeout", "window_scaling",
+        "total_retrans", "trace", "ttl", "unanswered_since", "user_timeout", "window_scaling",
     )  # fmt: skip
 
     def __init__(
@@ -134,7 +135,7 @@ class Tcb:
         """Before the peer's SYN is here: to be offered. From then on: agreed (RFC 2018 2)."""
         self.sack_report = SackReport()
         self.recovery: LossRecovery = NewReno(iss)
-        self.congestion: CongestionControl = Reno(self.snd_mss, self.initial_cwnd)
+        self.congestion: CongestionControl = self.begin_congestion()
         self.close_requested = False
         self.released = False
         """MAY-1: the application has gone; nobody will call again."""
@@ -148,7 +149,7 @@ class Tcb:
         """When the first zero-window probe went out that nobody has answered."""
         self.rtt = RttEstimator(self.config)
         self.timers = Timers()
-        self.unacked_segments = 0
+        self.delayed_ack = DelayedAck(self.config)
         self.owe_nothing()
         self.resets: list[OwedReset] = []
 
@@ -187,6 +188,11 @@ class Tcb:
             return self.snd_mss
         config = self.config
         return min(config.initial_window * self.snd_mss, max(2 * self.snd_mss, config.initial_window_octets))
+
+    def begin_congestion(self) -> CongestionControl:
+        """Congestion control at its start."""
+        config = self.config
+        return Reno(self.snd_mss, self.initial_cwnd, limit=config.abc_limit, validate=config.cwnd_validation)
 
     @property
     def _option_octets(self) -> int:

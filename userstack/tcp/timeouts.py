@@ -11,6 +11,7 @@ def on_deadline(tcb: Tcb, *, now: int) -> None:
     timers = tcb.timers
     if timers.delayed_ack is not None and now >= timers.delayed_ack:
         timers.delayed_ack = None
+        tcb.delayed_ack.expired(tcb.rtt.rto)
         tcb.counters.add("TcpExtDelayedACKs")
         tcb.ack_now = True
     if timers.override is not None and now >= timers.override:

@@ -10,8 +10,8 @@ class CongestionControl(Protocol):
     cwnd: int
     ssthresh: int
 
-    def on_ack(self, acked: int) -> None:
-        """New data was acknowledged outside loss recovery."""
+    def on_ack(self, acked: int, flight: int) -> None:
+        """New data was acknowledged outside loss recovery, while ``flight`` octets were outstanding."""
         ...
 
     def on_fast_retransmit(self, flight: int) -> None:

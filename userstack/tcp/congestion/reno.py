@@ -4,22 +4,28 @@
 class Reno:
     """The standard algorithm; see ``CongestionControl`` for the meaning of the methods."""
 
-    __slots__ = ("_acked", "_initial", "_mss", "cwnd", "name", "ssthresh")
+    __slots__ = ("_acked", "_initial", "_limit", "_mss", "_used", "_used_until", "_validate", "cwnd", "name", "ssthresh")
 
-    def __init__(self, mss: int, initial: int) -> None:
+    def __init__(self, mss: int, initial: int, *, limit: int = 1, validate: bool = False) -> None:
+        """See ``abc_limit`` and ``cwnd_validation`` of ``StackConfig`` for ``limit`` and ``validate``."""
         self.name = "reno"
         self._mss = mss
         self._initial = self.cwnd = initial
         self.ssthresh = 1 << 30
         self._acked = 0
+        self._limit = limit
+        self._validate = validate
+        self._used = self._used_until = 0
 
-    def on_ack(self, acked: int) -> None:
+    def on_ack(self, acked: int, flight: int) -> None:
         """Equation (2) below ``ssthresh``; above it one segment for each window of octets acknowledged.
 
         It has no ceiling: the peer's window bounds what is in flight, and RFC 5681 lets the number grow.
         """
+        if self._validate and not self._is_used(acked, flight):
+            return
         if self.cwnd < self.ssthresh:
-            self.cwnd += min(acked, self._mss)
+            self.cwnd += min(acked, self._limit * self._mss)
             return
         self._acked += acked
         if self._acked >= self.cwnd:
@@ -66,6 +72,13 @@ class Reno:
         """Keep the window in octets, at least one segment of the new size."""
         self._mss = mss
         self.cwnd = max(self.cwnd, mss)
+
+    def _is_used(self, acked: int, flight: int) -> bool:
+        """True where the most that was outstanding in this window needed it: more than half in slow start, else all of it."""
+        if self._used_until <= 0 or flight > self._used:
+            self._used = self._used_until = flight
+        self._used_until -= acked
+        return 2 * self._used > self.cwnd if self.cwnd < self.ssthresh else self._used + self._mss > self.cwnd
 
     def _half(self, flight: int) -> int:
         return max(flight // 2, 2 * self._mss)

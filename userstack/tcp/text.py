@@ -1,0 +1,138 @@
+"""SEGMENT ARRIVES, RFC 9293 3.10.7.4: the seventh and the eighth step, text and FIN, and the TIME-WAIT that a FIN leads to."""
+
+from userstack.errors import ConnectionReset
+from userstack.tcp.segment import Segment
+from userstack.tcp.state import CAN_RECEIVE_TEXT, State, move
+from userstack.tcp.tcb import Tcb
+from userstack.tcp.timewait import TimeWait
+from userstack.tcp.windowscale import to_field
+
+
+def process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """Seventh step."""
+    if not segment.payload or tcb.state not in CAN_RECEIVE_TEXT:
+        return True
+    if tcb.deaf and tcb.state is not State.ESTABLISHED:
+        # SHLD-3, RFC 2525 2.17: nobody will read it, so say that it was lost.
+        tcb.counters.add("TcpExtTCPAbortOnData")
+        if tcb.config.kernel_resets:
+            tcb.answer_reset(segment, segment.reset)
+        else:
+            tcb.send_reset(now)
+        tcb.die(ConnectionReset("data came after close"), cause=f"{segment.cause} with text after CLOSE", clause="3.6.1", now=now)
+        return False
+    if segment.seq > tcb.rcv_nxt:
+        hold(tcb, segment)
+        tcb.ack_now = True  # RFC 5681 4.2: at once above a gap (MAY-13)
+        return True
+    filled_gap = tcb.recvbuf.has_islands
+    if filled_gap:
+        _overlaps_islands(tcb, segment)
+    _append(tcb, segment)
+    at_once = tcb.delayed_ack.arrived(len(segment.payload), tcb.rcv_wnd, tcb.rtt.rto, now)
+    if at_once or filled_gap or len(segment.payload) >= 2 * tcb.rcv_mss:  # RFC 5681 4.2: a gap that is filled, in part even
+        tcb.ack_now = True
+    elif tcb.timers.delayed_ack is None:
+        tcb.timers.delayed_ack = tcb.delayed_ack.deadline(tcb.rtt.srtt, now)
+    return True
+
+
+def _append(tcb: Tcb, segment: Segment) -> None:
+    tcb.recvbuf.append(segment.payload)
+    tcb.bytes_received += len(segment.payload)
+    tcb.rcv_nxt += len(segment.payload)
+    if tcb.recvbuf.has_islands:
+        text_in_order(tcb)
+
+
+def text_in_order(tcb: Tcb) -> None:
+    """What was held beyond a hole that is no more."""
+    before = tcb.rcv_nxt
+    tcb.rcv_nxt = tcb.recvbuf.advance(before)
+    tcb.bytes_received += tcb.rcv_nxt - before
+
+
+def hold(tcb: Tcb, segment: Segment) -> None:
+    """SHLD-31: keep text and FIN beyond a hole."""
+    if segment.payload:
+        _overlaps_islands(tcb, segment)
+        if not tcb.recvbuf.hold(segment.seq, segment.payload):
+            tcb.counters.add("TcpExtTCPOFODrop")
+            return
+        tcb.sack_report.arrived(segment.seq, tcb.recvbuf.islands)
+        if segment.seq > tcb.rcv_nxt:
+            tcb.counters.add("TcpExtTCPOFOQueue")
+    if segment.fin:
+        tcb.recvbuf.note_fin(segment.end - 1)
+
+
+def _overlaps_islands(tcb: Tcb, segment: Segment) -> None:
+    again = tcb.recvbuf.islands.overlap(segment.seq, segment.seq + len(segment.payload))
+    if again is not None:
+        arrived_again(tcb, *again, "TcpExtTCPDSACKOfoSent")
+
+
+def arrived_again(tcb: Tcb, first: int, end: int, counter: str) -> None:
+    """RFC 2883: what was here before is reported, if there is any of it."""
+    if first < end and tcb.sack_permitted and tcb.config.dsack:
+        tcb.counters.add(counter)
+        tcb.sack_report.arrived_again(first, end)
+        tcb.delayed_ack.hurry(tcb.rcv_wnd)
+
+
+def process_fin(tcb: Tcb, segment: Segment, now: int) -> None:
+    """Eighth step; the FIN counts once RCV.NXT has reached it."""
+    if tcb.state not in CAN_RECEIVE_TEXT:
+        return
+    if segment.fin:
+        tcb.ack_now = True
+        tcb.recvbuf.note_fin(segment.end - 1)
+    take_fin(tcb, segment, now)
+
+
+def take_fin(tcb: Tcb, segment: Segment, now: int) -> None:
+    """RCV.NXT may have reached the FIN."""
+    if tcb.recvbuf.fin_seq != tcb.rcv_nxt:
+        return
+    tcb.rcv_nxt += 1
+    tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt)
+    tcb.ack_now = True
+    cause, clause = segment.cause, "3.10.7.4 step 8"
+    if tcb.state is State.ESTABLISHED:
+        move(tcb, State.CLOSE_WAIT, cause=cause, clause=clause, now=now)
+    elif tcb.fin_acked:
+        enter_time_wait(tcb, cause=cause, clause=clause, now=now)
+    else:
+        move(tcb, State.CLOSING, cause=cause, clause=clause, now=now)
+
+
+def enter_time_wait(tcb: Tcb, *, cause: str, clause: str, now: int) -> None:
+    """Start the 2 MSL, turn the other timers off, and hand over to the record."""
+    move(tcb, State.TIME_WAIT, cause=cause, clause=clause, now=now)
+    tcb.counters.add("TcpExtTW")
+    tcb.time_wait = _time_wait_of(tcb, now=now)
+    tcb.flush()
+
+
+def _time_wait_of(tcb: Tcb, *, now: int) -> TimeWait:
+    """The record of a connection that has just entered TIME-WAIT."""
+    if tcb.remote is None:
+        raise RuntimeError("a connection without a peer cannot be in TIME-WAIT")
+    record = TimeWait(
+        tcb.local,
+        tcb.remote,
+        snd_nxt=tcb.snd_nxt,
+        rcv_nxt=tcb.rcv_nxt,
+        rcv_wnd=tcb.rcv_wnd,
+        window=to_field(tcb.rcv_wnd, tcb.recvbuf.free, tcb.rcv_wind_shift),
+        timestamps=tcb.timestamps if tcb.snd_ts_ok else None,
+        config=tcb.config,
+        counters=tcb.counters,
+        trace=tcb.trace,
+        throttle=tcb.challenge,
+        now=now,
+        ttl=tcb.ttl,
+        tos=tcb.tos,
+    )
+    record.ack_now = tcb.ack_now
+    return record
