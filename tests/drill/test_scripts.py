@@ -25,6 +25,8 @@ ROOT = Path(__file__).parent
 OF_IPV4 = ("AF_INET", "SOL_IP", "icmp ", "--ip_version", "--mtu", "--local_ip")
 """What is in a script that speaks of one IP version."""
 OF_FREEBSD = "net.inet."
+TRIES = 3
+"""The kernel's clock is real, and the machine may be busy; what is not true fails every time."""
 
 
 def scripts(directory: str) -> list[str]:
@@ -110,9 +112,11 @@ def test_what_is_right_is_true_of_linux(name: str) -> None:
     leading = [event.action for event in takewhile(lambda event: isinstance(event.action, Command), script.events)]
     commands = [command for command in [*script.initial, *leading] if isinstance(command, Command)]
     settings = [setting for command in commands for setting in shell.read_settings(command.text, ROOT)]
+    script = replace(script, events=script.events[len(leading) :])
     with nothing_left_behind():
-        outcome = run_on_kernel(replace(script, events=script.events[len(leading) :]), settings, Hooks())
-    assert outcome.verdict is Verdict.PASSED, outcome
+        outcomes = (run_on_kernel(script, settings, Hooks()) for _ in range(TRIES))
+        outcome = next((one for one in outcomes if one.verdict is Verdict.PASSED), None)
+    assert outcome is not None, run_on_kernel(script, settings, Hooks())
 
 
 class Hooks(CodeBlocks):
