@@ -1,1 +1,1 @@
-"""The sans-I/O host: demultiplexing, IP, ICMP, ARP, ports, listeners, the timer wheel."""
+"""The sans-I/O host: demultiplexing, IP, ICMP, ARP, neighbor discovery, ports, listeners, the timer wheel."""

@@ -178,9 +178,10 @@ class EthernetLink:
 
     def confirm(self, destination: bytes, now: int) -> None:
         """TCP at ``destination`` has acknowledged something new: the neighbour towards it hears us (RFC 4861 7.3.1)."""
-        hop = self._next_hop(destination)
         table = self._tables[len(destination)]
-        neighbor = None if hop is None else table.get(hop)
+        neighbor = table.get(destination)
+        if neighbor is None and (hop := self._next_hop(destination)) is not None:
+            neighbor = table.get(hop)
         if neighbor is not None:
             table.confirm(neighbor, now=now)
 
