@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import running
-from userstack.cli.checks import check_routes, judge_rules, run_checks, version_tuple
+from userstack.cli.checks import check_ipv6_routes, check_routes, judge_rules, run_checks, version_tuple
 from userstack.cli.netcat import FLAVOURS, Netcat, recognize
 from userstack.errors import SetupError
 from userstack.host.netns import list_namespaces
@@ -29,6 +29,30 @@ def test_a_route_over_the_default_network_does() -> None:
     assert (finding.ok, finding.required) == (False, False)
     assert finding.detail == "10.9.0.0/24, the default, overlaps 10.0.0.0/8 on eth1"
     assert "--address" in finding.mend
+
+
+def ipv6_route(target: str, length: int, device: str) -> str:
+    """A line of /proc/net/ipv6_route: destination, source, next hop, metric, counts, flags, device."""
+    return f"{target:0<32} {length:02x} {'':0<32} 00 {'':0<32} 00000100 00000001 00000000 00000001 {device:>8}\n"
+
+
+def test_ipv6_routes_that_do_not_clash() -> None:
+    table = ipv6_route("", 0, "eth0") + ipv6_route("fd3e", 16, "eth1") + ipv6_route("fe80", 64, "eth1")
+    finding = check_ipv6_routes(table)
+    assert (finding.ok, finding.detail) == (True, "nothing else uses fd3d::/64, IPv6's default")
+
+
+def test_an_ipv6_route_over_the_default_network_does() -> None:
+    finding = check_ipv6_routes(ipv6_route("", 0, "eth0") + ipv6_route("fd00", 8, "eth1"))
+    assert (finding.ok, finding.required) == (False, False)
+    assert finding.detail == "fd3d::/64, the default, overlaps fd00::/8 on eth1"
+    assert "--address fd99::2/64" in finding.mend
+
+
+def test_ipv6_is_looked_at() -> None:
+    found = {finding.name: finding for finding in run_checks()}
+    assert (found["ipv6"].ok, found["ipv6"].required) == (True, False)
+    assert found["routes6"].ok is not None
 
 
 @pytest.mark.parametrize(
@@ -80,6 +104,19 @@ def test_each_netcat_is_asked_in_its_own_words(name: str, connect: str, listen: 
     netcat = Netcat("nc", next(flavour for flavour in FLAVOURS if flavour.name == name))
     assert " ".join(netcat.connect("10.9.0.2", 7)) == connect
     assert " ".join(netcat.listen(8)) == listen
+
+
+@pytest.mark.parametrize(("name", "listen"), [("openbsd", "nc -6 -N -l 8"), ("ncat", "nc -6 -l 8")])
+def test_a_netcat_is_asked_for_ipv6(name: str, listen: str) -> None:
+    netcat = Netcat("nc", next(flavour for flavour in FLAVOURS if flavour.name == name))
+    assert " ".join(netcat.listen(8, ipv6=True)) == listen
+
+
+@pytest.mark.parametrize("name", ["traditional", "busybox"])
+def test_a_netcat_that_knows_nothing_of_ipv6_is_told_with_the_mend(name: str) -> None:
+    netcat = Netcat("/bin/nc", next(flavour for flavour in FLAVOURS if flavour.name == name))
+    with pytest.raises(SetupError, match=rf"/bin/nc \({name}\) knows nothing of IPv6: .* apt install netcat-openbsd"):
+        netcat.listen(8, ipv6=True)
 
 
 @pytest.mark.parametrize(

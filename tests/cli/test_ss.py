@@ -79,6 +79,11 @@ def test_an_ipv6_endpoint_is_bracketed() -> None:
     assert "[fd3d::1]:80" in line
 
 
+def test_a_link_local_endpoint_is_told_with_its_link() -> None:
+    line = format_row({**row("ESTABLISHED"), "remote": {"address": "fe80::1%userstack0", "port": 80}})
+    assert "[fe80::1%userstack0]:80" in line
+
+
 def test_the_information() -> None:
     assert format_info(row("LISTEN")) == ""
     line = format_info(row("ESTABLISHED", info=True))

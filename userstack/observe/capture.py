@@ -110,5 +110,6 @@ def complete_checksum(packet: bytes, codec: Codec) -> bytes:
     field = int.from_bytes(text[16:18], "big")
     if is_valid(total) or field % 0xFFFF != pseudo % 0xFFFF:
         return packet
-    place = (20 + len(outer.options) if outer.version == 4 else 40) + 16
+    headers = 20 + len(outer.options) if outer.version == 4 else 40 + sum(header.size for header in outer.extension_headers)
+    place = headers + 16
     return packet[:place] + finish(total - field).to_bytes(2, "big") + packet[place + 2 :]

@@ -112,9 +112,14 @@ class Ladder:
         self._flow, self._shown = (arrow.local, arrow.remote), ("", "")
         ours, peer = self._names
         space = _STATE + 2 + self._body
+        local, remote = str(arrow.local), str(arrow.remote)
         self._console.print()
         self._print(Text(f"{'time ms':>{_TIME}}  {ours:<{space}}{peer:<{_STATE}}  step", style="bold"))
-        self._print(Text(f"{'':{_TIME}}  {arrow.local!s:<{space}}{arrow.remote}", style="dim"))
+        if len(remote) <= self.width - _INDENT - space:
+            self._print(Text(f"{'':{_INDENT}}{local:<{space}}{remote}", style="dim"))
+        else:
+            self._print(Text(f"{'':{_INDENT}}{local}", style="dim"))
+            self._print(Text(f"{remote:>{self.width}}", style="dim"))
         self._print(Text(self._glyphs.line * self.width, style="dim"))
 
     def _shaft(self, arrow: Arrow) -> Text:

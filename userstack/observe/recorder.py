@@ -144,7 +144,7 @@ class Recorder:
             self._defer(self.flush)
 
     def _on_dropped(self, event: PacketDropped) -> None:
-        """What is sound and not TCP, such as the kernel's own IPv6 chatter, is nobody's connection."""
+        """What is sound and not TCP, such as the kernel's own chatter of neighbours and groups, is nobody's connection."""
         self.flush()
         try:
             if self._codec.decode_ip(event.packet).protocol != ip.TCP:
@@ -203,7 +203,8 @@ class Recorder:
             known = self._states.get(key)
             if known is not None:
                 return known[0]
-        return State.CLOSED
+        # Whether a listener on :: hears IPv4 too is not told.
+        return UNKNOWN if (Endpoint(bytes(16), local.port), None) in self._states else State.CLOSED
 
     def _arrow(self, held: _Pending) -> Arrow:
         segment, reading, finding = held.segment, held.reading, held.finding

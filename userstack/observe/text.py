@@ -2,9 +2,10 @@
 
 from userstack.address import Endpoint, format_address
 from userstack.observe.flow import FlowTable
+from userstack.observe.icmp import describe_icmp, describe_icmpv6
 from userstack.observe.options import describe_options
 from userstack.trace import PacketReceived, PacketSent
-from userstack.wire import icmp, ip
+from userstack.wire import ip
 from userstack.wire.codec import Codec, WireError
 from userstack.wire.ip import IPPacket
 from userstack.wire.tcp import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG, TcpSegment
@@ -43,8 +44,9 @@ class PacketText:
             segment = self._codec.decode_tcp(packet, verify=False)
             ends = f"{source}.{segment.source_port} > {destination}.{segment.destination_port}"
             return f"{family} {ends}: {self._segment(packet, segment, sent=sent)}"
-        if packet.protocol == ip.ICMP:
-            return f"{family} {source} > {destination}: {_icmp(self._codec, packet)}, length {len(packet.payload)}"
+        if packet.protocol in (ip.ICMP, ip.ICMPV6):
+            describe = describe_icmp if packet.protocol == ip.ICMP else describe_icmpv6
+            return f"{family} {source} > {destination}: {describe(self._codec, packet)}, length {len(packet.payload)}"
         return f"{family} {source} > {destination}: ip-proto-{packet.protocol} {len(packet.payload)}"
 
     def _segment(self, packet: IPPacket, segment: TcpSegment, *, sent: bool) -> str:
@@ -69,11 +71,3 @@ class PacketText:
 
 def _letters(flags: int) -> str:
     return "".join(letter for bit, letter in _LETTERS if flags & bit) or "none"
-
-
-def _icmp(codec: Codec, packet: IPPacket) -> str:
-    message = codec.decode_icmp(packet)
-    if message.type in {icmp.ECHO_REQUEST, icmp.ECHO_REPLY}:
-        kind = "request" if message.type == icmp.ECHO_REQUEST else "reply"
-        return f"ICMP echo {kind}, id {message.rest >> 16}, seq {message.rest & 0xFFFF}"
-    return f"ICMP type {message.type}, code {message.code}"
