@@ -144,9 +144,9 @@ def test_lines_may_end_as_on_windows() -> None:
     assert [str(one.place) for one in script.events] == ["a.pkt:3:1", "a.pkt:4:1"]
 
 
-def test_a_file_need_not_be_utf_8(tmp_path: Path) -> None:
+def test_a_file_need_not_be_utf_8_and_may_say_that_it_is(tmp_path: Path) -> None:
     path = tmp_path / "latin.pkt"
-    path.write_bytes(b'// caf\xe9\n0 write(3, "\xe9", 1) = 1\n')
+    path.write_bytes(b'\xef\xbb\xbf// caf\xe9\n0 write(3, "\xe9", 1) = 1\n')
     (only,) = load(path).events
     assert isinstance(only.action, SystemCall)
     assert only.action.arguments[1] == Text(b"\xe9")

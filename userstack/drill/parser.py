@@ -68,7 +68,7 @@ def load(path: Path, defines: Mapping[str, str] | None = None) -> Script:
         OSError: the file cannot be read.
         ScriptError, NotSupported: as ``parse`` does.
     """
-    return parse(path.read_bytes().decode("utf-8", "surrogateescape"), path, defines)
+    return parse(path.read_bytes().decode("utf-8-sig", "surrogateescape"), path, defines)
 
 
 def parse(text: str, path: Path = Path("script"), defines: Mapping[str, str] | None = None) -> Script:
