@@ -92,10 +92,6 @@ def nc(
 
         userstack nc -l 8080            and, elsewhere:   nc 10.9.0.2 8080
 
-        userstack nc 10.9.0.1 9000      after:            nc -l 9000
-
-        userstack nc -6 -l 8080         and, elsewhere:   nc fd3d::2 8080
-
         userstack nc fd3d::1 9000       after:            nc -6 -l 9000
     """
     check_options(stack)
