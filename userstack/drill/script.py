@@ -207,7 +207,7 @@ class SystemCall:
     errno: str | None = None
     blocking: bool = False
     end: int | None = None
-    """On the base of the event's own time; None where the script says that it blocks and not until when."""
+    """When a call that blocks returns, on the base of the event's own time; None where it does not block."""
 
 
 @dataclass(frozen=True, slots=True)
