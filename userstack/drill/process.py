@@ -4,6 +4,8 @@ A call that sleeps is tried again whenever the system has moved on. Two that sle
 """
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from userstack.drill.calls.context import Attempt, Context, Done, Wait
@@ -45,19 +47,17 @@ class Process:
             Mismatch: it does not return what the script says, or it sleeps where it may not.
             NotSupported: it needs what is not there.
         """
-        try:
-            attempt = prepare(self._context, call)
-            done = attempt()
-        except BadArgument as error:
-            raise Mismatch(event.place, f"{call.name}: {error}") from None
-        except OSError as error:
-            self._judge(event, call, error)
-        except Wait as wait:
-            if not call.blocking:
-                raise Mismatch(event.place, f"{call.name} would block", _expected(call), "sleeps") from None
-            self.sleeping.append(Sleeping(event, call, attempt, window, wait.until))
-            return
-        else:
+        with _arguments_judged(event, call):
+            try:
+                attempt = prepare(self._context, call)
+                done: Done | OSError = attempt()
+            except OSError as error:
+                done = error
+            except Wait as wait:
+                if not call.blocking:
+                    raise Mismatch(event.place, f"{call.name} would block", _expected(call), "sleeps") from None
+                self.sleeping.append(Sleeping(event, call, attempt, window, wait.until))
+                return
             self._judge(event, call, done)
         if call.blocking:
             self._check_time(event, call, window)
@@ -69,15 +69,16 @@ class Process:
             Mismatch: one of them returned something else than the script says, or at another time.
         """
         for sleeper in list(self.sleeping):
-            try:
-                done: Done | OSError = sleeper.attempt()
-            except Wait as wait:
-                sleeper.until = wait.until
-                continue
-            except OSError as error:
-                done = error
-            self.sleeping.remove(sleeper)
-            self._judge(sleeper.event, sleeper.call, done)
+            with _arguments_judged(sleeper.event, sleeper.call):
+                try:
+                    done: Done | OSError = sleeper.attempt()
+                except Wait as wait:
+                    sleeper.until = wait.until
+                    continue
+                except OSError as error:
+                    done = error
+                self.sleeping.remove(sleeper)
+                self._judge(sleeper.event, sleeper.call, done)
             self._check_time(sleeper.event, sleeper.call, sleeper.window)
 
     def is_awake(self, sleeper: Sleeping) -> bool:
@@ -121,6 +122,15 @@ class Process:
         if not isinstance(got, OSError):
             return call.errno is None
         return call.errno is None or getattr(errno, call.errno, None) == got.errno
+
+
+@contextmanager
+def _arguments_judged(event: Event, call: SystemCall) -> Iterator[None]:
+    """Arguments and results that make no sense fail the script where they stand."""
+    try:
+        yield
+    except BadArgument as error:
+        raise Mismatch(event.place, f"{call.name}: {error}") from None
 
 
 def _expected(call: SystemCall) -> str:

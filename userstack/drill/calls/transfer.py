@@ -12,6 +12,8 @@ from userstack.drill.values import BadArgument, describe, is_anything, items
 
 SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 RECEIVE_FLAGS = socket.MSG_DONTWAIT | socket.MSG_PEEK | socket.MSG_WAITALL | socket.MSG_TRUNC
+LARGEST_BUFFER = 1 << 28
+"""Octets: what a script writes is made, and kept to be compared with what leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ def _check(descriptor: Descriptor, pieces: list[Piece], data: bytes, *, peek: bo
 
 def _piece(context: Context, buffer: Value, count: Value) -> Piece:
     size = context.reader.number(count)
-    if size < 0:
+    if not 0 <= size <= LARGEST_BUFFER:
         raise BadArgument(f"a buffer of {size} octets")
     text = buffer.items[0] if isinstance(buffer, Sequence) and len(buffer.items) == 1 else buffer
     return Piece(size, text.value if isinstance(text, Text) else None)
