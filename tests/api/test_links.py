@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import gc
+import itertools
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, closing, contextmanager
@@ -18,7 +19,8 @@ from tests.support.stacks import FIRST, SECOND, connect, read_all, virtual_loop
 from tests.support.virtual_time import virtual_time
 from userstack import Impairment, Settings, SetupError, Stack, StackConfig, State
 from userstack.host.addresses import add_address, add_route, list_addresses
-from userstack.host.links import create_veth, list_devices, set_link, unique_device_name
+from userstack.host.inside import read_sysctl, write_sysctl
+from userstack.host.links import create_veth, list_devices, set_link, unique_device_name, wait_until_running
 from userstack.packetio.impaired import ImpairedDevice
 from userstack.packetio.memory import memory_pair
 from userstack.trace import Event, PacketSent, Transition
@@ -88,6 +90,49 @@ async def test_an_interface_is_taken_over_and_given_back() -> None:
             await talk_both_ways(stack, outside)
             await talk_both_ways(stack, outside, kernels="198.51.100.1")  # through the gateway
         assert (machine.run(["ip", "route"]).stdout, addresses(machine)) == before
+
+
+@pytest.mark.asyncio
+async def test_both_families_of_an_interface_are_taken_over_and_given_back() -> None:
+    """IPv6's default route goes by the link-local address of the router, as routers advertise it."""
+    ours, theirs = unique_device_name(DEVICE_PREFIX), unique_device_name(DEVICE_PREFIX)
+    with nothing_left_behind(), kernel_namespace() as machine, kernel_namespace() as outside:
+        for place, what in itertools.product((machine, outside), ("all", "default")):
+            write_sysctl(f"net/ipv6/conf/{what}/accept_dad", "0", namespace=place.name)
+        create_veth(ours, theirs, namespace=machine.name, peer_namespace=outside.name)
+        for device, namespace, four, six in ((ours, machine, OURS, "fd77::2"), (theirs, outside, KERNEL, "fd77::1")):
+            add_address(device, f"{four}/24", namespace=namespace.name)
+            add_address(device, f"{six}/64", namespace=namespace.name)
+            set_link(device, namespace=namespace.name, up=True)
+        add_address(theirs, "fe80::1/64", namespace=outside.name)
+        wait_until_running(ours, namespace=machine.name)
+        add_route("default", device=ours, gateway=KERNEL, namespace=machine.name)
+        add_route("default", device=ours, gateway="fe80::1", namespace=machine.name)
+        add_address("lo", "2001:db8::1/128", namespace=outside.name)
+        commands = (["ip", "route"], ["ip", "-6", "route", "show", "table", "all"], ["ip", "address", "show", "dev", ours])
+        before = [machine.run(command).stdout for command in commands]
+        async with userstack.interface(ours, netns=machine.name) as stack:
+            assert [str(one) for one in stack.host.interfaces][:2] == [f"{OURS}/24", "fd77::2/64"]
+            await talk_both_ways(stack, outside)
+            await talk_both_ways(stack, outside, "fd77::2", "fd77::1")
+            await talk_both_ways(stack, outside, "fd77::2", "2001:db8::1")  # through the gateway
+        assert [machine.run(command).stdout for command in commands] == before
+
+
+@pytest.mark.asyncio
+async def test_of_an_interface_whose_ipv6_is_the_kernels_own_link_local_address_only_ipv4_is_taken() -> None:
+    ours, theirs = unique_device_name(DEVICE_PREFIX), unique_device_name(DEVICE_PREFIX)
+    with nothing_left_behind(), kernel_namespace() as machine, kernel_namespace() as outside:
+        create_veth(ours, theirs, namespace=machine.name, peer_namespace=outside.name)
+        for device, namespace, address in ((ours, machine, OURS), (theirs, outside, KERNEL)):
+            add_address(device, f"{address}/24", namespace=namespace.name)
+            set_link(device, namespace=namespace.name, up=True)
+        async with userstack.interface(ours, netns=machine.name) as stack:
+            assert [str(one) for one in stack.host.interfaces] == [f"{OURS}/24"]
+            assert read_sysctl(f"net/ipv6/conf/{ours}/disable_ipv6", namespace=machine.name) == "0"
+        async with userstack.interface(ours, "fd77::2/64", netns=machine.name) as stack:
+            assert f"{OURS}/24" in addresses(machine)
+            assert read_sysctl(f"net/ipv6/conf/{ours}/disable_ipv6", namespace=machine.name) == "1"
 
 
 @pytest.mark.asyncio
@@ -242,6 +287,20 @@ async def test_a_link_needs_an_address_and_its_impairment_is_the_callers() -> No
             await userstack.link(device).__aenter__()
         with pytest.raises(userstack.CallerError, match="ImpairedDevice"):
             await userstack.link(device, f"{FIRST}/24", impairment=Impairment(loss=0.5)).__aenter__()
+
+
+@virtual_time
+async def test_several_addresses_on_frames() -> None:
+    settings: Settings = {"clock": virtual_loop().clock, "config": StackConfig(dad_transmits=0)}
+    one, other = (
+        (f"{FIRST}/24", "192.0.2.1/24", "fd3d::1/64", "fd3e::1/64"),
+        (f"{SECOND}/24", "192.0.2.2/24", "fd3d::2/64", "fd3e::2/64"),
+    )
+    async with userstack.memory(one, other, level=2, **settings) as (first, second):
+        listener = await second.listen(80)
+        for ours, theirs in zip(one, other, strict=True):
+            async with await first.connect(theirs.partition("/")[0], 80) as client, await listener.accept():
+                assert client.getsockname()[0] == ours.partition("/")[0]
 
 
 @virtual_time
