@@ -2,13 +2,26 @@
 
 import errno
 import struct
+from collections.abc import Iterator
 
-from userstack.drill.calls.context import Attempt, Context, Done, arguments
+from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, arguments
 from userstack.drill.compare import Field
 from userstack.drill.errors import NotSupported
-from userstack.drill.script import Sequence, SystemCall, Text, Value
-from userstack.drill.values import INT, describe, is_anything
+from userstack.drill.script import Structure, SystemCall, Text, Value
+from userstack.drill.symbols import LINUX as SYMBOLS
+from userstack.drill.tcpinfo import LINUX
+from userstack.drill.values import INT, describe, is_anything, items
 
+NOTHING = {
+    SYMBOLS["SOL_SOCKET"]: frozenset(SYMBOLS[name] for name in ("SO_DEBUG", "SO_PRIORITY", "SO_REUSEPORT", "SO_NOSIGPIPE")),
+}
+"""Options by level that change nothing of what a TCP shows: they can be set, and are not looked at."""
+CONGESTION_CONTROLS = frozenset({b"reno", b"newreno", b"cubic"})
+"""Those that are alike until something is lost: TCP_CONGESTION may ask for one of them."""
+_TCP_INFO = SYMBOLS["SOL_TCP"], SYMBOLS["TCP_INFO"]
+_TCP_CONGESTION = SYMBOLS["SOL_TCP"], SYMBOLS["TCP_CONGESTION"]
+_COMMON = frozenset({"tcpi_state", "tcpi_options", "tcpi_snd_wscale", "tcpi_rcv_wscale", "tcpi_rto", "tcpi_rtt", "tcpi_rttvar"})
+"""Fields of TCP_INFO that Linux and FreeBSD tell in the same units, states by their names."""
 UNKNOWN = frozenset({errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EAFNOSUPPORT})
 """What a system answers about an option that it does not have."""
 
@@ -22,6 +35,8 @@ def setsockopt(context: Context, call: SystemCall) -> Attempt:
     octets = (b"" if is_anything(value) else context.reader.octets(value)).ljust(size, b"\0")[:size]
 
     def attempt() -> Done:
+        if _changes_nothing(*numbers, octets):
+            return Done(0)
         with _Known(call):
             descriptor.socket.setsockopt(*numbers, octets)
         return Done(0)
@@ -37,11 +52,31 @@ def getsockopt(context: Context, call: SystemCall) -> Attempt:
     size = INT.size if is_anything(length) else context.reader.number(length)
 
     def attempt() -> Done:
+        if numbers == _TCP_INFO and isinstance(value, Structure):
+            return Done(0, tuple(_info_differs(context, descriptor, value)))
         with _Known(call):
             got = descriptor.socket.getsockopt(*numbers, size)
         return Done(0, _differs(context, value, got if isinstance(got, bytes) else INT.pack(got)))
 
     return attempt
+
+
+def _changes_nothing(level: int, option: int, value: bytes) -> bool:
+    if (level, option) == _TCP_CONGESTION:
+        return value.rstrip(b"\0") in CONGESTION_CONTROLS
+    return option in NOTHING.get(level, ())
+
+
+def _info_differs(context: Context, descriptor: Descriptor, expected: Structure) -> Iterator[Field]:
+    """``{tcpi_state=TCPS_ESTABLISHED}``: the fields that the script names; one that is not known skips it."""
+    told = LINUX.fields(descriptor.socket.info(), 0)
+    for field in expected.fields:
+        if is_anything(field.value):
+            continue
+        if field.name not in _COMMON:
+            raise NotSupported(f"{field.name} of TCP_INFO")
+        if context.reader.number(field.value) != told[field.name]:
+            yield Field(field.name, describe(field.value), str(told[field.name]))
 
 
 class _Known:
@@ -62,7 +97,7 @@ class _Known:
 def _differs(context: Context, expected: Value, got: bytes) -> tuple[Field, ...]:
     if is_anything(expected):
         return ()
-    if isinstance(expected, Text) or (isinstance(expected, Sequence) and isinstance(expected.items[:1], Text)):
+    if any(isinstance(item, Text) for item in items(expected)):
         wanted, got = context.reader.octets(expected).rstrip(b"\0"), got.rstrip(b"\0")
     else:
         wanted = context.reader.octets(expected)
