@@ -3,6 +3,7 @@
 import pytest
 
 from tests.drill.running import OPEN, check_fails, check_passes, check_skipped
+from userstack.drill.flow import TimestampMap
 
 HUNDRED = "+0 < P. 1:101(100) ack 1 win 30000\n"
 DATA = OPEN + "+0 write(4, ..., 100) = 100\n"
@@ -214,3 +215,12 @@ def test_outbound_flow_labels_and_icmp_are_not_there() -> None:
 
 def test_a_packet_that_cannot_be_built_fails() -> None:
     check_fails(OPEN + "+0 < . 1:65531(65530) ack 1 win 9\n", "packet: it cannot be built")
+
+
+def test_timestamps_map_by_the_pairs_seen_and_else_by_their_distance_from_the_first() -> None:
+    known = TimestampMap()
+    assert known.to_live(5) == 5
+    known.learn(100, 70_000)
+    known.learn(200, 70_090)
+    assert [known.to_live(value) for value in (100, 200, 150, 0)] == [70_000, 70_090, 70_050, 0]
+    assert known.to_script(70_001) == 101

@@ -25,6 +25,9 @@ RIGHT = (
     "setsockopt(4, SOL_SOCKET, SO_LINGER, {onoff=1, linger=0}, 8) = 0",
     'getsockname(4, {sa_family=AF_INET, sin_port=htons(8080), sin_addr=inet_addr("192.168.0.1")}, [16]) = 0',
     "getpeername(4, ..., ...) = 0",
+    "write(4, NULL, 10) = -1 EFAULT (Bad address)",
+    "write(4, NULL, 0) = 0",
+    "read(4, NULL, 0) = 0",
     "dup(4) = 5",
     "epoll_create(1) = 5",
     "close(9) = -1 EBADF (Bad file descriptor)",
@@ -115,6 +118,9 @@ class TestReading:
         check_passes(OPEN + TEXT + '+0 readv(4, [{"hel", 3}, {"lo", 10}], 2) = 5\n')
         check_fails(OPEN + TEXT + '+0 read(4, "hullo", 10) = 5\n', "octets read: expected b'hullo', got b'hello'")
         check_fails(OPEN + TEXT + '+0 readv(4, [{"hel", 3}, {"no", 10}], 2) = 5\n', "octets read: expected b'no', got b'lo'")
+
+    def test_a_buffer_that_is_nowhere_leaves_all_there(self) -> None:
+        check_passes(OPEN + TEXT + '+0 read(4, NULL, 5) = -1 EFAULT (Bad address)\n+0 read(4, "hello", 5) = 5\n')
 
     def test_peeking_leaves_all_there(self) -> None:
         check_passes(OPEN + TEXT + '+0 recv(4, "he", 2, MSG_PEEK) = 2\n+0 read(4, "hello", 10) = 5\n')

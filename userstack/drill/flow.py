@@ -59,7 +59,8 @@ class TimestampMap:
         """What the wire has for the script's value; the value itself before any is known."""
         if script in self.pairs:
             return self.pairs[script]
-        return script if self.script is None else (script - self.script + self.live) % MODULUS
+        # RFC 7323 3.2: zero is no echo, but that of nothing.
+        return script if self.script is None or not script else (script - self.script + self.live) % MODULUS
 
     def to_script(self, live: int) -> int:
         """The script's value for one of the wire."""

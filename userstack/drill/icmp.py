@@ -5,7 +5,6 @@ from typing import NamedTuple
 from userstack.drill.errors import NotSupported
 from userstack.drill.flow import MODULUS, Flow
 from userstack.drill.script import IcmpSpec, TcpSpec
-from userstack.wire.checksum import pseudo_header_sum, word_sum
 from userstack.wire.codec import make_codec
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import ICMP, ICMPV6, TCP, IPPacket
@@ -99,7 +98,7 @@ def encode(flow: Flow, spec: IcmpSpec) -> tuple[int, bytes]:
     message = IcmpMessage(number, code, spec.mtu or 0, quoted)
     if version == 4:
         return ICMP, CODEC.encode_icmp(message)
-    return ICMPV6, _encode_v6(flow, message)
+    return ICMPV6, CODEC.encode_icmpv6(message, flow.remote.address, flow.local.address)
 
 
 def quote(flow: Flow, spec: TcpSpec) -> bytes:
@@ -113,12 +112,3 @@ def quote(flow: Flow, spec: TcpSpec) -> bytes:
     packet = CODEC.encode_ip(IPPacket(source, destination, TCP, octets))
     header = 20 if len(source) == 4 else 40
     return packet[: header + (_QUOTED_V4 if len(source) == 4 else 20)]
-
-
-def _encode_v6(flow: Flow, message: IcmpMessage) -> bytes:
-    """The checksum has a pseudo header in it (RFC 4443 2.3)."""
-    octets = bytearray(CODEC.encode_icmp(message))
-    octets[2:4] = bytes(2)
-    total = pseudo_header_sum(flow.remote.address, flow.local.address, ICMPV6, len(octets)) + word_sum(octets)
-    octets[2:4] = (-total % 0xFFFF).to_bytes(2, "big")
-    return bytes(octets)

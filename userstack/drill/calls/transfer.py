@@ -1,13 +1,14 @@
 """read, readv, recv, recvfrom, recvmsg, write, writev, send, sendto, sendmsg."""
 
+import errno
 import socket
 from dataclasses import dataclass
 
-from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, Wait, allowed, arguments
+from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, Wait, allowed, arguments, failure
 from userstack.drill.compare import Field
 from userstack.drill.errors import NotSupported
 from userstack.drill.flow import filler
-from userstack.drill.script import Sequence, Structure, SystemCall, Text, Value
+from userstack.drill.script import Number, Sequence, Structure, Symbol, SystemCall, Text, Value
 from userstack.drill.values import BadArgument, describe, is_anything, items
 
 SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
@@ -22,6 +23,8 @@ class Piece:
 
     size: int
     text: bytes | None
+    null: bool = False
+    """It is nowhere: the call fails once it touches it."""
 
 
 # --- sending ---
@@ -65,6 +68,8 @@ def _sending(context: Context, descriptor: Descriptor, pieces: list[Piece], flag
 
     def attempt() -> Done:
         nonlocal taken
+        if any(piece.null for piece in pieces):
+            raise failure(errno.EFAULT)
         while True:
             try:
                 now = descriptor.socket.send(data[taken:])
@@ -131,9 +136,10 @@ def _receiving(descriptor: Descriptor, pieces: list[Piece], flags: int) -> Attem
 
     def attempt() -> Done:
         nonlocal data
+        null = any(piece.null for piece in pieces)
         while True:
             try:
-                part = descriptor.socket.recv(size - len(data), peek)
+                part = descriptor.socket.recv(size - len(data), socket.MSG_PEEK if null else peek)
             except OSError as error:
                 if isinstance(error, BlockingIOError) and not at_once:
                     raise Wait from None
@@ -141,6 +147,8 @@ def _receiving(descriptor: Descriptor, pieces: list[Piece], flags: int) -> Attem
                     break
                 raise
             data += part
+            if part and null:
+                raise failure(errno.EFAULT)
             if not part or len(data) == size or peek or not flags & socket.MSG_WAITALL:
                 break
         return Done(len(data), _check(descriptor, pieces, data, peek=bool(peek)))
@@ -176,7 +184,8 @@ def _piece(context: Context, buffer: Value, count: Value) -> Piece:
     if not 0 <= size <= LARGEST_BUFFER:
         raise BadArgument(f"a buffer of {size} octets")
     text = buffer.items[0] if isinstance(buffer, Sequence) and len(buffer.items) == 1 else buffer
-    return Piece(size, text.value if isinstance(text, Text) else None)
+    null = size > 0 and isinstance(text, Symbol | Number) and not context.reader.number(text)
+    return Piece(size, text.value if isinstance(text, Text) else None, null)
 
 
 def _pieces(context: Context, vector: Value) -> list[Piece]:
