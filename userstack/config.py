@@ -49,6 +49,12 @@ class StackConfig:
     """Linux, 16: so many ACKs at the start and after trouble go out at once; then the delay adapts, and full segments count."""
     fin_timeout: int = 60 * SECOND
     """How long a connection that the application has closed waits in FIN-WAIT-2 for the peer's FIN (Linux tcp_fin_timeout)."""
+    keepalive_time: int = 7200 * SECOND
+    """MUST-28: idle time before the first keep-alive, where they are asked for (Linux tcp_keepalive_time)."""
+    keepalive_intvl: int = 75 * SECOND
+    """Between keep-alives that nobody answers (Linux tcp_keepalive_intvl)."""
+    keepalive_probes: int = 9
+    """So many without an answer end the connection (Linux tcp_keepalive_probes)."""
     override_timeout: int = 200 * MILLISECOND
     """RFC 9293 3.8.6.2.1: how long the sender's silly window avoidance may hold data back (0.1 to 1 s)."""
 
@@ -138,6 +144,18 @@ class StackConfig:
     """Let the congestion window grow only while what is sent needs it, as RFC 7661 argues and Linux does."""
     slow_start_after_idle: bool = True
     """RFC 5681 4.1: after an idle time longer than the RTO, begin again from the initial window (Linux's name)."""
+    minshall: bool = False
+    """Linux: Nagle holds a small segment back only while another small one is outstanding (Minshall's variant)."""
+    half_window_segments: bool = False
+    """Linux: no segment is larger than half of the largest window that the peer has offered."""
+    empty_probes: bool = False
+    """Linux: a zero window is probed by an empty segment before SND.UNA, and what is outstanding is sent again into it."""
+    keepalive: bool = False
+    """MUST-25: keep-alives of connections that do not ask (SO_KEEPALIVE)."""
+    max_segment: int | None = None
+    """The most that either end's segments may have (TCP_MAXSEG); None: what the link takes."""
+    defer_accept: int = 0
+    """TCP_DEFER_ACCEPT: for how many SYN,ACKs a connection that brings no data is not yet established."""
     insecure_rst: bool = False
     """Accept a RST anywhere in the window, as before RFC 5961 (FreeBSD's name)."""
     kernel_resets: bool = False
@@ -181,6 +199,9 @@ class StackConfig:
             rst_echoes_timestamp=False,
             kernel_resets=True,
             quick_acks=16,
+            minshall=True,
+            half_window_segments=True,
+            empty_probes=True,
             option_layout="linux",
         )
 
@@ -201,6 +222,7 @@ class StackConfig:
             double_socket_buffers=False,
             rst_echoes_timestamp=False,
             kernel_resets=True,
+            keepalive_probes=8,
             option_layout="freebsd",
             ephemeral_ports=(10000, 65535),
         )
@@ -226,32 +248,33 @@ class StackConfig:
     def _check_ranges(self) -> None:
         if self.rto_min > self.rto_max:
             raise InvalidArgument(f"rto_min ({self.rto_min}) must not be above rto_max ({self.rto_max})")
-        if self.delayed_ack >= 500 * MILLISECOND:
-            raise InvalidArgument(f"delayed_ack must be below 500 ms (RFC 9293 MUST-40), not {self.delayed_ack} ns")
-        if not 100 * MILLISECOND <= self.override_timeout <= 1 * SECOND:
-            raise InvalidArgument(f"override_timeout must be 0.1 to 1 s (RFC 9293 3.8.6.2.1), not {self.override_timeout} ns")
-        if self.window_scale is not None and not 0 <= self.window_scale <= 14:
-            raise InvalidArgument(f"window_scale must be 0 to 14 (RFC 7323 2.3) or None, not {self.window_scale}")
         if self.option_layout not in OPTION_LAYOUTS:
             raise InvalidArgument(f"option_layout must be one of {', '.join(OPTION_LAYOUTS)}, not {self.option_layout!r}")
-        if not 59 <= self.timestamp_clock <= 1 * SECOND:
-            raise InvalidArgument(f"timestamp_clock must be 59 ns to 1 s (RFC 7323 5.4), not {self.timestamp_clock} ns")
-        if self.default_ttl > 255:
-            raise InvalidArgument(f"default_ttl must be 1 to 255, not {self.default_ttl}")
-        if self.tos > 255:
-            raise InvalidArgument(f"tos must be 0 to 255, not {self.tos}")
-        for name, value in (("hop_limit", self.hop_limit), ("traffic_class", self.traffic_class)):
-            if value is not None and not 0 <= value <= 255:
-                raise InvalidArgument(f"{name} must be 0 to 255 or None, not {value}")
+        for name, (least, most, source) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise InvalidArgument(f"{name} must be {least} to {most} ({source}), not {value}")
         first, last = self.ephemeral_ports
         if not 1 <= first <= last <= 65535:
             raise InvalidArgument(f"ephemeral_ports must be two ports in order, not {first} to {last}")
 
 
+_RANGES = {
+    "delayed_ack": (0, 500 * MILLISECOND - 1, "ns, RFC 9293 MUST-40"),
+    "override_timeout": (100 * MILLISECOND, 1 * SECOND, "ns, RFC 9293 3.8.6.2.1"),
+    "timestamp_clock": (59, 1 * SECOND, "ns, RFC 7323 5.4"),
+    "window_scale": (0, 14, "RFC 7323 2.3"),
+    "max_segment": (1, 65535, "RFC 9293 3.2"),
+    "default_ttl": (1, 255, "RFC 791"),
+    "tos": (0, 255, "RFC 791"),
+    "hop_limit": (0, 255, "RFC 8200 3"),
+    "traffic_class": (0, 255, "RFC 8200 3"),
+}
 _MAY_BE_ZERO = frozenset(
     {
         "dad_transmits",
         "quick_acks",
+        "defer_accept",
         "rto_slop",
         "delayed_ack",
         "somaxconn",

@@ -6,11 +6,12 @@ Law: what is not implemented answers ENOPROTOOPT. No option is taken and then ig
 import errno
 import socket
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from userstack.config import MILLISECOND, StackConfig
 from userstack.errors import InvalidArgument
 from userstack.sim.sockaddr import ANY_V6, C_INT, failure
+from userstack.sim.tcp_options import get_setting, is_setting, set_setting
 from userstack.tcp.connection import Connection
 from userstack.wire.ip import Buffer
 
@@ -33,6 +34,7 @@ class SocketOptions:
     linger: bool = False
     linger_seconds: int = 0
     nodelay: bool = False
+    cork: bool = False
     user_timeout: int = 0
     """Milliseconds, 0 for the configuration's R2."""
     ttl: int = 0
@@ -40,8 +42,11 @@ class SocketOptions:
     v6only: bool = False
     hop_limit: int = 0
     traffic_class: int = 0
+    stack_config: StackConfig = field(init=False)
+    """The settings that the socket began with."""
 
     def __post_init__(self) -> None:
+        self.stack_config = self.config
         self.nodelay = not self.config.nagle
         self.ttl = self.config.default_ttl
         self.tos = self.config.tos
@@ -66,9 +71,9 @@ class SocketOptions:
 
     def apply(self, connection: Connection) -> None:
         """Hand a connection what concerns it and may change while it lives."""
-        connection.tcb.sendbuf.limit = self.config.send_buffer
-        connection.tcb.recvbuf.limit = self.config.receive_buffer
+        connection.configure(self.for_connections())
         connection.nodelay = self.nodelay
+        connection.cork = self.cork
         connection.user_timeout = self.user_timeout * MILLISECOND or None
         over_ipv4 = len(connection.local.address) == 4
         connection.ttl = self.ttl if over_ipv4 else self.hop_limit
@@ -87,6 +92,8 @@ class SocketOptions:
                 value = self._get_socket(option)
             case (socket.IPPROTO_TCP, socket.TCP_NODELAY):
                 value = self.nodelay
+            case (socket.IPPROTO_TCP, socket.TCP_CORK):
+                value = self.cork
             case (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT):
                 value = self.user_timeout
             case (socket.IPPROTO_IP, socket.IP_TTL):
@@ -96,7 +103,7 @@ class SocketOptions:
             case (socket.IPPROTO_IPV6, _) if self.family == socket.AF_INET6:
                 value = self._get_ipv6(option)
             case (socket.IPPROTO_IP | socket.IPPROTO_TCP, _):
-                raise failure(errno.ENOPROTOOPT)
+                value = self._get_setting(level, option)
             case _:
                 raise failure(errno.EOPNOTSUPP if self.family == socket.AF_INET else errno.ENOPROTOOPT)
         return INT.pack(value)
@@ -109,17 +116,19 @@ class SocketOptions:
         """
         match (level, option):
             case (socket.SOL_SOCKET, socket.SO_REUSEADDR):
-                self.reuse_address = _number(raw) != 0
+                self.reuse_address = int_of(raw) != 0
             case (socket.SOL_SOCKET, socket.SO_LINGER):
                 self._set_linger(raw)
             case (socket.SOL_SOCKET, socket.SO_SNDBUF):
-                self.config = replace(self.config, send_buffer=max(_number(raw), SEND_BUFFER_LEAST))
+                self.config = replace(self.config, send_buffer=max(int_of(raw), SEND_BUFFER_LEAST))
             case (socket.SOL_SOCKET, socket.SO_RCVBUF):
-                self._set_receive_buffer(max(_number(raw), RECEIVE_BUFFER_LEAST))
+                self._set_receive_buffer(max(int_of(raw), RECEIVE_BUFFER_LEAST))
             case (socket.IPPROTO_TCP, socket.TCP_NODELAY):
-                self.nodelay = _number(raw) != 0
+                self.nodelay = int_of(raw) != 0
+            case (socket.IPPROTO_TCP, socket.TCP_CORK):
+                self.cork = int_of(raw) != 0
             case (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT):
-                self.user_timeout = _least(_number(raw), 0)
+                self.user_timeout = _least(int_of(raw), 0)
             case (socket.IPPROTO_IP, socket.IP_TTL):
                 self._set_ttl(raw)
             case (socket.IPPROTO_IP, socket.IP_TOS):
@@ -128,7 +137,17 @@ class SocketOptions:
             case (socket.IPPROTO_IPV6, _) if self.family == socket.AF_INET6:
                 self._set_ipv6(option, raw, bound)
             case _:
-                raise failure(errno.ENOPROTOOPT)
+                self._set_setting(level, option, raw)
+
+    def _get_setting(self, level: int, option: int) -> int:
+        if not is_setting(level, option):
+            raise failure(errno.ENOPROTOOPT)
+        return get_setting(self.config, level, option)
+
+    def _set_setting(self, level: int, option: int, raw: bytes) -> None:
+        if not is_setting(level, option):
+            raise failure(errno.ENOPROTOOPT)
+        self.config = set_setting(self.config, level, option, int_of(raw), default=self.stack_config)
 
     def _get_ipv6(self, option: int) -> int:
         match option:
@@ -144,16 +163,16 @@ class SocketOptions:
     def _set_ipv6(self, option: int, raw: bytes, bound: bool) -> None:
         match option:
             case socket.IPV6_V6ONLY:
-                only = _number(raw) != 0
+                only = int_of(raw) != 0
                 if bound:
                     raise InvalidArgument("the socket has a port already, and with it its families")
                 self.v6only = only
             case socket.IPV6_UNICAST_HOPS:
-                hop_limit = _octet(_number(raw))
+                hop_limit = _octet(int_of(raw))
                 self.hop_limit = self.config.ttl_for(ANY_V6) if hop_limit == -1 else hop_limit
             case socket.IPV6_TCLASS:
                 # RFC 3542 6.5: the default of -1 is 0. As for IP_TOS the ECN bits stay TCP's own.
-                self.traffic_class = max(_octet(_number(raw)), 0) & ~ECN_BITS | self.traffic_class & ECN_BITS
+                self.traffic_class = max(_octet(int_of(raw)), 0) & ~ECN_BITS | self.traffic_class & ECN_BITS
             case _:
                 raise failure(errno.ENOPROTOOPT)
 
@@ -172,7 +191,7 @@ class SocketOptions:
             case socket.SO_RCVBUF:
                 return self.config.receive_buffer * (2 if self.config.double_socket_buffers else 1)
             case _:
-                raise failure(errno.ENOPROTOOPT)
+                return self._get_setting(socket.SOL_SOCKET, option)
 
     def _set_receive_buffer(self, octets: int) -> None:
         scale = None if self.config.rcvbuf_limits_scale else self.config.window_scale
@@ -218,8 +237,12 @@ def shape_value(raw: bytes, buflen: int) -> int | bytes:
     return raw[:buflen] if buflen else int(INT.unpack_from(raw)[0])
 
 
-def _number(raw: bytes) -> int:
-    """The int that options of the socket and of TCP take."""
+def int_of(raw: bytes) -> int:
+    """The int that options of the socket and of TCP take.
+
+    Raises:
+        InvalidArgument: there are too few octets.
+    """
     if len(raw) < INT.size:
         raise InvalidArgument(f"the option takes an int of {INT.size} octets, not {len(raw)}")
     return int(INT.unpack_from(raw)[0])
@@ -228,7 +251,7 @@ def _number(raw: bytes) -> int:
 def _short_number(raw: bytes) -> int:
     """The number that options of IP take, for which one octet is enough."""
     if len(raw) >= INT.size:
-        return _number(raw)
+        return int_of(raw)
     return raw[0] if raw else 0
 
 

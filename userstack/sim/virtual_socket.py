@@ -27,7 +27,7 @@ from userstack.sim.engine import Engine
 from userstack.sim.naming import Naming
 from userstack.sim.readiness import connection_events, listener_events
 from userstack.sim.sockaddr import SocketAddress, SocketName, buffer_of, failure, parse_address, room_in, would_block
-from userstack.sim.socket_options import INT, SocketOptions, pack_value, shape_value
+from userstack.sim.socket_options import INT, SocketOptions, int_of, pack_value, shape_value
 from userstack.tcp.connection import Connection
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.state import CAN_SEND, State
@@ -204,13 +204,16 @@ class VirtualSocket:
 
     # --- transfer ---
 
-    def send(self, data: Buffer) -> int:
-        """Queue octets for sending; how many were taken.
+    def send(self, data: Buffer, flags: int = 0) -> int:
+        """Queue octets for sending; how many were taken. MSG_MORE says that others follow.
 
         Raises:
-            OSError: EAGAIN: no room, or not connected yet; what killed the connection, once; EPIPE: nothing can be sent any more.
+            OSError: EAGAIN: no room, or not connected yet; what killed the connection, once; EPIPE: nothing can be sent any more;
+                EOPNOTSUPP: another flag.
         """
         view = buffer_of(data)
+        if flags & ~(socket.MSG_MORE | socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT):
+            raise failure(errno.EOPNOTSUPP)
         self._check_open()
         if self._tcp in HANDSHAKE and not self._shut & WR:
             raise would_block()
@@ -222,7 +225,7 @@ class VirtualSocket:
             raise BrokenPipe
         if not len(view):
             return 0
-        taken = connection.send(view, now=self._engine.now)
+        taken = connection.send(view, now=self._engine.now, more=flags & socket.MSG_MORE != 0)
         self._touch(connection)
         return taken
 
@@ -358,6 +361,9 @@ class VirtualSocket:
         """Set an option; ENOPROTOOPT for what is not there."""
         raw = pack_value(value)
         self._check_open()
+        if (level, option) == (socket.IPPROTO_TCP, socket.TCP_QUICKACK):
+            self._set_quickack(bool(int_of(raw) & 1))
+            return
         self._options.set(level, option, raw, bound=self._naming.local.port != 0)
         if self._listener is not None:
             self._listener.config = self._options.for_connections()
@@ -452,6 +458,16 @@ class VirtualSocket:
         error, self._pending = self._pending, None
         return error
 
+    def _maxseg(self) -> int:
+        """TCP_MAXSEG: what is sent at most, or, as long as nobody is connected, what was set."""
+        wish = self._options.config.max_segment
+        return wish if wish is not None and self.state in {State.CLOSED, State.LISTEN} else self.info().snd_mss
+
+    def _set_quickack(self, value: bool) -> None:
+        if self._connection is not None:
+            self._connection.quickack = value
+            self._touch(self._connection)
+
     def _read_option(self, level: int, option: int) -> bytes:
         """An option's octets: what asks for the connection is answered here, the rest by the options themselves."""
         match (level, option):
@@ -461,6 +477,8 @@ class VirtualSocket:
             case (socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 return INT.pack(self._listener is not None)
             case (socket.IPPROTO_TCP, socket.TCP_MAXSEG):
-                return INT.pack(self.info().snd_mss)
+                return INT.pack(self._maxseg())
+            case (socket.IPPROTO_TCP, socket.TCP_QUICKACK):
+                return INT.pack(self._connection is None or self._connection.quickack)
             case _:
                 return self._options.get(level, option)

@@ -6,7 +6,7 @@ The functions of the steps return True where processing goes on with the next st
 from typing import assert_never
 
 from userstack.errors import BrokenPipe, ConnectionRefused, ConnectionReset
-from userstack.tcp import acknowledge, seq, text
+from userstack.tcp import acknowledge, keepalive, retransmission, seq, text
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.options import read_syn
 from userstack.tcp.segment import Segment, from_wire
@@ -136,6 +136,8 @@ def _syn_sent_acked(tcb: Tcb, segment: Segment, now: int) -> None:
 def _established(tcb: Tcb, segment: Segment, now: int) -> None:
     """What 3.10 defers until ESTABLISHED: our own queued CLOSE, and text and FIN that came with the SYN."""
     acknowledge.begin_data(tcb)
+    tcb.heard_at = now
+    keepalive.arm(tcb)
     carry_out_close(tcb, now=now)
     text.text_in_order(tcb)
     text.take_fin(tcb, segment, now)
@@ -147,6 +149,7 @@ def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
         segment = segment.trimmed(tcb.rcv_nxt, tcb.rcv_adv)
     if not (_check_timestamps(tcb, segment, now) and _check_sequence(tcb, segment, now)):
         return
+    tcb.heard_at = now
     if segment.rst:
         _check_rst(tcb, segment, now)
         return
@@ -203,7 +206,8 @@ def _check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
     """First step: what is not acceptable is answered with an ACK, unless it is a RST."""
     acceptable = segment.is_acceptable(tcb.rcv_nxt, tcb.rcv_wnd)
     if acceptable:
-        tcb.ack_now |= bool(segment.length and not tcb.rcv_wnd and not segment.rst)  # a probe: its text is cut off, and answered
+        # A probe of a zero window: its text is cut off, and answered. A SYN is not: the fourth step has a challenge ACK for it.
+        tcb.ack_now |= bool(segment.length and not tcb.rcv_wnd and not segment.rst and not segment.syn)
     elif not segment.rst:
         _answer_unacceptable(tcb, segment, now)
     return acceptable
@@ -267,7 +271,10 @@ def _check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not segment.syn:
         return True
     clause = "3.10.7.4 step 4"
-    if tcb.state is State.SYN_RECEIVED and tcb.passive:
+    if segment.seq < tcb.rcv_nxt:
+        # Only what follows the SYN is in the window: it is one that comes again with its text, and no error.
+        tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")
+    elif tcb.state is State.SYN_RECEIVED and tcb.passive:
         _back_to_origin(tcb, segment, clause=clause, now=now)
     elif tcb.config.insecure_syn:
         tcb.answer_reset(segment, segment.reset)
@@ -288,6 +295,7 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
         tcb.send_challenge_ack(now)
         return False
     tcb.unanswered_since = None
+    tcb.more = False
     had_syn_acked = tcb.syn_acked
     if segment.ack > tcb.snd_una:
         acknowledge.new_data(tcb, segment, now)
@@ -299,6 +307,8 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
         acknowledge.selective(tcb, segment)
     if segment.ack >= tcb.snd_una:
         _update_send_window(tcb, segment)
+    if tcb.timers.persist is not None:
+        retransmission.restart_persist(tcb, now)
     return _check_ack_of_fin(tcb, segment, now)
 
 
@@ -306,6 +316,10 @@ def _check_ack_of_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     # Note: the range of RFC 5961 5 is for synchronized states; here 3.5.2, second group, asks for a RST.
     if not tcb.snd_una < segment.ack <= tcb.snd_nxt:
         tcb.answer_reset(segment, segment.reset)
+        return False
+    if tcb.passive and not segment.length and tcb.retransmits < tcb.config.defer_accept:
+        tcb.deferred = True
+        tcb.counters.add("TcpExtTCPDeferAcceptDrop")
         return False
     tcb.unanswered_since = None
     acknowledge.advance(tcb, segment, now)
@@ -321,6 +335,7 @@ def _check_ack_of_fin(tcb: Tcb, segment: Segment, now: int) -> bool:
     match tcb.state:
         case State.CLOSING:
             if tcb.fin_acked:
+                tcb.ack_now |= segment.fin  # eighth step: whatever FIN this is, it is acknowledged
                 text.enter_time_wait(tcb, cause=segment.cause, clause=clause, now=now)
             return False
         case State.LAST_ACK if tcb.fin_acked:

@@ -20,7 +20,7 @@ from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.errors import InvalidArgument
-from userstack.tcp import arrives, calls, icmp, output, retransmission, timeouts
+from userstack.tcp import arrives, calls, icmp, keepalive, output, retransmission, timeouts
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.isn import IsnGenerator
@@ -146,6 +146,37 @@ class Connection:
         self.tcb.nodelay = value
 
     @property
+    def cork(self) -> bool:
+        """TCP_CORK: nothing but full segments goes out, or what has waited for the override timeout."""
+        return self.tcb.cork
+
+    @cork.setter
+    def cork(self, value: bool) -> None:
+        self.tcb.cork = value
+
+    @property
+    def quickack(self) -> bool:
+        """TCP_QUICKACK: ACKs do not wait for answers to ride on; the connection changes it itself. Setting it pays what is owed."""
+        return self.tcb.delayed_ack.quick
+
+    @quickack.setter
+    def quickack(self, value: bool) -> None:
+        self.tcb.delayed_ack.set_quick(value)
+        self.tcb.ack_now |= value and self.tcb.timers.delayed_ack is not None
+
+    @property
+    def config(self) -> StackConfig:
+        """The settings that it goes by."""
+        return self.tcb.config
+
+    def configure(self, config: StackConfig) -> None:
+        """Go by other settings from now on: buffers, keep-alives, timeouts; what has been agreed or sent stays."""
+        self.tcb.config = config
+        self.tcb.sendbuf.limit = config.send_buffer
+        self.tcb.recvbuf.limit = config.receive_buffer
+        keepalive.arm(self.tcb)
+
+    @property
     def user_timeout(self) -> int | None:
         """TCP_USER_TIMEOUT in ns: how long something sent may stay unacknowledged; None: R2 of the configuration (MUST-21)."""
         return self.tcb.user_timeout
@@ -235,8 +266,8 @@ class Connection:
         """
         calls.open_active(self.tcb, remote, now=now)
 
-    def send(self, data: Buffer, *, now: int, remote: Endpoint | None = None) -> int:
-        """SEND: the number of octets taken; ``remote`` turns a LISTEN active.
+    def send(self, data: Buffer, *, now: int, remote: Endpoint | None = None, more: bool = False) -> int:
+        """SEND: the number of octets taken; ``remote`` turns a LISTEN active, ``more`` (MSG_MORE) says that another SEND follows.
 
         Raises:
             BlockingIOError: the send buffer is full.
@@ -244,6 +275,7 @@ class Connection:
             NotConnected: it was never opened.
             OSError: what killed the connection, once.
         """
+        self.tcb.more = more
         return calls.send(self.tcb, data, remote=remote, now=now)
 
     def receive(self, limit: int, *, now: int) -> bytes:

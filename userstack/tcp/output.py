@@ -6,6 +6,7 @@ only when the device can take one (law 4). The order: resets, SYN, what is lost,
 
 from userstack.tcp import retransmission, seq
 from userstack.tcp.calls import carry_out_close
+from userstack.tcp.nagle import worth_sending
 from userstack.tcp.options import write_syn
 from userstack.tcp.recovery import Lost
 from userstack.tcp.sack import BLOCK_OCTETS, HEAD_OCTETS, write_blocks
@@ -49,15 +50,16 @@ def _next(tcb: Tcb, now: int) -> TcpSegment | None:
     if tcb.time_wait is not None:
         return tcb.time_wait.poll_transmit(now=now)
     if tcb.syn_due:
-        if now < tcb.quiet_until:
-            return None  # RFC 9293 3.4.3
-        return _syn(tcb, now)
+        return _syn(tcb, now) if now >= tcb.quiet_until else None  # RFC 9293 3.4.3
     if tcb.state in _SENDS_DATA and tcb.syn_acked:
         segment = _lost(tcb, now) or _probe(tcb, now) or _fresh(tcb, now) or _doubtful(tcb, now)
         if segment is not None:
             return segment
     elif tcb.state is State.FIN_WAIT_1 and not tcb.fin_sent:
         return _send(tcb, tcb.snd_nxt, 0, now)  # 3.10.4: CLOSE in SYN-RECEIVED sends its FIN at once
+    if tcb.keepalive_due:
+        tcb.keepalive_due = False
+        return _with_ack(tcb, tcb.snd_una - 1, 0, _options(tcb, now))  # SHLD-12: without data
     if tcb.ack_now and tcb.state in _ACKS:
         return _with_ack(tcb, tcb.acceptable_seq, 0, _options(tcb, now))
     return None
@@ -108,12 +110,11 @@ def _doubtful(tcb: Tcb, now: int) -> TcpSegment | None:
 
 def _again(tcb: Tcb, lost: Lost, now: int) -> TcpSegment | None:
     """A part once more, as far as both windows reach (SHLD-16)."""
-    if not tcb.snd_wnd:
+    if not tcb.snd_wnd and not tcb.config.empty_probes:
         return None
     first = lost.first
-    # RFC 7323 2.4: scaling may have rounded the window down below what was in it when it was sent.
-    room = min(lost.room, tcb.snd_una + tcb.snd_wnd + (1 << tcb.snd_wind_shift) - 1 - first)
-    size = min(tcb.snd_mss, tcb.sendbuf.end - first, room)
+    room = min(lost.room, _resend_edge(tcb) - first)
+    size = min(tcb.segment_limit, tcb.sendbuf.end - first, room)
     if lost.end < tcb.snd_nxt:  # otherwise new data may fill the segment up (SHLD-28)
         size = min(size, lost.end - first)
     if size < 0 or (size == 0 and room < 1):
@@ -123,11 +124,23 @@ def _again(tcb: Tcb, lost: Lost, now: int) -> TcpSegment | None:
     return segment
 
 
+def _resend_edge(tcb: Tcb) -> int:
+    """How far what was sent may be sent again. Into a window that has shut Linux sends, so that the peer says where it stands."""
+    edge = tcb.snd_una + tcb.snd_wnd
+    if not tcb.snd_wnd:
+        return tcb.snd_nxt
+    # RFC 7323 2.4: scaling may have rounded the window down below what was in it when it was sent.
+    return max(edge, min(tcb.snd_nxt, edge + (1 << tcb.snd_wind_shift) - 1))
+
+
 def _probe(tcb: Tcb, now: int) -> TcpSegment | None:
     """Zero-window probe (RFC 9293 3.8.6.1): the first octet that is not acknowledged, or the next new one, or the FIN."""
     if not tcb.probe_due:
         return None
     tcb.probe_due = False
+    if tcb.config.empty_probes:
+        tcb.counters.add("TcpExtTCPWinProbe")
+        return _with_ack(tcb, tcb.snd_una - 1, 0, _options(tcb, now))
     first = tcb.snd_una if tcb.flight else tcb.snd_nxt
     tcb.counters.add("TcpExtTCPWinProbe")
     return _send(tcb, first, min(1, tcb.sendbuf.end - first), now)
@@ -149,28 +162,11 @@ def _fresh(tcb: Tcb, now: int) -> TcpSegment | None:
     offered = tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt
     usable = min(offered, tcb.recovery.room(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, cwnd))
     if unsent:
-        return _send(tcb, tcb.snd_nxt, min(unsent, usable, tcb.snd_mss), now) if _worth_sending(tcb, unsent, usable) else None
+        size = min(unsent, usable, tcb.segment_limit)
+        return _send(tcb, tcb.snd_nxt, size, now) if worth_sending(tcb, unsent, usable) else None
     if offered > 0:
         return _send(tcb, tcb.snd_nxt, 0, now)
     return None
-
-
-def _worth_sending(tcb: Tcb, unsent: int, usable: int) -> bool:
-    """Silly window avoidance (3.8.6.2.1) and Nagle (3.7.4); the numbers are the rules' of 3.8.6.2.1."""
-    size = min(unsent, usable)
-    if size <= 0:
-        return False
-    if size >= tcb.snd_mss:  # (1)
-        return True
-    idle = tcb.nodelay or not tcb.flight
-    if unsent <= usable and (idle or tcb.close_requested):  # (2): every SEND counts as pushed, and nothing comes after a CLOSE
-        return True
-    if idle and 2 * size >= tcb.max_snd_wnd:  # (3)
-        return True
-    if tcb.override_due:  # (4)
-        tcb.override_due = False
-        return True
-    return False
 
 
 def _wait_for_window(tcb: Tcb, now: int) -> None:
@@ -178,12 +174,15 @@ def _wait_for_window(tcb: Tcb, now: int) -> None:
     if not tcb.waiting or not tcb.syn_acked:
         return
     if not tcb.snd_wnd:
+        if tcb.config.empty_probes and tcb.flight:
+            return  # the retransmission timer watches
         retransmission.stop(tcb)
         tcb.timers.override, tcb.override_due = None, False
         if tcb.timers.persist is None:  # SHLD-29: after one retransmission timeout
             tcb.timers.persist = now + tcb.rtt.rto
     elif not tcb.flight and tcb.timers.override is None:
-        tcb.timers.override = now + tcb.config.override_timeout
+        # Note: Linux has one timer for this and for the zero window.
+        tcb.timers.override = now + (tcb.rtt.rto if tcb.config.empty_probes else tcb.config.override_timeout)
 
 
 def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
@@ -192,7 +191,7 @@ def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
     size = min(size, tcb.snd_mss - _octets_of_sack(options))
     end = first + size
     payload = tcb.sendbuf.read(first, size) if size else b""
-    flags = PSH if size and end == tcb.sendbuf.end else 0  # MUST-61
+    flags = PSH if size and end == tcb.sendbuf.end and not tcb.more else 0  # MUST-61
     # A FIN takes sequence space too: behind data it goes along only where the window has room for it.
     if tcb.close_requested and end == tcb.sendbuf.end and (not size or end < tcb.snd_una + tcb.snd_wnd):
         flags |= FIN
@@ -207,8 +206,10 @@ def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
     tcb.timers.override = None
     tcb.data_sent_at = now
     if size:
+        if size < tcb.segment_limit:
+            tcb.small_sent_end = end
         tcb.delayed_ack.answered(now)
-    if tcb.snd_wnd or not tcb.syn_acked:
+    if tcb.snd_wnd or not tcb.syn_acked or tcb.config.empty_probes:
         retransmission.arm(tcb, now)
     carry_out_close(tcb, now=now)
     return segment

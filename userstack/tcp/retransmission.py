@@ -34,6 +34,11 @@ def stop(tcb: Tcb) -> None:
     tcb.timers.retransmission = tcb.timers.user_timeout = None
 
 
+def restart_persist(tcb: Tcb, now: int) -> None:
+    """The peer has spoken and its window is still shut: the next probe is as far away as the back-off says."""
+    tcb.timers.persist = now + min(tcb.rtt.rto << tcb.probes, tcb.config.rto_max)
+
+
 def set_user_timeout(tcb: Tcb, timeout: int | None) -> None:
     """TCP_USER_TIMEOUT: how long something may stay unacknowledged, in ns; None goes back to R2."""
     tcb.user_timeout = timeout

@@ -49,15 +49,82 @@ class Tcb:
     """One connection's variables."""
 
     __slots__ = (
-        "ack_now", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "challenge", "close_requested",
-        "config", "congestion", "counters", "data_sent_at", "deaf", "delayed_ack", "error", "irs", "isn", "iss", "local",
-        "max_snd_wnd", "mtu", "nodelay", "outstanding_since", "override_due", "passive", "path_mtu", "peer_mss",
-        "probe_due", "probes", "quiet_until", "rcv_adv", "rcv_nxt", "rcv_wind_shift", "recovery", "recvbuf", "released",
-        "remote", "reopened_from", "resets", "retransmits", "rtt", "sack_permitted", "sack_report", "segs_in", "segs_out",
-        "sendbuf", "snd_mss",
-        "snd_nxt", "snd_ts_ok", "snd_una", "snd_wind_shift", "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state",
-        "syn_due", "syn_lost", "syns_sent", "time_wait", "timers", "timestamp_offset", "timestamps", "tos",
-        "total_retrans", "trace", "ttl", "unanswered_since", "user_timeout", "window_scaling",
+        "ack_now",
+        "bytes_acked",
+        "bytes_received",
+        "bytes_retrans",
+        "bytes_sent",
+        "challenge",
+        "close_requested",
+        "config",
+        "congestion",
+        "cork",
+        "counters",
+        "data_sent_at",
+        "deaf",
+        "deferred",
+        "delayed_ack",
+        "error",
+        "heard_at",
+        "irs",
+        "isn",
+        "iss",
+        "keepalive_due",
+        "keepalives",
+        "local",
+        "max_snd_wnd",
+        "more",
+        "mtu",
+        "nodelay",
+        "outstanding_since",
+        "override_due",
+        "passive",
+        "path_mtu",
+        "peer_mss",
+        "probe_due",
+        "probes",
+        "quiet_until",
+        "rcv_adv",
+        "rcv_nxt",
+        "rcv_wind_shift",
+        "recovery",
+        "recvbuf",
+        "released",
+        "remote",
+        "reopened_from",
+        "resets",
+        "retransmits",
+        "rtt",
+        "sack_permitted",
+        "sack_report",
+        "segs_in",
+        "segs_out",
+        "sendbuf",
+        "small_sent_end",
+        "snd_mss",
+        "snd_nxt",
+        "snd_ts_ok",
+        "snd_una",
+        "snd_wind_shift",
+        "snd_wl1",
+        "snd_wl2",
+        "snd_wnd",
+        "soft_error",
+        "state",
+        "syn_due",
+        "syn_lost",
+        "syns_sent",
+        "time_wait",
+        "timers",
+        "timestamp_offset",
+        "timestamps",
+        "tos",
+        "total_retrans",
+        "trace",
+        "ttl",
+        "unanswered_since",
+        "user_timeout",
+        "window_scaling",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +162,8 @@ class Tcb:
         """From TIME-WAIT on, this record is the connection."""
         self.nodelay = not config.nagle
         self.user_timeout: int | None = None
+        self.cork = False
+        """TCP_CORK: only full segments go out."""
         self.ttl = config.ttl_for(local.address)
         self.tos = config.tos_for(local.address)
         self.error: OSError | None = None
@@ -103,6 +172,8 @@ class Tcb:
         self.start(0)
 
     def _reset_counts(self) -> None:
+        self.heard_at = 0
+        """When the peer last sent something acceptable."""
         self.bytes_sent = self.bytes_acked = self.bytes_received = self.bytes_retrans = 0
         self.segs_in = self.segs_out = self.total_retrans = 0
         self.data_sent_at = 0
@@ -113,26 +184,12 @@ class Tcb:
         self.snd_una = self.snd_nxt = iss
         self.snd_wnd = self.max_snd_wnd = self.snd_wl1 = self.snd_wl2 = 0
         self.irs = self.rcv_nxt = 0
-        self.window_scaling = self.config.window_scaling
-        """Before the peer's SYN is here: to be offered. From then on: agreed."""
-        self.snd_wind_shift = self.rcv_wind_shift = 0
-        """By how many bits the peer's windows and ours are shifted (RFC 7323 2.3)."""
-        self.snd_ts_ok = self.config.timestamps
-        """Snd.TS.OK; before the peer's SYN is here: to be offered."""
-        ahead = self.timestamp_offset(self.local, self.remote) if self.remote is not None and self.snd_ts_ok else 0
-        self.timestamps = Timestamps(self.config.timestamp_clock, ahead)
+        self._start_options()
         self.rcv_adv = self.syn_window
         """RCV.NXT + RCV.WND: the right edge that was offered; it never moves left (SHLD-14)."""
-        self.peer_mss: int | None = None
-        self.path_mtu = self.mtu
-        self.snd_mss = self._effective_mss()
-        """Eff.snd.MSS (MUST-16): octets of text in a segment, the options that every segment has not counted (RFC 6691)."""
-        self.syns_sent = 0
-        self.syn_lost = False
+        self._start_handshake()
         self.sendbuf = SendBuffer(iss + 1, self.config.send_buffer)
         self.recvbuf = ReceiveBuffer(self.config.receive_buffer, self.config.out_of_order_ranges)
-        self.sack_permitted = self.config.sack
-        """Before the peer's SYN is here: to be offered. From then on: agreed (RFC 2018 2)."""
         self.sack_report = SackReport()
         self.recovery: LossRecovery = NewReno(iss)
         self.congestion: CongestionControl = self.begin_congestion()
@@ -141,21 +198,53 @@ class Tcb:
         """MAY-1: the application has gone; nobody will call again."""
         self.deaf = False
         """The application will read no more: text that comes once this end has closed is lost (SHLD-3)."""
+        self.more = False
+        """MSG_MORE: the last SEND announced another one."""
+        self.small_sent_end = iss
+        """After the last segment that was not full."""
+        self._start_timers()
+        self.owe_nothing()
+        self.resets: list[OwedReset] = []
+
+    def _start_options(self) -> None:
+        """What a SYN of ours would offer."""
+        self.window_scaling = self.config.window_scaling
+        """Before the peer's SYN is here: to be offered. From then on: agreed."""
+        self.snd_wind_shift = self.rcv_wind_shift = 0
+        """By how many bits the peer's windows and ours are shifted (RFC 7323 2.3)."""
+        self.snd_ts_ok = self.config.timestamps
+        """Snd.TS.OK; before the peer's SYN is here: to be offered."""
+        ahead = self.timestamp_offset(self.local, self.remote) if self.remote is not None and self.snd_ts_ok else 0
+        self.timestamps = Timestamps(self.config.timestamp_clock, ahead)
+        self.sack_permitted = self.config.sack
+        """Before the peer's SYN is here: to be offered. From then on: agreed (RFC 2018 2)."""
+        self.peer_mss: int | None = None
+        self.path_mtu = self.mtu
+        self.snd_mss = self._effective_mss()
+        """Eff.snd.MSS (MUST-16): octets of text in a segment, the options that every segment has not counted (RFC 6691)."""
+
+    def _start_handshake(self) -> None:
+        self.syns_sent = 0
+        self.syn_lost = False
+        self.deferred = False
+        """The peer's ACK of our SYN,ACK has come and was put off (``defer_accept``)."""
+
+    def _start_timers(self) -> None:
         self.outstanding_since: int | None = None
         """Since when the front of what is outstanding has waited: the measure of R2 and the user timeout."""
         self.retransmits = 0
         self.probes = 0
+        self.keepalives = 0
+        """Keep-alives that nobody has answered."""
         self.unanswered_since: int | None = None
         """When the first zero-window probe went out that nobody has answered."""
         self.rtt = RttEstimator(self.config)
         self.timers = Timers()
         self.delayed_ack = DelayedAck(self.config)
-        self.owe_nothing()
-        self.resets: list[OwedReset] = []
 
     def owe_nothing(self) -> None:
         """Forget what processing has promised to send."""
-        self.ack_now = self.syn_due = self.probe_due = self.override_due = False
+        self.ack_now = self.syn_due = self.probe_due = self.keepalive_due = self.override_due = False
 
     @property
     def address(self) -> bytes:
@@ -235,12 +324,21 @@ class Tcb:
 
     def _effective_mss(self) -> int:
         offered = self.peer_mss if self.peer_mss is not None else default_mss(self.address)  # MUST-15
-        return max(min(offered, self.path_mtu - header_size(self.address)) - self._option_octets, 1)
+        most = min(offered, self.path_mtu - header_size(self.address), self.config.max_segment or 65535)
+        return max(most - self._option_octets, 1)
+
+    @property
+    def segment_limit(self) -> int:
+        """What counts as a full segment: Eff.snd.MSS, or less towards a peer with a small window (``half_window_segments``)."""
+        if not self.config.half_window_segments or self.max_snd_wnd >= 2 * self.snd_mss:
+            return self.snd_mss
+        half = self.max_snd_wnd // 2 if self.max_snd_wnd > _SMALL_WINDOW else self.max_snd_wnd
+        return min(max(half, _LEAST_TEXT), self.snd_mss)
 
     @property
     def rcv_mss(self) -> int:
         """The MSS that this end offers: MTU less the fixed headers (MUST-67)."""
-        return self.mtu - header_size(self.address)
+        return min(self.mtu - header_size(self.address), self.config.max_segment or 65535)
 
     @property
     def unsent(self) -> int:
@@ -326,5 +424,9 @@ class Tcb:
         move(self, State.CLOSED, cause=cause, clause=clause, now=now)
 
 
+_SMALL_WINDOW = 536
+"""Linux: a window up to here is not halved."""
+_LEAST_TEXT = 28
+"""What an IP packet of 68 octets has room for beside its headers (RFC 791)."""
 _MAX_RESETS = 16
 """Resets owed at once: a batch of bad segments needs no more, and TcpExtTCPRstQDrop shows when it had more."""

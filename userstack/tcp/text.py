@@ -46,10 +46,11 @@ def _append(tcb: Tcb, segment: Segment) -> None:
 
 
 def text_in_order(tcb: Tcb) -> None:
-    """What was held beyond a hole that is no more."""
+    """What was held beyond a hole that is no more, or came with the SYN; who delivers it must also acknowledge it (seventh step)."""
     before = tcb.rcv_nxt
     tcb.rcv_nxt = tcb.recvbuf.advance(before)
     tcb.bytes_received += tcb.rcv_nxt - before
+    tcb.ack_now |= tcb.rcv_nxt > before
 
 
 def hold(tcb: Tcb, segment: Segment) -> None:
@@ -121,6 +122,7 @@ def _time_wait_of(tcb: Tcb, *, now: int) -> TimeWait:
     record = TimeWait(
         tcb.local,
         tcb.remote,
+        oldest_ack=tcb.snd_una - tcb.max_snd_wnd,
         snd_nxt=tcb.snd_nxt,
         rcv_nxt=tcb.rcv_nxt,
         rcv_wnd=tcb.rcv_wnd,

@@ -1,7 +1,7 @@
 """TIMEOUTS: what happens when a deadline of a connection comes (RFC 9293 3.8 and 3.10.8, RFC 6298 5)."""
 
 from userstack.errors import ConnectionTimedOut
-from userstack.tcp import calls, retransmission
+from userstack.tcp import calls, keepalive, retransmission
 from userstack.tcp.tcb import Tcb
 from userstack.trace import TimerFired
 
@@ -20,6 +20,8 @@ def on_deadline(tcb: Tcb, *, now: int) -> None:
     if timers.fin_wait_2 is not None and now >= timers.fin_wait_2:
         _trace(tcb, "FIN-WAIT-2", "nobody reads and the peer sends no FIN", now)
         calls.user_timeout(tcb, now=now)
+    if timers.keepalive is not None and now >= timers.keepalive and keepalive.expired(tcb, now):
+        _trace(tcb, "keep-alive", f"probe {tcb.keepalives}", now)
     if timers.persist is not None and now >= timers.persist:
         _persist(tcb, now)
     if timers.user_timeout is not None and now >= timers.user_timeout:
@@ -41,7 +43,8 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         if tcb.recovery.on_timeout(tcb.snd_una, tcb.snd_nxt):
             tcb.counters.add("TcpExtTCPSACKReneging")
     else:
-        tcb.syn_due = tcb.syn_lost = True
+        tcb.syn_due = not (tcb.deferred and tcb.retransmits < tcb.config.defer_accept)
+        tcb.syn_lost |= tcb.syn_due
     tcb.timers.retransmission = now + tcb.rtt.rto
     _trace(tcb, "retransmission", f"attempt {tcb.retransmits}, RTO now {tcb.rtt.rto // 1_000_000} ms", now)
 
@@ -55,7 +58,7 @@ def _persist(tcb: Tcb, now: int) -> None:
         return
     tcb.probe_due = True
     tcb.probes = min(tcb.probes + 1, 32)
-    tcb.timers.persist = now + min(tcb.rtt.rto << tcb.probes, tcb.config.rto_max)
+    retransmission.restart_persist(tcb, now)
     _trace(tcb, "persist", f"zero-window probe {tcb.probes}", now)
 
 

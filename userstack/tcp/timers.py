@@ -2,15 +2,15 @@
 
 Every state has a deadline or a reason (law 5): CLOSED is nothing; LISTEN waits for whoever comes; SYN-SENT, SYN-RECEIVED,
 FIN-WAIT-1, CLOSING and LAST-ACK have something outstanding, hence ``retransmission`` or ``persist``; ESTABLISHED and CLOSE-WAIT
-may be idle as long as the application likes; FIN-WAIT-2 waits as long as the application reads, and ``fin_wait_2`` once it has
-gone; TIME-WAIT has a record of its own with the 2 MSL.
+may be idle as long as the application likes, and have ``keepalive`` else; FIN-WAIT-2 waits as long as the application reads,
+and ``fin_wait_2`` once it has gone; TIME-WAIT has a record of its own with the 2 MSL.
 """
 
 
 class Timers:
     """``None``: not running."""
 
-    __slots__ = ("delayed_ack", "fin_wait_2", "override", "persist", "retransmission", "user_timeout")
+    __slots__ = ("delayed_ack", "fin_wait_2", "keepalive", "override", "persist", "retransmission", "user_timeout")
 
     def __init__(self) -> None:
         self.retransmission: int | None = None
@@ -18,6 +18,7 @@ class Timers:
         self.delayed_ack: int | None = None
         self.override: int | None = None
         self.fin_wait_2: int | None = None
+        self.keepalive: int | None = None
         self.user_timeout: int | None = None
 
     def earliest(self) -> tuple[str, int] | None:
@@ -30,6 +31,7 @@ class Timers:
             ("override", self.override),
             ("FIN-WAIT-2", self.fin_wait_2),
             ("user timeout", self.user_timeout),
+            ("keep-alive", self.keepalive),
         ):
             if deadline is not None and (best is None or deadline < best[1]):
                 best = (name, deadline)
@@ -37,4 +39,5 @@ class Timers:
 
     def stop(self) -> None:
         """Turn every timer off."""
-        self.retransmission = self.persist = self.delayed_ack = self.override = self.fin_wait_2 = self.user_timeout = None
+        self.retransmission = self.persist = self.delayed_ack = self.override = None
+        self.fin_wait_2 = self.user_timeout = self.keepalive = None

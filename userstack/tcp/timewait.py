@@ -23,6 +23,7 @@ class TimeWait:
         "counters",
         "deadline",
         "local",
+        "oldest_ack",
         "owner",
         "rcv_nxt",
         "rcv_wnd",
@@ -43,6 +44,7 @@ class TimeWait:
         local: Endpoint,
         remote: Endpoint,
         *,
+        oldest_ack: int,
         snd_nxt: int,
         rcv_nxt: int,
         rcv_wnd: int,
@@ -59,6 +61,8 @@ class TimeWait:
         self.state = State.TIME_WAIT
         self.local = local
         self.remote = remote
+        self.oldest_ack = oldest_ack
+        """SND.UNA - MAX.SND.WND (RFC 5961 5.2)."""
         self.snd_nxt = snd_nxt
         self.rcv_nxt = rcv_nxt
         self.rcv_wnd = rcv_wnd
@@ -84,8 +88,9 @@ class TimeWait:
         if self.state is not State.TIME_WAIT:
             return
         segment = from_wire(wire, near_seq=self.rcv_nxt, near_ack=self.snd_nxt)
-        if self._is_old(segment, now) or not segment.is_acceptable(self.rcv_nxt, self.rcv_wnd):  # first step
-            self._answer(segment, now)
+        beyond = segment.length and not self.rcv_wnd and not segment.rst  # a probe of a zero window
+        if self._is_old(segment, now) or beyond or not segment.is_acceptable(self.rcv_nxt, self.rcv_wnd):  # first step
+            self._unacceptable(segment, now)
         elif segment.rst:  # second step
             self._reset(segment, now)
         elif segment.bad_options and segment.seq == self.rcv_nxt:  # MUST-7
@@ -93,9 +98,8 @@ class TimeWait:
             self._close(cause=f"{segment.cause} with an option of illegal length", clause="3.1", now=now)
         elif segment.syn:  # fourth step
             self._syn(segment, now)
-        elif segment.has_ack and (segment.length or segment.ack > self.snd_nxt):
-            # Fifth step. Note: an acceptable bare ACK gets no answer: two ends in TIME-WAIT would answer each other for ever.
-            self._answer(segment, now)
+        elif segment.has_ack:  # fifth step
+            self._acknowledges(segment, now)
 
     def _is_old(self, segment: Segment, now: int) -> bool:
         """R1 of RFC 7323 5.3; a segment that lacks the option is answered no more than by RFC 9293."""
@@ -105,16 +109,31 @@ class TimeWait:
         self.counters.add("TcpExtPAWSEstab")
         return True
 
-    def _answer(self, segment: Segment, now: int) -> None:
-        """The ACK; a FIN, and only a repeated one is expected here, restarts the 2 MSL."""
+    def _unacceptable(self, segment: Segment, now: int) -> None:
+        """First step: the ACK, through the throttle where no text or FIN asks for it; the repeated FIN restarts the 2 MSL."""
         if segment.rst:
             return
-        if segment.syn:
+        if segment.syn or not segment.length:
             self._challenge(now)
             return
         self.ack_now = True
         if segment.fin and segment.end == self.rcv_nxt:
-            self.deadline = now + 2 * self.config.msl
+            self._restart(now)
+
+    def _acknowledges(self, segment: Segment, now: int) -> None:
+        """Fifth step, with RFC 5961 5, and eighth.
+
+        Note: an acceptable bare ACK gets no answer: two ends in TIME-WAIT would answer each other for ever.
+        """
+        if not self.oldest_ack <= segment.ack <= self.snd_nxt:
+            self._challenge(now)
+            return
+        self.ack_now |= bool(segment.length)
+        if segment.fin:
+            self._restart(now)
+
+    def _restart(self, now: int) -> None:
+        self.deadline = now + 2 * self.config.msl
 
     def _challenge(self, now: int) -> None:
         if self.throttle.allow(now):

@@ -1,0 +1,45 @@
+"""Keep-alives (RFC 9293 3.8.4): whether a peer that says nothing is still there. Off unless asked for (MUST-25)."""
+
+from userstack.errors import ConnectionTimedOut
+from userstack.tcp.state import State
+from userstack.tcp.tcb import Tcb
+
+_WATCHED = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED, State.TIME_WAIT})
+
+
+def arm(tcb: Tcb) -> None:
+    """The setting, or the state, has changed: begin to watch, or stop."""
+    tcb.keepalives = 0
+    watched = tcb.config.keepalive and tcb.state in _WATCHED
+    tcb.timers.keepalive = tcb.heard_at + tcb.config.keepalive_time if watched else None
+
+
+def expired(tcb: Tcb, now: int) -> bool:
+    """The timer has come: a probe, or, after ``keepalive_probes`` of them without an answer (MUST-29), the end.
+
+    True where a probe goes out or the connection ends, and not only the timer goes on.
+    """
+    config = tcb.config
+    silence = now - tcb.heard_at
+    if tcb.waiting or silence < config.keepalive_time:  # MUST-26: only an idle connection is probed
+        tcb.keepalives = 0
+        tcb.timers.keepalive = (now if tcb.waiting else tcb.heard_at) + config.keepalive_time
+        return False
+    if _given_up(tcb, silence):
+        tcb.counters.add("TcpExtTCPAbortOnTimeout")
+        tcb.send_reset(now)
+        error = tcb.soft_error if tcb.soft_error is not None else ConnectionTimedOut()
+        tcb.die(error, cause="timer keep-alive", clause="3.8.4", now=now)
+        return True
+    tcb.keepalives += 1
+    tcb.keepalive_due = True
+    tcb.counters.add("TcpExtTCPKeepAlive")
+    tcb.timers.keepalive = now + config.keepalive_intvl
+    return True
+
+
+def _given_up(tcb: Tcb, silence: int) -> bool:
+    """So many probes, or the user timeout where there is one, as Linux has it."""
+    if tcb.user_timeout is not None:
+        return tcb.keepalives > 0 and silence >= tcb.user_timeout
+    return tcb.keepalives >= tcb.config.keepalive_probes
