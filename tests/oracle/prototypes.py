@@ -146,5 +146,6 @@ SCRIPTS: dict[str, tuple[Script, ...]] = {
     "LAST-ACK, RCV.WND zero": (active, fill_and_end, shutdown),
     "LAST-ACK, socket closed": (passive, fin, close),
     "TIME-WAIT": (active, shutdown, ack, fin),
+    "TIME-WAIT, RCV.WND zero": (active, shutdown, ack, fill_and_end),
     "TIME-WAIT, a listener behind it": (passive, shutdown, ack, fin),
 }

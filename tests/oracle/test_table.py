@@ -1,0 +1,48 @@
+"""Stack and oracle agree: every kind of segment, at every edge of both windows, in every state."""
+
+import pytest
+
+from tests.oracle.combinations import segments
+from tests.oracle.prototypes import SCRIPTS
+from tests.oracle.stack import FAMILIES
+from tests.oracle.table import CASES, PLAIN, Case, brought_to, compare
+
+STATES = (
+    "LISTEN",
+    "SYN-SENT",
+    "SYN-RECEIVED",
+    "ESTABLISHED",
+    "FIN-WAIT-1",
+    "FIN-WAIT-2",
+    "CLOSE-WAIT",
+    "CLOSING",
+    "LAST-ACK",
+    "TIME-WAIT",
+    "CLOSED",
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_combination(case: Case) -> None:
+    found = [f"{segment}: {'; '.join(differences)}" for segment, differences in compare(case) if differences]
+    assert found == []
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_has_a_place(state: str) -> None:
+    assert [place for place in SCRIPTS if place.split(",", maxsplit=1)[0] == state]
+
+
+@pytest.mark.parametrize(
+    "place", ["ESTABLISHED, data in flight", "ESTABLISHED, RCV.WND zero, data in flight", "TIME-WAIT", "LAST-ACK"]
+)
+def test_every_kind_of_segment_meets_every_edge(place: str) -> None:
+    """Left of, at and right of both edges of the receive window, and the same of what was sent."""
+    reference = brought_to(Case(FAMILIES[0], PLAIN, place)).reference
+    met = list(segments(reference))
+    edges = (reference.rcv_nxt, reference.rcv_nxt + reference.rcv_wnd)
+    assert {(edge + step) % 2**32 for edge in edges for step in (-1, 0, 1)} <= {segment.seq for segment in met}
+    sent = (reference.snd_una - reference.max_snd_wnd, reference.snd_una, reference.snd_nxt)
+    steps = {(edge + step) % 2**32 for edge, step in zip(sent, (-1, -1, 1), strict=True)} | {edge % 2**32 for edge in sent}
+    assert steps <= {segment.ack for segment in met if "A" in segment.ctl}
+    assert {"S", "SA", "A", "F", "FA", "R", "RA", "SF", "", "SFRAPUEC"} <= {segment.ctl for segment in met}
