@@ -3,6 +3,7 @@
 import pytest
 
 from tests.drill.running import OPEN, check_fails, check_passes, check_skipped
+from userstack.drill.settings import Variant
 
 NONBLOCKING = OPEN + "+0 fcntl(4, F_SETFL, O_RDWR|O_NONBLOCK) = 0\n"
 HUNDRED = "+0 < P. 1:101(100) ack 1 win 30000\n"
@@ -296,3 +297,28 @@ def test_an_address_is_what_the_script_says() -> None:
 +0 > S 0:0(0) <...>
 """
     )
+
+
+@pytest.mark.parametrize(
+    ("variant", "line", "reason"),
+    [
+        (Variant.IPV6, 'bind(3, {sa_family=AF_INET, sin_port=htons(1), sin_addr=inet_addr("10.0.0.1")}, 16) = 0', "IPv4 addresses"),
+        (Variant.IPV4, 'bind(3, {sin6_port=htons(1), sin6_addr=inet_pton(AF_INET6, "fd00::1")}, 28) = 0', "IPv6 addresses"),
+        (Variant.IPV6, 'getsockname(3, {sin_port=htons(1), sin_addr=inet_addr("10.0.0.1")}, ...) = 0', "IPv4 addresses"),
+        (Variant.IPV6, "setsockopt(3, SOL_IP, IP_TTL, [9], 4) = 0", "SOL_IP"),
+    ],
+)
+def test_what_speaks_of_the_other_ip_version_is_skipped(variant: Variant, line: str, reason: str) -> None:
+    other = "IPv4" if variant is Variant.IPV4 else "IPv6"
+    check_skipped(f" 0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 {line}\n", f"{reason} in a run over {other}", variant=variant)
+
+
+def test_a_socket_of_ipv4_has_no_address_in_a_run_over_ipv6() -> None:
+    script = " 0 socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 3\n+0 bind(3, ..., ...) = 0\n"
+    check_skipped(script, "AF_INET in a run over IPv6", variant=Variant.IPV6)
+
+
+@pytest.mark.parametrize("variant", Variant)
+def test_wildcards_are_of_every_version(variant: Variant) -> None:
+    script = " 0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 bind(3, {sin_port=htons(1), sin_addr=INADDR_ANY}, 16) = 0\n"
+    check_passes(script, variant=variant)

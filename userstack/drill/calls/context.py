@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from userstack.address import Endpoint, from_mapped, is_mapped, pack_address, to_mapped
+from userstack.address import Endpoint, format_address, from_mapped, is_mapped, pack_address, to_mapped
 from userstack.drill.compare import Field
 from userstack.drill.errors import NotSupported
 from userstack.drill.flow import Flow
@@ -125,13 +125,29 @@ class Context:
         return socket.AF_INET if self.settings.variant is Variant.IPV4 else socket.AF_INET6
 
     def name(self, descriptor: Descriptor, value: Value, default: Endpoint) -> tuple[str, int]:
-        """A socket address for a call on that socket: what the script gives, else the default."""
+        """A socket address for a call on that socket: what the script gives, else the default.
+
+        Raises:
+            NotSupported: the script speaks of the other IP version than it is run over.
+        """
         endpoint = default if is_anything(value) else self.reader.address(value, default)
+        self.check_version(endpoint.address)
         address = endpoint.address
         if descriptor.family == socket.AF_INET6 and len(address) == 4:
             address = to_mapped(address) if any(address) else bytes(16)
-        family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
-        return socket.inet_ntop(family, address), endpoint.port
+        if len(address) == 16 and descriptor.family == socket.AF_INET:
+            raise NotSupported("AF_INET in a run over IPv6")
+        return format_address(address), endpoint.port
+
+    def check_version(self, address: bytes) -> None:
+        """Refuse an address of the script that no packet of this run can have; the wildcards are everybody's.
+
+        Raises:
+            NotSupported: it is one.
+        """
+        if any(address) and len(from_mapped(address)) != len(self.settings.local):
+            given, used = ("IPv4", "IPv6") if len(self.settings.local) == 16 else ("IPv6", "IPv4")
+            raise NotSupported(f"{given} addresses in a run over {used}")
 
 
 def endpoint_of(address: Address) -> Endpoint:

@@ -137,6 +137,7 @@ def name_differs(context: Context, expected: Value, got: Endpoint, *, chosen: bo
     if not isinstance(expected, Structure):
         return ()
     wanted = context.reader.address(expected, got)
+    context.check_version(wanted.address)
     if wanted.address == got.address and (chosen or wanted.port == got.port):
         return ()
     return (Field("address", str(wanted), str(got)),)

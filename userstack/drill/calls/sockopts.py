@@ -8,6 +8,7 @@ from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, ar
 from userstack.drill.compare import Field
 from userstack.drill.errors import NotSupported
 from userstack.drill.script import Structure, SystemCall, Text, Value
+from userstack.drill.settings import Variant
 from userstack.drill.symbols import LINUX as SYMBOLS
 from userstack.drill.tcpinfo import LINUX
 from userstack.drill.values import INT, describe, is_anything, items
@@ -37,6 +38,8 @@ def setsockopt(context: Context, call: SystemCall) -> Attempt:
     def attempt() -> Done:
         if _changes_nothing(*numbers, octets):
             return Done(0)
+        if numbers[0] == SYMBOLS["SOL_IP"] and context.settings.variant is Variant.IPV6:
+            raise NotSupported("SOL_IP in a run over IPv6")
         with _Known(call):
             descriptor.socket.setsockopt(*numbers, octets)
         return Done(0)
