@@ -45,8 +45,7 @@ class CodeBlocks:
         text = lines[line - 1].strip() if line and line <= len(lines) else ""
         what = error.msg if isinstance(error, SyntaxError) else str(error)
         reason = f"{type(error).__name__}: {what}".removesuffix(": ")
-        asked = ", ".join(f"{name} = {value}" for name, value in self._namespace.asked.items())
-        return CodeFailed(reason, text, asked, line or 1)
+        return CodeFailed(reason, text, dict(self._namespace.asked), line or 1)
 
 
 class _Namespace(dict[str, object]):

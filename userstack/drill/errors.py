@@ -1,5 +1,7 @@
 """Why a script is not run to its end: it is no script, or it asks for what is not there."""
 
+from collections.abc import Iterable
+
 from userstack.drill.script import Place
 
 
@@ -24,7 +26,7 @@ class NotSupported(Exception):
 class CodeFailed(Exception):
     """A block of Python did not hold: what it raised, the text of its line, what it had been told, and which line it is."""
 
-    def __init__(self, reason: str, text: str, told: str, line: int) -> None:
+    def __init__(self, reason: str, text: str, told: dict[str, int], line: int) -> None:
         super().__init__(f"{text}: {reason}" if text else reason)
         self.text = text
         self.told = told
@@ -32,11 +34,15 @@ class CodeFailed(Exception):
 
 
 class Mismatch(Exception):
-    """The system did something else than the script says: the script fails. The two texts are what stands side by side."""
+    """The system did something else than the script says: the script fails. The two texts are what stands side by side.
 
-    def __init__(self, place: Place, message: str, expected: str = "", got: str = "") -> None:
+    ``fields`` are the names of what differs, where it can be named.
+    """
+
+    def __init__(self, place: Place, message: str, expected: str = "", got: str = "", *, fields: Iterable[str] = ()) -> None:
         super().__init__(f"{place}: {message}")
         self.place = place
         self.message = message
         self.expected = expected
         self.got = got
+        self.fields = tuple(fields)

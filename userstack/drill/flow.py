@@ -8,9 +8,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from userstack.address import Endpoint
+from userstack.drill.outstanding import Outstanding
 from userstack.drill.system import DrillSocket
 from userstack.wire.ip import IPPacket
-from userstack.wire.tcp import FIN, SYN, TcpSegment
+from userstack.wire.tcp import TcpSegment
 
 MODULUS = 1 << 32
 _PERIOD = 251
@@ -95,24 +96,7 @@ class Flow:
     plain: bool = True
     """All that came in is ``filler``, with nothing urgent: what is read can be checked."""
     sent: deque[Sent] = field(default_factory=deque)
-    _ends: deque[int] = field(default_factory=deque)
-    """Where the segments end that may be outstanding, by numbers that do not wrap."""
-
-    def note_sent(self, segment: TcpSegment) -> None:
-        """The system has sent a segment."""
-        end = segment.seq + len(segment.payload) + bool(segment.flags & SYN) + bool(segment.flags & FIN)
-        if segment.flags & SYN:
-            self._ends = deque([end])
-        elif self._ends:
-            end = self._ends[-1] + signed(end - self._ends[-1])
-            if end > self._ends[-1]:
-                self._ends.append(end)
-
-    def segments_of(self, octets: int) -> int:
-        """How many segments the ``octets`` were sent in that went out last and are not acknowledged."""
-        while len(self._ends) > 1 and self._ends[0] <= self._ends[-1] - octets:
-            self._ends.popleft()
-        return len(self._ends) if self._ends and octets else 0
+    outstanding: Outstanding = field(default_factory=Outstanding)
 
     def local_seq(self, script: int) -> int:
         """A number of the system's direction, as it is on the wire."""

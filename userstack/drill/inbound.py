@@ -32,6 +32,7 @@ def build_tcp(flow: Flow, spec: TcpSpec, ip: IpFields, *, absolute_echo: bool) -
         options=_options(flow, spec.options or (), echo),
         payload=_payload(flow, spec, flags),
     )
+    flow.outstanding.note_received(segment)
     payload = CODEC.encode_tcp(segment, flow.remote.address, flow.local.address)
     return _wrap(flow, TCP, payload, ip)
 

@@ -7,6 +7,7 @@ from userstack.address import format_address
 from userstack.config import StackConfig
 from userstack.drill.errors import Mismatch, NotSupported, ScriptError
 from userstack.drill.hooks import Hooks, NoHooks
+from userstack.drill.lacking import NOTHING, Lacking
 from userstack.drill.outcome import Difference, Outcome, Verdict
 from userstack.drill.runner import Runner
 from userstack.drill.script import Place, Script
@@ -23,6 +24,7 @@ def run_script(
     strict: bool = False,
     hooks: Hooks | None = None,
     make_system: MakeSystem | None = None,
+    lacking: Lacking = NOTHING,
 ) -> Outcome:
     """Run a script. Nothing is raised: what goes wrong is the outcome.
 
@@ -33,6 +35,7 @@ def run_script(
         strict: Compare packet by packet: the stream must be cut into segments as the script has it.
         hooks: Who runs commands and code within the script; None: a script that has some is skipped.
         make_system: Makes the system under test; None: a ``VirtualHost``.
+        lacking: What the system that the script was written for does, and that one does not.
     """
     runner: Runner | None = None
     try:
@@ -41,7 +44,7 @@ def run_script(
         if not script.events:
             return Outcome(Verdict.PASSED)
         system = _make(make_system or virtual_host, settings, config or StackConfig())
-        runner = Runner(script, system, settings, hooks=hooks or NoHooks(), strict=strict)
+        runner = Runner(script, system, settings, hooks=hooks or NoHooks(), strict=strict, lacking=lacking)
         runner.run()
     except NotSupported as error:
         return Outcome(Verdict.SKIPPED, error.reason, error.place or _reached(runner))

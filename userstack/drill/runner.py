@@ -17,10 +17,23 @@ from userstack.drill.flows import Flows
 from userstack.drill.hooks import Hooks
 from userstack.drill.inbound import CODEC, build_icmp, build_tcp
 from userstack.drill.journal import Journal
+from userstack.drill.lacking import NOTHING, Lacking
 from userstack.drill.notation import format_packet
 from userstack.drill.outcome import Seen
 from userstack.drill.process import Process
-from userstack.drill.script import CodeBlock, Command, Event, IcmpSpec, IpFields, PacketEvent, Place, Script, SystemCall, TcpSpec
+from userstack.drill.script import (
+    Action,
+    CodeBlock,
+    Command,
+    Event,
+    IcmpSpec,
+    IpFields,
+    PacketEvent,
+    Place,
+    Script,
+    SystemCall,
+    TcpSpec,
+)
 from userstack.drill.settings import Settings
 from userstack.drill.stream import Claim
 from userstack.drill.symbols import LINUX
@@ -43,6 +56,7 @@ class Runner:
         "_flows",
         "_hooks",
         "_journal",
+        "_lacking",
         "_process",
         "_script",
         "_settings",
@@ -60,12 +74,14 @@ class Runner:
         *,
         hooks: Hooks,
         strict: bool,
+        lacking: Lacking = NOTHING,
     ) -> None:
         self._script = script
         self._system = system
         self._settings = settings
         self._hooks = hooks
         self._strict = strict
+        self._lacking = lacking
         self._flows = Flows(settings)
         self._context = Context(system, settings, Reader(LINUX.get, script.defines), self._flows)
         self._timeline = Timeline(settings, system.now, script.events[0].when)
@@ -83,8 +99,25 @@ class Runner:
         """
         for event in self._script.events:
             self.event = event
-            self._do(event)
+            try:
+                self._do(event)
+            except Mismatch as mismatch:
+                self._excuse(event.action, mismatch)
+                raise
         self._finish(self._script.events[-1])
+
+    def _excuse(self, action: Action, mismatch: Mismatch) -> None:
+        """Skip the script where the system that it was written for does what userstack does not."""
+        reason: str | None = None
+        match action:
+            case PacketEvent(inbound=False, content=TcpSpec() as spec):
+                flow = self._flows.outbound(spec)
+                reason = self._lacking.of_packet(flow, spec, mismatch.fields) if flow is not None else None
+            case CodeBlock():
+                flow = self._flows.under_test
+                reason = self._lacking.of_code(flow, mismatch.fields) if flow is not None else None
+        if reason is not None:
+            raise NotSupported(reason, mismatch.place)
 
     # --- events ---
 
@@ -122,6 +155,9 @@ class Runner:
         content = packet.content
         try:
             if isinstance(content, TcpSpec):
+                reason = self._lacking.of_arrival(content)
+                if reason is not None:
+                    raise NotSupported(reason)
                 flow = self._flows.inbound(content)
                 octets = build_tcp(flow, content, packet.ip, absolute_echo=self._settings.absolute_echo)
             else:
@@ -154,7 +190,7 @@ class Runner:
     def _run_code(self, event: Event, block: CodeBlock) -> None:
         flow = self._flows.under_test
         info = None if flow is None or flow.socket is None else flow.socket.info()
-        segments = 0 if flow is None or info is None else flow.segments_of(info.unacked)
+        segments = 0 if flow is None or info is None else flow.outstanding.segments(info.unacked)
         self._journal.note(self._system.now, "", lambda: f"%{{ {block.source.strip()} }}%")
         try:
             self._hooks.code(block.source, info, segments)
@@ -162,7 +198,8 @@ class Runner:
             place = event.place
             if error.line > 1 or block.line > place.line:
                 place = Place(place.path, block.line + error.line - 1, 1)
-            raise Mismatch(place, f"code: {error}", error.text, error.told) from None
+            told = ", ".join(f"{name} = {value}" for name, value in error.told.items())
+            raise Mismatch(place, f"code: {error}", error.text, told, fields=error.told) from None
 
     # --- outbound ---
 
@@ -197,12 +234,14 @@ class Runner:
     def _complain(self, event: Event, packet: PacketEvent, flow: Flow, claim: Claim) -> None:
         text = "; ".join(str(difference) for difference in claim.differences)
         got = " + ".join(_as_line(flow, sent, packet.ip, absolute=claim.spec.absolute_seq) for sent in claim.taken)
-        raise Mismatch(event.place, f"packet: {text}", format_packet(packet), got)
+        names = (difference.name for difference in claim.differences)
+        raise Mismatch(event.place, f"packet: {text}", format_packet(packet), got, fields=names)
 
     def _missing(self, event: Event, packet: PacketEvent, flow: Flow, window: Window | None, claim: Claim) -> Mismatch:
         when = "at any time" if window is None else f"at {self._timeline.text(window)}"
         got = " + ".join(_as_line(flow, sent, packet.ip, absolute=False) for sent in claim.taken)
-        return Mismatch(event.place, f"packet: expected {when}, but {claim.missing()}", format_packet(packet), got or "nothing")
+        text = f"packet: expected {when}, but {claim.missing()}"
+        return Mismatch(event.place, text, format_packet(packet), got or "nothing", fields=("time",))
 
     # --- time ---
 
@@ -238,7 +277,7 @@ class Runner:
                 continue
             sent = Sent(time, packet, segment)
             flow.sent.append(sent)
-            flow.note_sent(segment)
+            flow.outstanding.note_sent(segment)
             self._journal.note(time, ">", partial(_as_line, flow, sent, IpFields(), absolute=False))
 
     def _finish(self, last: Event) -> None:
@@ -262,5 +301,5 @@ class Runner:
 def _as_line(flow: Flow, sent: Sent, ip: IpFields, *, absolute: bool) -> str:
     """A packet of the system as a line of the script."""
     fields = compare.ip_fields(sent.ip, ip)
-    spec = compare.to_spec(flow, sent.segment, absolute=absolute)
+    spec = compare.to_spec(flow, sent, absolute=absolute)
     return format_packet(PacketEvent(inbound=False, content=spec, ip=fields))

@@ -15,6 +15,7 @@ from userstack.config import StackConfig
 from userstack.drill import parser, shell, sysctls
 from userstack.drill.codeblocks import CodeBlocks
 from userstack.drill.errors import NotSupported, ScriptError
+from userstack.drill.lacking import lacking
 from userstack.drill.outcome import Outcome, Verdict
 from userstack.drill.run import run_script
 from userstack.drill.script import Command, Script
@@ -153,6 +154,7 @@ def _run(case: Case, manner: Manner) -> Outcome:
         variant=case.variant,
         strict=manner.strict,
         hooks=_ScriptHooks(script.path.parent, profile),
+        lacking=lacking(profile, settings),
     )
 
 

@@ -68,7 +68,8 @@ class Timeline:
         if window is None or window.earliest <= at <= window.latest:
             return
         expected = self.text(window)
-        raise Mismatch(place, f"{what}: expected at {expected}, but it happened at {self.stamp(at)}", expected, self.stamp(at))
+        text = f"{what}: expected at {expected}, but it happened at {self.stamp(at)}"
+        raise Mismatch(place, text, expected, self.stamp(at), fields=("time",))
 
     def text(self, window: Window) -> str:
         """``0.100000`` or ``0.100000~0.200000``."""

@@ -1,0 +1,107 @@
+"""What the system does that a script was written for, and userstack does not: where a script comes to that, it is skipped.
+
+Law: that is no excuse for anything else. A field, an option or a value that no loss recovery decides is compared as ever.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from userstack.drill.flow import Flow
+from userstack.drill.option_rules import FAST_OPEN_MAGIC
+from userstack.drill.script import OptionSpec, TcpSpec
+from userstack.drill.shell import Setting
+from userstack.wire.tcp import ACK, CWR, ECE, EXPERIMENT, FAST_OPEN, FIN, MD5, SYN
+
+DECIDED = frozenset({"seq", "time"})
+"""Of a packet, what loss recovery decides: which it is, and when it goes."""
+TOLD = frozenset(
+    f"tcpi_{name}"
+    for name in ("ca_state", "snd_cwnd", "snd_ssthresh", "unacked", "sacked", "lost", "retrans", "retransmits", "backoff", "rto")
+) | {"tcpi_total_retrans", "tcpi_bytes_retrans", "tcpi_bytes_sent", "tcpi_notsent_bytes"}
+"""What it decides of TCP_INFO."""
+_FAST_OPEN_SERVER, _FAST_OPEN_EVERY_LISTENER = 0x2, 0x400
+"""Bits of Linux's tcp_fastopen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """One system, as a script has set it up; each field is something that it does."""
+
+    system: str = ""
+    ecn: bool = False
+    """Agrees to ECN when a peer asks for it (RFC 3168)."""
+    fast_open: bool = False
+    """Gives every peer that asks a cookie (RFC 7413)."""
+    md5: bool = False
+    """Drops what is signed where no key is set (RFC 2385)."""
+    recovery: bool = False
+    """Repairs losses in its own way: RACK, PRR, CUBIC, F-RTO, undoing."""
+    tail_probes: bool = False
+    """Sends tail loss probes (RFC 8985 7), where SACK was agreed."""
+
+    def of_arrival(self, spec: TcpSpec) -> str | None:
+        """Why the system would take a packet otherwise than userstack; None: it would not."""
+        opening = spec.flags >= 0 and spec.flags & (SYN | ACK) == SYN
+        options = spec.options or ()
+        if self.ecn and opening and spec.flags & (ECE | CWR) == ECE | CWR:
+            return "ECN"
+        if self.fast_open and opening and any(map(_is_fast_open, options)):
+            return "TCP Fast Open"
+        if self.md5 and any(option.kind == MD5 for option in options):
+            return "the TCP option md5"
+        return None
+
+    def of_packet(self, flow: Flow, spec: TcpSpec, fields: Iterable[str]) -> str | None:
+        """Why the system would send that packet where userstack sends another one, or none, or at another time."""
+        if not DECIDED & set(fields) or not _could_be(flow, spec):
+            return None
+        taken = spec.length + bool(spec.flags >= 0 and spec.flags & FIN)
+        again = bool(taken) and flow.outstanding.was_sent(flow.local_seq(spec.seq) + taken)
+        if self.tail_probes and flow.outstanding.selective and (again or flow.outstanding.resent):
+            return f"tail loss probes, as {self.system} sends them"
+        return self._of_recovery(flow)
+
+    def of_code(self, flow: Flow, fields: Iterable[str]) -> str | None:
+        """Why the system would tell other values in these fields of TCP_INFO."""
+        return self._of_recovery(flow) if TOLD & set(fields) else None
+
+    def _of_recovery(self, flow: Flow) -> str | None:
+        return f"loss recovery as {self.system} has it" if self.recovery and flow.outstanding.disturbed else None
+
+
+NOTHING = Lacking()
+
+
+def lacking(profile: str, settings: Iterable[Setting]) -> Lacking:
+    """What the system of that profile does, set up by a script, and userstack does not."""
+    values = {setting.name: setting.value for setting in settings}
+    if profile == "linux":
+        fast_open = _number(values.get("net.ipv4.tcp_fastopen", "1"))
+        return Lacking(
+            "Linux",
+            ecn=values.get("net.ipv4.tcp_ecn") != "0",
+            fast_open=bool(fast_open & _FAST_OPEN_SERVER and fast_open & _FAST_OPEN_EVERY_LISTENER),
+            md5=True,
+            recovery=True,
+            tail_probes=values.get("net.ipv4.tcp_early_retrans") != "0",
+        )
+    if profile == "freebsd":
+        return Lacking("FreeBSD", ecn=values.get("net.inet.tcp.ecn.enable") != "0", recovery=True)
+    return NOTHING
+
+
+def _could_be(flow: Flow, spec: TcpSpec) -> bool:
+    """The packet lies within what was written, with SYN and FIN: no loss recovery sends anything else."""
+    first, end = flow.outbound_offset(spec.seq), flow.outbound_offset(spec.seq + spec.length)
+    return first >= -1 and end <= len(flow.written) + 1
+
+
+def _is_fast_open(option: OptionSpec) -> bool:
+    return option.kind == FAST_OPEN or (option.kind == EXPERIMENT and (option.data or b"").startswith(FAST_OPEN_MAGIC))
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        return 0

@@ -1,0 +1,76 @@
+"""What one connection of the system has outstanding, and how loss came into it, as the wire shows it."""
+
+from collections import deque
+
+from userstack.tcp.seq import unwrap
+from userstack.wire.tcp import ACK, FIN, RST, SACK, SACK_PERMITTED, SYN, TcpSegment
+
+
+class Outstanding:
+    """Fed with every segment of the connection; sequence numbers inside do not wrap."""
+
+    __slots__ = ("_ack", "_ends", "_sack_offers", "disturbed", "resent")
+
+    def __init__(self) -> None:
+        self._ends: deque[int] = deque()
+        """Where the segments end that may be outstanding; the last one is the highest that was ever sent."""
+        self._ack: int | None = None
+        self.resent = False
+        """Something was sent again."""
+        self._sack_offers = [False, False]
+        self.disturbed = False
+        """Loss recovery has had something to decide: there were SACKs, duplicate ACKs, or an ACK after a retransmission."""
+
+    @property
+    def selective(self) -> bool:
+        """Both SYNs had the SACK-permitted option."""
+        return all(self._sack_offers)
+
+    def note_sent(self, segment: TcpSegment) -> None:
+        """The system has sent a segment."""
+        if segment.flags & SYN:
+            self._ends = deque([_end(segment)])
+            self._note_syn(segment, 0)
+            return
+        if not self._ends:
+            return
+        highest = self._ends[-1]
+        end = unwrap(_end(segment), highest)
+        if end > highest:
+            self._ends.append(end)
+        elif _length(segment):
+            self.resent = True
+
+    def note_received(self, segment: TcpSegment) -> None:
+        """A segment comes in."""
+        if segment.flags & SYN:
+            self._note_syn(segment, 1)
+        if not segment.flags & ACK:
+            return
+        again = segment.ack == self._ack and not _length(segment) and not segment.flags & RST
+        self._ack = segment.ack
+        waits = bool(self._ends) and unwrap(segment.ack, self._ends[-1]) < self._ends[-1]
+        sacks = any(option.kind == SACK for option in segment.options)
+        self.disturbed = self.disturbed or sacks or self.resent or (again and waits)
+
+    def segments(self, octets: int) -> int:
+        """How many segments the ``octets`` were sent in that went out last and are not acknowledged."""
+        while len(self._ends) > 1 and self._ends[0] <= self._ends[-1] - octets:
+            self._ends.popleft()
+        return len(self._ends) if self._ends and octets else 0
+
+    def was_sent(self, end: int) -> bool:
+        """All up to the number ``end``, as on the wire, was sent already."""
+        return bool(self._ends) and unwrap(end, self._ends[-1]) <= self._ends[-1]
+
+    def _note_syn(self, segment: TcpSegment, side: int) -> None:
+        self._sack_offers[side] = any(option.kind == SACK_PERMITTED for option in segment.options)
+
+
+def _length(segment: TcpSegment) -> int:
+    """SEG.LEN."""
+    return len(segment.payload) + bool(segment.flags & SYN) + bool(segment.flags & FIN)
+
+
+def _end(segment: TcpSegment) -> int:
+    return segment.seq + _length(segment)
