@@ -30,7 +30,7 @@ def check_passes(text: str, **settings: Any) -> None:
 
 
 def check_fails(text: str, complaint: str, **settings: Any) -> Outcome:
-    """The script fails at its last line but those that begin with a blank, for the reason that ``complaint`` is part of."""
+    """The script fails, and ``complaint`` is part of what is said about it."""
     outcome = run(text, **settings)
     assert outcome.verdict is Verdict.FAILED, outcome
     assert complaint in outcome.message, outcome.message

@@ -23,7 +23,7 @@ IGNORED = frozenset(
     {
         *("verbose", "debug", "dry_run", "gateway_ip", "netmask_ip", "persistent_tun_dev", "speed", "so_filename", "so_flags"),
         *("wire_client", "wire_server", "wire_client_dev", "wire_server_dev", "wire_server_ip", "wire_server_port"),
-        *("init_scripts", "non_fatal", "code_command", "code_format", "code_sockopt", "send_omit_free", "define"),
+        *("init_scripts", "code_command", "code_format", "code_sockopt", "define"),
     }
 )
 """Options that concern the tool's own way of running, of which nothing is left here."""
