@@ -3,6 +3,7 @@
 import pytest
 
 from tests.drill.running import OPEN, check_fails, check_passes, check_skipped
+from userstack.config import StackConfig
 from userstack.drill.flow import TimestampMap
 
 HUNDRED = "+0 < P. 1:101(100) ack 1 win 30000\n"
@@ -39,6 +40,7 @@ def test_what_is_sent_matches(line: str) -> None:
         ("P. 1:102(101) ack 1", "101:102 of it was not sent"),
         (". 1:1(0) ack 1", "seq: expected 1:1(0), got 1:101(100)"),
         ("P. 1:101(100) ack 2", "ack: expected 2, got 1"),
+        ("P. 1:101(100)", "ack: expected none, got 1"),
         ("P. 1:101(100) ack 1 win 65534", "win: expected 65534, got 65535"),
         ("P. 1:101(100) ack 1 urg 1", "urg: expected 1, got 0"),
         ("P. 1:101(100) ack 1 <nop,nop,TS val 1 ecr 1>", "options: expected <nop,nop,TS val 1 ecr 1>, got <>"),
@@ -99,6 +101,13 @@ class TestOptions:
     )
     def test_others_do_not(self, options: str) -> None:
         check_fails(f"{self.SYN}+0 > S. 0:0(0) ack 1 {options}\n", "options: expected")
+
+    def test_padding_is_as_long_as_the_script_has_it(self) -> None:
+        freebsd = {"config": StackConfig.freebsd()}
+        syn = ANSWERED + "+0 < S 0:0(0) win 30000 <mss 1000,sackOK,eol,eol>\n"
+        check_passes(f"{syn}+0 > S. 0:0(0) ack 1 <mss 1460,sackOK,eol,eol>\n", **freebsd)
+        for options in ("<mss 1460,sackOK,eol,eol,eol,eol,eol,eol>", "<mss 1460,sackOK,eol,nop>"):
+            check_fails(f"{syn}+0 > S. 0:0(0) ack 1 {options}\n", f"expected {options}, got <mss 1460,sackOK,eol,eol>", **freebsd)
 
     def test_the_systems_timestamps_become_the_scripts(self) -> None:
         script = (

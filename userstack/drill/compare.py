@@ -35,8 +35,9 @@ def learn(flow: Flow, spec: TcpSpec, segment: TcpSegment) -> None:
         flow.timestamps.learn(script, live)
 
 
-def to_spec(flow: Flow, segment: TcpSegment, *, absolute: bool = False) -> TcpSpec:
+def to_spec(flow: Flow, sent: Sent, *, absolute: bool = False) -> TcpSpec:
     """The segment in the script's numbers."""
+    segment = sent.segment
     seq = segment.seq if absolute else flow.script_seq(segment.seq)
     length = len(segment.payload)
     seen = options.mapped(
@@ -51,7 +52,7 @@ def to_spec(flow: Flow, segment: TcpSegment, *, absolute: bool = False) -> TcpSp
         ack=segment.ack if segment.flags & ACK or segment.ack else None,
         window=segment.window,
         urgent=segment.urgent_pointer or None,
-        options=seen,
+        options=seen + options.padding(sent.ip.payload, segment.options),
     )
 
 
@@ -60,10 +61,8 @@ def differing(expected: TcpSpec, got: TcpSpec, settings: Settings, ignored_flags
     found = []
     if expected.flags >= 0 and (expected.flags ^ got.flags) & ~ignored_flags:
         found.append(Field("flags", format_flags(expected.flags), format_flags(got.flags)))
-    if expected.ack is not None and expected.ack % MODULUS != got.ack:
-        found.append(Field("ack", str(expected.ack), "none" if got.ack is None else str(got.ack)))
-    if expected.ack is None and expected.flags >= 0 and not expected.flags & ACK and got.ack:
-        found.append(Field("ack", "none", str(got.ack)))
+    if (expected.ack or 0) % MODULUS != (got.ack or 0):
+        found.append(Field("ack", *("none" if spec.ack is None else str(spec.ack) for spec in (expected, got))))
     if expected.window is not None and expected.window != got.window:
         found.append(Field("win", str(expected.window), str(got.window)))
     if (expected.urgent or 0) != (got.urgent or 0):

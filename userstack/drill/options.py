@@ -3,10 +3,13 @@
 from collections.abc import Callable
 
 from userstack.drill.script import OptionSpec
-from userstack.wire.tcp import EOL, MSS, SACK, TIMESTAMPS, WINDOW_SCALE, Option
+from userstack.wire.ip import Buffer
+from userstack.wire.tcp import EOL, MSS, NOP, SACK, TIMESTAMPS, WINDOW_SCALE, Option
 
 _WIDTH = {MSS: 2, WINDOW_SCALE: 1, SACK: 4, TIMESTAMPS: 4}
 """Octets of each number of the options that are made of numbers."""
+_FIXED, _OFFSET = 20, 12
+"""Octets of a TCP header without options, and where in it the octet stands that says how long it is with them."""
 
 
 def encode(spec: OptionSpec) -> Option:
@@ -28,12 +31,12 @@ def decode(option: Option) -> OptionSpec:
     return OptionSpec(option.kind, tuple(numbers))
 
 
-def without_padding(options: tuple[OptionSpec, ...]) -> tuple[OptionSpec, ...]:
-    """The options up to and with the first EOL: what follows it is padding, and its length that of the header."""
-    for at, option in enumerate(options):
-        if option.kind == EOL:
-            return options[: at + 1]
-    return options
+def padding(header: Buffer, options: tuple[Option, ...]) -> tuple[OptionSpec, ...]:
+    """What follows the EOL in a TCP header, octet by octet: options have ended there, and a script has them to the header's end."""
+    if not options or options[-1].kind != EOL:
+        return ()
+    listed = sum(1 if option.kind in (EOL, NOP) else 2 + len(option.data) for option in options)
+    return tuple(OptionSpec(octet) for octet in bytes(header[_FIXED + listed : (header[_OFFSET] >> 4) * 4]))
 
 
 def mapped(options: tuple[OptionSpec, ...], numbers: dict[int, Callable[[int, int], int]]) -> tuple[OptionSpec, ...]:
@@ -51,7 +54,6 @@ def mapped(options: tuple[OptionSpec, ...], numbers: dict[int, Callable[[int, in
 
 def matches(expected: tuple[OptionSpec, ...], got: tuple[OptionSpec, ...]) -> bool:
     """The same options in the same order; a number that is anything matches any."""
-    expected, got = without_padding(expected), without_padding(got)
     return len(expected) == len(got) and all(_same(one, other) for one, other in zip(expected, got, strict=True))
 
 

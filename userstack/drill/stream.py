@@ -63,7 +63,7 @@ class Claim:
         return len(segment.payload) == self.spec.length and same_fin
 
     def _got(self, sent: Sent) -> TcpSpec:
-        return compare.to_spec(self._flow, sent.segment, absolute=self.spec.absolute_seq)
+        return compare.to_spec(self._flow, sent, absolute=self.spec.absolute_seq)
 
     def _take_whole(self, sent: Sent) -> None:
         got = self._got(sent)
