@@ -1,6 +1,8 @@
 import asyncio
 import errno
 import os
+import time
+from contextlib import closing
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP
@@ -244,3 +246,22 @@ def test_kernel_gets_addresses_of_both_families_and_uses_them_at_once() -> None:
         device.send(request)
         sniffer.join(timeout=10)
         assert [(packet[IPv6].src, packet[ICMPv6EchoReply].data) for packet in sniffer.results] == [("fd77::1", b"hello")]
+
+
+def test_kernel_takes_what_comes_for_its_ipv6_address_as_soon_as_the_device_is_made() -> None:
+    """Its route to itself is set up by a worker, which a machine without a free processor lets wait: packets were for nobody."""
+    request = bytes(IPv6(src="fd77::2", dst="fd77::1") / ICMPv6EchoRequest(id=77, data=b"hello"))
+    with nothing_left_behind(), kernel_namespace() as kernel:
+        for _ in range(5):
+            with closing(TunDevice(namespace=kernel.name, kernel_addresses=["fd77::1/64"])) as device:
+                for _ in range(50):
+                    assert device.write(request)
+                for _ in range(50):
+                    receive_ipv6(device)
+
+
+def receive_ipv6(device: TunDevice) -> None:
+    """Wait for an echo reply of the kernel's."""
+    end = time.monotonic() + 5
+    while (arrived := device.read()) is None or ICMPv6EchoReply not in IPv6(arrived[0]):
+        assert time.monotonic() < end, "the kernel does not answer"

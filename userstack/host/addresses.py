@@ -2,15 +2,18 @@
 
 import errno
 import ipaddress
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from socket import AF_INET, AF_INET6
 
 from pyroute2 import IPRoute
 from pyroute2.netlink import nlmsg
+from pyroute2.netlink.exceptions import NetlinkError
 
 from userstack.errors import SetupError
 from userstack.host.entries import IFA_F_NODAD
+from userstack.host.links import IFF_UP
 from userstack.host.netlink import index_of, with_routes
 from userstack.host.quiet import start_ipv6
 
@@ -18,6 +21,10 @@ IpInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 SCOPE_UNIVERSE = 0
 SCOPE_LINK = 253
+RTN_LOCAL = 2
+"""The type of a route to an address of the kernel's own."""
+ROUTE_PATIENCE = 2.0
+"""Seconds that the kernel may take to route what comes for a new address to itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,10 @@ def add_address(device: str, address: str, *, namespace: str | None = None) -> N
         given["flags"] = IFA_F_NODAD
 
     def add(routes: IPRoute) -> None:
-        routes.addr("add", index=index_of(routes, device), **given)
+        index = index_of(routes, device)
+        routes.addr("add", index=index, **given)
+        if interface.version == 6 and routes.get_links(index)[0]["flags"] & IFF_UP:
+            _wait_until_local(routes, str(interface.ip))
 
     mends = {errno.EADDRNOTAVAIL: "choose an address that a host can have"}
     if interface.version == 6:
@@ -92,6 +102,22 @@ def add_address(device: str, address: str, *, namespace: str | None = None) -> N
         setting = f"net.ipv6.conf.{device}.disable_ipv6=0"
         mends[errno.EACCES] = f"IPv6 is off there: switch it on with: sysctl {setting} (in a container from outside, with sysctls)"
     with_routes(namespace, f"give the device {device} the address {address}", add, mends)
+
+
+def _wait_until_local(routes: IPRoute, address: str) -> None:
+    """Wait until the kernel takes what comes for an IPv6 address of its own.
+
+    It leaves that to a worker: a packet that is there before it has run is for nobody, and dropped.
+    """
+    end = time.monotonic() + ROUTE_PATIENCE
+    while time.monotonic() < end:
+        try:
+            if routes.route("get", family=AF_INET6, dst=address)[0]["type"] == RTN_LOCAL:
+                return
+        except NetlinkError as error:
+            if error.code not in {errno.ENETUNREACH, errno.EHOSTUNREACH}:
+                raise
+        time.sleep(0.001)
 
 
 def add_addresses(device: str, addresses: Sequence[str], *, namespace: str | None = None) -> None:

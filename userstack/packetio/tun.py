@@ -48,8 +48,8 @@ class TunTapDevice(Device):
         self._descriptor, name = open_tuntap(name, level=self.layer, namespace=namespace)
         try:
             set_link(name, namespace=namespace, mtu=mtu, queue_length=queue_length)
-            add_addresses(name, kernel_addresses, namespace=namespace)
             set_link(name, namespace=namespace, up=True)
+            add_addresses(name, kernel_addresses, namespace=namespace)  # to a device that is up: it is ready at once
         except BaseException:
             os.close(self._descriptor)
             raise

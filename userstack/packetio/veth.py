@@ -176,11 +176,11 @@ class VethPair(VethDevice):
         try:
             stop_forwarding(name, namespace=namespace)
             stop_ipv6(name, namespace=namespace)
-            add_addresses(peer, peer_addresses, namespace=self.peer_namespace)
             set_link(peer, namespace=self.peer_namespace, up=True)
             set_link(name, namespace=namespace, up=True)
             for end, place in ((name, namespace), (peer, self.peer_namespace)):
                 wait_until_running(end, namespace=place)
+            add_addresses(peer, peer_addresses, namespace=self.peer_namespace)  # to a device that is up: it is ready at once
             super().__init__(name, namespace=namespace)
         except BaseException:
             remove_link(name, namespace=namespace)
