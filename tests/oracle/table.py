@@ -41,9 +41,9 @@ class Case(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A combination and what differed."""
+    """A combination, named by its segment, and what differed."""
 
-    segment: Segment
+    segment: str
     differences: list[str]
 
 
@@ -67,13 +67,16 @@ def compare(case: Case) -> Iterator[Outcome]:
     What it has changed nevertheless comes to light with those that follow.
     """
     prototype = brought_to(case)
+    if prototype.differences:
+        yield Outcome("the way there", prototype.differences)
+        return
     bench, used = prototype.fork(), 0
     for segment in segments(prototype.reference):
         bench.arrives(segment)
         used += 1
         untouched = bench.reference == prototype.reference and not is_duplicate_ack(segment, prototype.reference)
         if untouched and used < MOST_IN_ONE and not bench.differences:
-            yield Outcome(segment, [])
+            yield Outcome(str(segment), [])
             continue
         differences = differences_after(bench)
         if differences and used > 1:
@@ -81,7 +84,7 @@ def compare(case: Case) -> Iterator[Outcome]:
                 f"after {used - 1} others: {differences[0]}",
                 *differences[1:],
             ]
-        yield Outcome(segment, differences)
+        yield Outcome(str(segment), differences)
         bench, used = prototype.fork(), 0
 
 
@@ -91,15 +94,10 @@ def is_duplicate_ack(segment: Segment, reference: Reference) -> bool:
 
 
 def brought_to(case: Case) -> Bench:
-    """A connection in that place.
-
-    Raises:
-        AssertionError: stack and oracle do not agree on the way there.
-    """
+    """A connection in that place; with differences where stack and oracle do not agree on the way there."""
     bench = Bench(case.family, case.variant.settings)
     for step in SCRIPTS[case.place]:
         step(bench)
-    assert (bench.differences, bench.reference.state) == ([], case.place.split(",", maxsplit=1)[0])
     return bench
 
 

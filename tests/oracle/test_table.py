@@ -7,7 +7,7 @@ from tests.oracle.prototypes import SCRIPTS
 from tests.oracle.stack import FAMILIES
 from tests.oracle.table import CASES, PLAIN, Case, brought_to, compare
 
-STATES = (
+STATES = {
     "LISTEN",
     "SYN-SENT",
     "SYN-RECEIVED",
@@ -19,7 +19,7 @@ STATES = (
     "LAST-ACK",
     "TIME-WAIT",
     "CLOSED",
-)
+}
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -28,9 +28,14 @@ def test_every_combination(case: Case) -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_every_state_has_a_place(state: str) -> None:
-    assert [place for place in SCRIPTS if place.split(",", maxsplit=1)[0] == state]
+@pytest.mark.parametrize("place", SCRIPTS)
+def test_a_place_is_what_its_name_says(place: str) -> None:
+    bench = brought_to(Case(FAMILIES[0], PLAIN, place))
+    assert (bench.differences, bench.reference.state) == ([], place.split(",", maxsplit=1)[0])
+
+
+def test_every_state_has_a_place() -> None:
+    assert {place.split(",", maxsplit=1)[0] for place in SCRIPTS} == STATES
 
 
 @pytest.mark.parametrize(
