@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import userstack
+from tests.interop.waiting import becomes
 from tests.support.confined import without_capabilities
 from tests.support.netns import DEVICE_PREFIX, KernelNamespace, kernel_namespace, nothing_left_behind
 from tests.support.sockets import KernelWorld
@@ -109,6 +110,8 @@ async def test_both_families_of_an_interface_are_taken_over_and_given_back() -> 
         add_route("default", device=ours, gateway=KERNEL, namespace=machine.name)
         add_route("default", device=ours, gateway="fe80::1", namespace=machine.name)
         add_address("lo", "2001:db8::1/128", namespace=outside.name)
+        local = ["ip", "-6", "route", "show", "table", "local"]
+        await becomes(lambda: machine.run(local).stdout.count(b"local f") == 2, "the kernel has made its routes")
         commands = (["ip", "route"], ["ip", "-6", "route", "show", "table", "all"], ["ip", "address", "show", "dev", ours])
         before = [machine.run(command).stdout for command in commands]
         async with userstack.interface(ours, netns=machine.name) as stack:

@@ -11,9 +11,15 @@ def device_with(kernel: KernelNamespace, lines: list[str]) -> None:
     create_veth(OURS, THEIRS, namespace=kernel.name)
     for device in (OURS, THEIRS):
         set_link(device, namespace=kernel.name, up=True)
-    wait_until_running(OURS, namespace=kernel.name)
+    for device in (OURS, THEIRS):
+        wait_until_running(device, namespace=kernel.name)
     for line in lines:
-        ip(kernel, line.replace("DEV", OURS).replace("OTHER", THEIRS))
+        tell(kernel, line)
+
+
+def tell(kernel: KernelNamespace, line: str) -> None:
+    """Tell ``ip`` something about the device, which is DEV in it, or about its other end, OTHER."""
+    ip(kernel, line.replace("DEV", OURS).replace("OTHER", THEIRS))
 
 
 def ip(kernel: KernelNamespace, line: str) -> str:

@@ -1,11 +1,12 @@
 """What ``take_addresses`` takes of IPv6, and gives back exactly."""
 
 import re
+import time
 from socket import AF_INET, AF_INET6
 
 import pytest
 
-from tests.host.equipped import OURS, device_with, ip
+from tests.host.equipped import OURS, THEIRS, device_with, ip, tell
 from tests.support.confined import with_read_only_settings
 from tests.support.netns import KernelNamespace, kernel_namespace, nothing_left_behind
 from userstack.errors import SetupError
@@ -46,7 +47,27 @@ def settled(kernel: KernelNamespace, lines: list[str]) -> None:
     """A device with IPv6, its own link-local address included, of which the kernel is sure at once."""
     for name in ("all", "default"):
         write_sysctl(f"net/ipv6/conf/{name}/accept_dad", "0", namespace=kernel.name)
-    device_with(kernel, [ADDRESS, *lines])
+    device_with(kernel, [])
+    for line in (ADDRESS, *lines):
+        wait_until_settled(kernel)
+        tell(kernel, line)
+    if not any("route del" in line for line in lines):
+        wait_until_settled(kernel)
+
+
+def wait_until_settled(kernel: KernelNamespace) -> None:
+    """The kernel finishes what it makes of a link and of an address a moment later."""
+    deadline = time.monotonic() + 20
+    while not is_settled(ip(kernel, "-6 -o address show"), ip(kernel, "-6 route show table all")):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def is_settled(told: str, routes: str) -> bool:
+    addresses = re.findall(r"^\d+: (\S+) +inet6 ([^ /]+)", told, re.MULTILINE)
+    known = all(f"local {address} dev {device} " in routes for device, address in addresses)
+    both = {device for device, address in addresses if address.startswith("fe80:")} >= {OURS, THEIRS}
+    return known and both and "tentative" not in told and "linkdown" not in routes
 
 
 def state_of(kernel: KernelNamespace) -> tuple[str, list[str], list[str]]:
@@ -96,12 +117,12 @@ def test_both_families_and_the_gateway_of_each() -> None:
     with nothing_left_behind(), kernel_namespace() as kernel:
         ways = ["route add default via 10.78.0.1", "-6 route add default via fe80::5 dev DEV metric 7"]
         settled(kernel, ["address add 10.78.0.2/24 dev DEV", *ways, "-6 route add default via fd78::1 metric 9"])
-        before = state_of(kernel), ip(kernel, "route show table all")
+        before = state_of(kernel), ip(kernel, "-4 route show table all")
         with addresses_taken(OURS, namespace=kernel.name) as taken:
             assert [entry.address for entry in taken.addresses] == ["10.78.0.2/24", "fd78::2/64"]
             assert (taken.gateway(AF_INET), taken.gateway(AF_INET6)) == ("10.78.0.1", "fe80::5")
             assert of_device(kernel) == []
-        assert (state_of(kernel), ip(kernel, "route show table all")) == before
+        assert (state_of(kernel), ip(kernel, "-4 route show table all")) == before
 
 
 def test_one_family_alone_is_taken() -> None:
@@ -164,7 +185,9 @@ def test_what_cannot_be_given_back_is_told_as_commands(name: str) -> None:
             give_back(taken)
         assert "\n" not in str(caught.value)
         set_link(OURS, namespace=kernel.name, up=True)
-        wait_until_running(OURS, namespace=kernel.name)
+        for device in (OURS, THEIRS):
+            wait_until_running(device, namespace=kernel.name)
+        wait_until_settled(kernel)
         if name == "next hop object":
             ip(kernel, f"nexthop add id 5 {VIA} dev {OURS}")
         for command in re.findall(r"ip ([^;]*) \(", str(caught.value)):
@@ -190,6 +213,7 @@ def test_commands_make_what_was_there(name: str) -> None:
                 if entry.kind is Kind.ADDRESS:
                     tables.remove(entry)
                     ip(kernel, command_of(entry, OURS, taken.link.index).removeprefix("ip "))
+                    wait_until_settled(kernel)
                     assert set(state_of(kernel)[0].splitlines()) == set(before[0].splitlines())
 
 
