@@ -26,3 +26,17 @@ def test_tcp_info_as_a_structure() -> None:
     check_passes(ask.format("tcpi_state=TCP_ESTABLISHED"))
     check_fails(ask.format("tcpi_state=TCPS_CLOSING"), "getsockopt: tcpi_state: expected TCPS_CLOSING, got 1")
     check_skipped(ask.format("tcpi_snd_zerowin=0"), "tcpi_snd_zerowin of TCP_INFO")
+
+
+def test_the_length_of_what_an_option_tells() -> None:
+    made = " 0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n"
+    for length in ("[4]", "[...]", "..."):
+        check_passes(f"{made}+0 getsockopt(3, SOL_SOCKET, SO_TYPE, [SOCK_STREAM], {length}) = 0\n")
+    check_fails(f"{made}+0 getsockopt(3, SOL_SOCKET, SO_TYPE, [SOCK_STREAM], [5]) = 0\n", "getsockopt: length: expected 5, got 4")
+
+
+def test_an_option_that_is_not_there_skips_whatever_else_the_script_expects_of_it() -> None:
+    script = " 0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 setsockopt(3, SOL_TCP, {}, [1], 4) = {}\n"
+    for result in ("0", "-1 EPERM (Operation not permitted)"):
+        check_skipped(script.format("TCP_REPAIR", result), "setsockopt SOL_TCP TCP_REPAIR")
+    check_passes(script.format(9999, "-1 ENOPROTOOPT (Protocol not available)"))

@@ -281,17 +281,19 @@ class Runner:
             self._journal.note(time, ">", partial(_as_line, flow, sent, IpFields(), absolute=False))
 
     def _finish(self, last: Event) -> None:
-        """The end: calls that sleep return, and nothing may be left that was sent before the last event."""
+        """The end: calls that sleep return, and nothing is left that was sent before the last event, nor a part of a packet."""
         windows = [sleeper.window for sleeper in self._process.sleeping if sleeper.window is not None]
         end = self._system.now
         if windows:
             self._pass(max(window.latest for window in windows) + 1, until=lambda: not self._process.sleeping)
         flow = self._flows.under_test
-        if flow is not None and flow.sent and flow.sent[0].time < end - self._settings.tolerance:
-            sent = flow.sent[0]
-            got = _as_line(flow, sent, IpFields(), absolute=False)
-            text = f"packet: one was sent at {self._timeline.stamp(sent.time)} that the script does not have"
-            raise Mismatch(last.place, text, "nothing", got)
+        if flow is None or not flow.sent:
+            return
+        sent = flow.sent[0]
+        if sent.time < end - self._settings.tolerance or not sent.whole:
+            what = "one was" if sent.whole else "the rest of one was"
+            text = f"packet: {what} sent at {self._timeline.stamp(sent.time)} that the script does not have"
+            raise Mismatch(last.place, text, "nothing", _as_line(flow, sent, IpFields(), absolute=False))
 
     def seen(self) -> tuple[Seen, ...]:
         """What happened so far."""

@@ -59,7 +59,9 @@ def getsockopt(context: Context, call: SystemCall) -> Attempt:
             return Done(0, tuple(_info_differs(context, descriptor, value)))
         with _Known(call):
             got = descriptor.socket.getsockopt(*numbers, size)
-        return Done(0, _differs(context, value, got if isinstance(got, bytes) else INT.pack(got)))
+        octets = got if isinstance(got, bytes) else INT.pack(got)
+        wrong = () if is_anything(length) or len(octets) == size else (Field("length", str(size), str(len(octets))),)
+        return Done(0, _differs(context, value, octets) + wrong)
 
     return attempt
 
@@ -83,7 +85,7 @@ def _info_differs(context: Context, descriptor: Descriptor, expected: Structure)
 
 
 class _Known:
-    """Skip the script where the system lacks the option and the script thinks that it is there."""
+    """Skip the script where the system lacks the option and the script does not think so."""
 
     def __init__(self, call: SystemCall) -> None:
         self._call = call
@@ -92,7 +94,7 @@ class _Known:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and error.errno in UNKNOWN and self._call.errno is None:
+        if isinstance(error, OSError) and error.errno in UNKNOWN and self._call.errno != errno.errorcode[error.errno]:
             _, level, option, *_ = self._call.arguments
             raise NotSupported(f"{self._call.name} {describe(level)} {describe(option)}") from None
 
