@@ -79,6 +79,54 @@ def test_report(conformance: ModuleType) -> None:
         "C": conformance.Row("C", "3.1"),
         "D": conformance.Row("D", "3.1", reason="never"),
     }
-    report = conformance.report(rows)
+    report = conformance.report(rows, ["t::e: no such row"])
+    assert report["unknown"] == ["t::e: no such row"]
     assert [report[name] for name in ("tested", "passed", "total", "not_applicable")] == [2, 1, 3, 1]
     assert [row["result"] for row in report["rows"]] == ["passed", "failed", "none", "not applicable"]
+
+
+@pytest.mark.parametrize(
+    ("unknown", "differences", "combinations", "failed", "passed", "conforms"),
+    [
+        ([], 0, 9, 0, 9, True),
+        (["t::e: no such row"], 0, 9, 0, 9, False),
+        ([], 1, 9, 0, 9, False),
+        ([], 0, 0, 0, 9, False),
+        ([], 0, 9, 1, 9, False),
+        ([], 0, 9, 0, 0, False),
+    ],
+)
+def test_conforms(
+    conformance: ModuleType, unknown: list[str], differences: int, combinations: int, failed: int, passed: int, conforms: bool
+) -> None:
+    rows = {"A": conformance.Row("A", "3.1", functions=["t::a"], outcomes={"t::a": "passed"})}
+    oracle = {"combinations": combinations, "differences": differences}
+    drill = {"passed": passed, "failed": failed, "skipped": 1}
+    assert conformance.conforms(rows, unknown, oracle, drill) is conforms
+    rows["B"] = conformance.Row("B", "3.1")
+    assert not conformance.conforms(rows, unknown, oracle, drill)
+
+
+def test_numbers_are_taken_from_what_a_program_prints(conformance: ModuleType) -> None:
+    program = ("-c", 'print(\'{"passed": 3, "failed": 0, "more": []}\'); raise SystemExit(1)')
+    assert conformance.counted(program, ("passed", "failed")) == {"passed": 3, "failed": 0}
+
+
+@pytest.mark.parametrize("program", ["raise SystemExit(2)", "print('{}')", "print('nothing')"])
+def test_a_program_without_its_numbers_is_no_success(conformance: ModuleType, program: str) -> None:
+    with pytest.raises(SystemExit, match="without its numbers"):
+        conformance.counted(("-c", program), ("passed",))
+
+
+def test_the_oracle_tells_its_numbers(conformance: ModuleType) -> None:
+    told = conformance.counted((*conformance.ORACLE, "CLOSED"), ("combinations", "differences"))
+    assert told["combinations"] > 100
+    assert told["differences"] == 0
+
+
+def test_the_scripts_of_our_own_are_run(conformance: ModuleType) -> None:
+    *arguments, passing, skipped = conformance.DRILL
+    told = conformance.counted((*arguments, f"{passing}/states", skipped), ("passed", "failed", "skipped"))
+    assert told["passed"] > 10
+    assert told["failed"] == 0
+    assert told["skipped"] > 0
