@@ -16,10 +16,8 @@ LISTENING = OPEN[: OPEN.index("+0 < S")]
 
 def test_what_a_system_does_follows_from_its_settings() -> None:
     assert lacking("default", []) == NOTHING
-    assert lacking("freebsd", []) == Lacking("FreeBSD", ecn=True, recovery=True)
-    assert Lacking("Linux", ecn=True, md5=True, recovery=True, tail_probes=True) == LINUX
-    assert not lacking("linux", [Setting("net.ipv4.tcp_ecn", "0")]).ecn
-    assert not lacking("freebsd", [Setting("net.inet.tcp.ecn.enable", "0")]).ecn
+    assert lacking("freebsd", []) == Lacking("FreeBSD", recovery=True)
+    assert Lacking("Linux", md5=True, recovery=True, tail_probes=True) == LINUX
     assert not lacking("linux", [Setting("net.ipv4.tcp_early_retrans", "0")]).tail_probes
     assert not lacking("linux", [Setting("net.ipv4.tcp_fastopen", "3")]).fast_open
     assert not lacking("linux", [Setting("net.ipv4.tcp_fastopen", "?")]).fast_open
@@ -29,7 +27,6 @@ def test_what_a_system_does_follows_from_its_settings() -> None:
 @pytest.mark.parametrize(
     ("segment", "reason"),
     [
-        ("SEW 0:0(0) win 30000 <mss 1000>", "ECN"),
         ("S 0:0(0) win 30000 <mss 1000,FO>", "TCP Fast Open"),
         ("S 0:0(0) win 30000 <mss 1000,FOEXP>", "TCP Fast Open"),
         (f"S 0:0(0) win 30000 <mss 1000,md5 {'00' * 16},nop,nop>", "the TCP option md5"),
@@ -38,18 +35,26 @@ def test_what_a_system_does_follows_from_its_settings() -> None:
 def test_a_packet_that_the_system_would_take_otherwise_skips_the_script(segment: str, reason: str) -> None:
     padded = segment.replace("FO>", "FO,nop,nop>")
     script = LISTENING + f"+0 < {padded}\n+0 > S. 0:0(0) ack 1 <...>\n"
-    check_skipped(script, reason, lacking=Lacking("Linux", ecn=True, fast_open=True, md5=True))
+    check_skipped(script, reason, lacking=Lacking("Linux", fast_open=True, md5=True))
     check_passes(script)
-
-
-def test_a_flag_of_ecn_without_the_other_asks_for_nothing() -> None:
-    check_passes(LISTENING + "+0 < SE 0:0(0) win 30000 <mss 1000>\n+0 > S. 0:0(0) ack 1 <...>\n", lacking=LINUX)
 
 
 def test_a_tail_loss_probe_skips_the_script() -> None:
     script = SACKING + WRITTEN + "+.2~+.25 > P. 3001:4001(1000) ack 1\n"
     check_skipped(script, "tail loss probes, as Linux sends them", lacking=LINUX)
     check_fails(script, "packet: expected at 0.200000~0.250000, but none was sent")
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("+.05 > P. 1:4001(4000) ack 1", "but it happened at 0.000000"),
+        ("+0 > P. 1:3001(3000) ack 1\n+0 > . 4001:4001(0) ack 1", "seq: expected 4001:4001(0), got 3001:4001(1000)"),
+        ("+0 > P. 1:4001(4000) ack 1\n+0 > P. 3001:4001(1000) ack 1", "but none was sent"),
+    ],
+)
+def test_what_is_sent_for_the_first_time_or_at_once_again_is_no_probe(line: str, complaint: str) -> None:
+    check_fails(SACKING + "+0 write(4, ..., 4000) = 4000\n" + line, complaint, lacking=LINUX)
 
 
 def test_without_sack_there_are_no_tail_loss_probes() -> None:

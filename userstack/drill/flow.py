@@ -38,6 +38,8 @@ class Sent:
     time: int
     ip: IPPacket
     segment: TcpSegment
+    again: bool = False
+    """All of it had been sent before."""
     whole: bool = True
     """Nothing was cut off."""
 

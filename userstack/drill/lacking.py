@@ -6,11 +6,12 @@ Law: that is no excuse for anything else. A field, an option or a value that no 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from userstack.drill.flow import Flow
+from userstack.config import MILLISECOND
+from userstack.drill.flow import Flow, Sent
 from userstack.drill.option_rules import FAST_OPEN_MAGIC
 from userstack.drill.script import OptionSpec, TcpSpec
 from userstack.drill.shell import Setting
-from userstack.wire.tcp import ACK, CWR, ECE, EXPERIMENT, FAST_OPEN, FIN, MD5, SYN
+from userstack.wire.tcp import ACK, EXPERIMENT, FAST_OPEN, FIN, MD5, SYN
 
 DECIDED = frozenset({"seq", "time"})
 """Of a packet, what loss recovery decides: which it is, and when it goes."""
@@ -19,6 +20,8 @@ TOLD = frozenset(
     for name in ("ca_state", "snd_cwnd", "snd_ssthresh", "unacked", "sacked", "lost", "retrans", "retransmits", "backoff", "rto")
 ) | {"tcpi_total_retrans", "tcpi_bytes_retrans", "tcpi_bytes_sent", "tcpi_notsent_bytes"}
 """What it decides of TCP_INFO."""
+_LEAST_WAIT = 10 * MILLISECOND
+"""A tail loss probe waits for two round-trip times, and longer than this even where they take none."""
 _FAST_OPEN_SERVER, _FAST_OPEN_EVERY_LISTENER = 0x2, 0x400
 """Bits of Linux's tcp_fastopen."""
 
@@ -28,8 +31,6 @@ class Lacking:
     """One system, as a script has set it up; each field is something that it does."""
 
     system: str = ""
-    ecn: bool = False
-    """Agrees to ECN when a peer asks for it (RFC 3168)."""
     fast_open: bool = False
     """Gives every peer that asks a cookie (RFC 7413)."""
     md5: bool = False
@@ -43,21 +44,18 @@ class Lacking:
         """Why the system would take a packet otherwise than userstack; None: it would not."""
         opening = spec.flags >= 0 and spec.flags & (SYN | ACK) == SYN
         options = spec.options or ()
-        if self.ecn and opening and spec.flags & (ECE | CWR) == ECE | CWR:
-            return "ECN"
         if self.fast_open and opening and any(map(_is_fast_open, options)):
             return "TCP Fast Open"
         if self.md5 and any(option.kind == MD5 for option in options):
             return "the TCP option md5"
         return None
 
-    def of_packet(self, flow: Flow, spec: TcpSpec, fields: Iterable[str]) -> str | None:
-        """Why the system would send that packet where userstack sends another one, or none, or at another time."""
+    def of_packet(self, flow: Flow, spec: TcpSpec, fields: Iterable[str], got: Sent | None, now: int) -> str | None:
+        """Why the system would send that packet where userstack sends ``got`` or, until ``now``, nothing."""
         if not DECIDED & set(fields) or not _could_be(flow, spec):
             return None
-        taken = spec.length + bool(spec.flags >= 0 and spec.flags & FIN)
-        again = bool(taken) and flow.outstanding.was_sent(flow.local_seq(spec.seq) + taken)
-        if self.tail_probes and flow.outstanding.selective and (again or flow.outstanding.resent):
+        again = got.again if got is not None else _would_be_again(flow, spec, now)
+        if again and self.tail_probes and flow.outstanding.selective:
             return f"tail loss probes, as {self.system} sends them"
         return self._of_recovery(flow)
 
@@ -79,14 +77,13 @@ def lacking(profile: str, settings: Iterable[Setting]) -> Lacking:
         fast_open = _number(values.get("net.ipv4.tcp_fastopen", "1"))
         return Lacking(
             "Linux",
-            ecn=values.get("net.ipv4.tcp_ecn") != "0",
             fast_open=bool(fast_open & _FAST_OPEN_SERVER and fast_open & _FAST_OPEN_EVERY_LISTENER),
             md5=True,
             recovery=True,
             tail_probes=values.get("net.ipv4.tcp_early_retrans") != "0",
         )
     if profile == "freebsd":
-        return Lacking("FreeBSD", ecn=values.get("net.inet.tcp.ecn.enable") != "0", recovery=True)
+        return Lacking("FreeBSD", recovery=True)
     return NOTHING
 
 
@@ -94,6 +91,13 @@ def _could_be(flow: Flow, spec: TcpSpec) -> bool:
     """The packet lies within what was written, with SYN and FIN: no loss recovery sends anything else."""
     first, end = flow.outbound_offset(spec.seq), flow.outbound_offset(spec.seq + spec.length)
     return first >= -1 and end <= len(flow.written) + 1
+
+
+def _would_be_again(flow: Flow, spec: TcpSpec, now: int) -> bool:
+    """The packet would be the same again after a while, such as a probe waits."""
+    taken = spec.length + bool(spec.flags >= 0 and spec.flags & FIN)
+    sent = bool(taken) and flow.outstanding.was_sent(flow.local_seq(spec.seq) + taken)
+    return sent and now - flow.outstanding.sent_at >= _LEAST_WAIT
 
 
 def _is_fast_open(option: OptionSpec) -> bool:

@@ -9,14 +9,15 @@ from userstack.wire.tcp import ACK, FIN, RST, SACK, SACK_PERMITTED, SYN, TcpSegm
 class Outstanding:
     """Fed with every segment of the connection; sequence numbers inside do not wrap."""
 
-    __slots__ = ("_ack", "_ends", "_sack_offers", "disturbed", "resent")
+    __slots__ = ("_ack", "_ends", "_resent", "_sack_offers", "disturbed", "sent_at")
 
     def __init__(self) -> None:
         self._ends: deque[int] = deque()
         """Where the segments end that may be outstanding; the last one is the highest that was ever sent."""
         self._ack: int | None = None
-        self.resent = False
-        """Something was sent again."""
+        self._resent = False
+        self.sent_at = 0
+        """When data or a FIN went out last."""
         self._sack_offers = [False, False]
         self.disturbed = False
         """Loss recovery has had something to decide: there were SACKs, duplicate ACKs, or an ACK after a retransmission."""
@@ -26,20 +27,20 @@ class Outstanding:
         """Both SYNs had the SACK-permitted option."""
         return all(self._sack_offers)
 
-    def note_sent(self, segment: TcpSegment) -> None:
-        """The system has sent a segment."""
+    def note_sent(self, segment: TcpSegment, time: int) -> bool:
+        """The system has sent a segment: whether it had sent all of it before, a SYN or a bare ACK aside."""
         if segment.flags & SYN:
             self._ends = deque([_end(segment)])
             self._note_syn(segment, 0)
-            return
-        if not self._ends:
-            return
-        highest = self._ends[-1]
-        end = unwrap(_end(segment), highest)
-        if end > highest:
-            self._ends.append(end)
-        elif _length(segment):
-            self.resent = True
+        if not self._ends or segment.flags & SYN or not _length(segment):
+            return False
+        self.sent_at = time
+        end = unwrap(_end(segment), self._ends[-1])
+        if end <= self._ends[-1]:
+            self._resent = True
+            return True
+        self._ends.append(end)
+        return False
 
     def note_received(self, segment: TcpSegment) -> None:
         """A segment comes in."""
@@ -51,7 +52,7 @@ class Outstanding:
         self._ack = segment.ack
         waits = bool(self._ends) and unwrap(segment.ack, self._ends[-1]) < self._ends[-1]
         sacks = any(option.kind == SACK for option in segment.options)
-        self.disturbed = self.disturbed or sacks or self.resent or (again and waits)
+        self.disturbed = self.disturbed or sacks or self._resent or (again and waits)
 
     def segments(self, octets: int) -> int:
         """How many segments the ``octets`` were sent in that went out last and are not acknowledged."""

@@ -52,6 +52,7 @@ class Runner:
     """One run of one script."""
 
     __slots__ = (
+        "_claim",
         "_context",
         "_flows",
         "_hooks",
@@ -87,6 +88,7 @@ class Runner:
         self._timeline = Timeline(settings, system.now, script.events[0].when)
         self._process = Process(self._context, self._timeline)
         self._journal = Journal()
+        self._claim: Claim | None = None
         self.event: Event | None = None
         """The one that is being done."""
 
@@ -112,12 +114,16 @@ class Runner:
         match action:
             case PacketEvent(inbound=False, content=TcpSpec() as spec):
                 flow = self._flows.outbound(spec)
-                reason = self._lacking.of_packet(flow, spec, mismatch.fields) if flow is not None else None
+                reason = self._of_packet(flow, spec, mismatch) if flow is not None else None
             case CodeBlock():
                 flow = self._flows.under_test
                 reason = self._lacking.of_code(flow, mismatch.fields) if flow is not None else None
         if reason is not None:
             raise NotSupported(reason, mismatch.place)
+
+    def _of_packet(self, flow: Flow, spec: TcpSpec, mismatch: Mismatch) -> str | None:
+        taken = self._claim.taken if self._claim is not None else []
+        return self._lacking.of_packet(flow, spec, mismatch.fields, taken[-1] if taken else None, self._system.now)
 
     # --- events ---
 
@@ -212,7 +218,7 @@ class Runner:
         flow = self._flows.outbound(content)
         if flow is None:
             raise Mismatch(event.place, "no connection is there that could send this packet", format_packet(packet), "nothing")
-        claim = Claim(flow, content, packet.ip, self._settings, strict=self._strict)
+        claim = self._claim = Claim(flow, content, packet.ip, self._settings, strict=self._strict)
         while not claim.complete:
             sent = self._next(flow, window)
             if sent is None:
@@ -275,9 +281,8 @@ class Runner:
             flow = self._flows.of_segment(packet, segment)
             if flow is None:
                 continue
-            sent = Sent(time, packet, segment)
+            sent = Sent(time, packet, segment, again=flow.outstanding.note_sent(segment, time))
             flow.sent.append(sent)
-            flow.outstanding.note_sent(segment)
             self._journal.note(time, ">", partial(_as_line, flow, sent, IpFields(), absolute=False))
 
     def _finish(self, last: Event) -> None:
