@@ -92,6 +92,8 @@ class StackConfig:
     """Selective acknowledgement, RFC 2018 and RFC 6675 (Linux tcp_sack)."""
     dsack: bool = True
     """Report what has arrived twice, RFC 2883 (Linux tcp_dsack)."""
+    ecn: int = 2
+    """RFC 3168: 0 never, 1 ask for it, 2 only when asked (Linux tcp_ecn)."""
     option_layout: str = "linux"
     """Whose order and padding the options of a SYN have: "linux" or "freebsd"."""
 
@@ -265,6 +267,7 @@ _RANGES = {
     "timestamp_clock": (59, 1 * SECOND, "ns, RFC 7323 5.4"),
     "window_scale": (0, 14, "RFC 7323 2.3"),
     "max_segment": (1, 65535, "RFC 9293 3.2"),
+    "ecn": (0, 2, "as tcp_ecn of Linux"),
     "default_ttl": (1, 255, "RFC 791"),
     "tos": (0, 255, "RFC 791"),
     "hop_limit": (0, 255, "RFC 8200 3"),
@@ -275,6 +278,7 @@ _MAY_BE_ZERO = frozenset(
         "dad_transmits",
         "quick_acks",
         "defer_accept",
+        "ecn",
         "rto_slop",
         "delayed_ack",
         "somaxconn",

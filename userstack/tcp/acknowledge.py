@@ -55,6 +55,7 @@ def duplicate(tcb: Tcb, segment: Segment) -> None:
         return
     if tcb.recovery.on_duplicate(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion):
         tcb.counters.add("TcpExtTCPRenoRecovery")
+        tcb.ecn.slowed_down(tcb.snd_nxt)
 
 
 def selective(tcb: Tcb, segment: Segment) -> None:
@@ -72,6 +73,14 @@ def selective(tcb: Tcb, segment: Segment) -> None:
         tcb.counters.add("TcpExtTCPSACKDiscard", bogus)
     if news and recovery.on_duplicate(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion):
         tcb.counters.add("TcpExtTCPSackRecovery")
+        tcb.ecn.slowed_down(tcb.snd_nxt)
+
+
+def marked(tcb: Tcb) -> None:
+    """RFC 3168 6.1.2: as for a lost segment, but nothing has to be sent again."""
+    if not tcb.recovery.fast:
+        tcb.congestion.on_recovery(tcb.flight)
+    tcb.ecn.slowed_down(tcb.snd_nxt)
 
 
 def leave_persist(tcb: Tcb) -> None:

@@ -90,6 +90,7 @@ def _take_syn(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.irs = segment.seq
     tcb.rcv_nxt = segment.seq + 1
     tcb.agree(read_syn(segment.options), now)
+    tcb.ecn.agree(segment.flags)
     tcb.rcv_adv = tcb.rcv_nxt + (tcb.syn_window if tcb.passive else offered)
     # Note: 3.10.7.2 leaves SND.WND to the ACK, but a FIN may have to be sent before that one comes (3.10.4, SYN-RECEIVED).
     _update_send_window(tcb, segment)
@@ -305,6 +306,8 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
         acknowledge.duplicate(tcb, segment)
     if tcb.sack_permitted and segment.options:
         acknowledge.selective(tcb, segment)
+    if tcb.ecn.asks_to_slow_down(segment.flags, tcb.snd_una):
+        acknowledge.marked(tcb)
     if segment.ack >= tcb.snd_una:
         _update_send_window(tcb, segment)
     if tcb.timers.persist is not None:

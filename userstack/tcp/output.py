@@ -16,7 +16,7 @@ from userstack.tcp.tcb import OwedReset, Tcb
 from userstack.tcp.timestamps import OPTION_OCTETS, encode
 from userstack.tcp.windowscale import MAX_WINDOW, to_field
 from userstack.wire.encodable import MAX_OPTIONS
-from userstack.wire.tcp import ACK, FIN, NOP, PSH, RST, SACK, SYN, Option, TcpSegment
+from userstack.wire.tcp import ACK, ECE, FIN, NOP, PSH, RST, SACK, SYN, Option, TcpSegment
 
 _SENDS_DATA = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
 _ACKS = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.TIME_WAIT})
@@ -91,9 +91,10 @@ def _syn(tcb: Tcb, now: int) -> TcpSegment:
     options = write_syn(tcb.syn_options(now), tcb.config.option_layout)  # SHLD-5, MAY-3; MUST-65: here and nowhere else
     window = min(tcb.rcv_wnd, MAX_WINDOW)  # RFC 7323 2.2: not scaled
     if tcb.state is State.SYN_SENT:
-        return _segment(tcb, tcb.iss, 0, SYN, window, options)
+        return _segment(tcb, tcb.iss, 0, SYN | tcb.ecn.syn_flags(answer=False, first=tcb.syns_sent == 1), window, options)
     _ack_goes_out(tcb)
-    return _segment(tcb, tcb.iss, tcb.rcv_nxt, SYN | ACK, window, options)
+    flags = SYN | ACK | tcb.ecn.syn_flags(answer=True, first=tcb.syns_sent == 1)
+    return _segment(tcb, tcb.iss, tcb.rcv_nxt, flags, window, options)
 
 
 def _lost(tcb: Tcb, now: int) -> TcpSegment | None:
@@ -196,13 +197,17 @@ def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
     if tcb.close_requested and end == tcb.sendbuf.end and (not size or end < tcb.snd_una + tcb.snd_wnd):
         flags |= FIN
         end += 1
-    again = first < tcb.snd_nxt
-    if again:
+    codepoint = 0
+    if first < tcb.snd_nxt:
         _count_retransmission(tcb, size)
     else:
         tcb.rtt.time(end, now)
+        if size:
+            cwr, codepoint = tcb.ecn.new_data()
+            flags |= cwr
     tcb.snd_nxt = max(tcb.snd_nxt, end)
     segment = _with_ack(tcb, first, flags, options, payload)
+    segment.ecn = codepoint
     tcb.timers.override = None
     tcb.data_sent_at = now
     if size:
@@ -247,6 +252,8 @@ def _octets_of_sack(options: tuple[Option, ...]) -> int:
 def _with_ack(tcb: Tcb, number: int, flags: int, options: tuple[Option, ...], payload: bytes = b"") -> TcpSegment:
     """Every segment from SYN-RECEIVED on carries <ACK=RCV.NXT> and the window."""
     window = _offer_window(tcb)
+    if tcb.ecn.echo:
+        flags |= ECE
     _ack_goes_out(tcb)
     return _segment(tcb, number, tcb.rcv_nxt, flags | ACK, window, options, payload)
 

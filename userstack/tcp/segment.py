@@ -21,6 +21,8 @@ class Segment:
     bad_options: bool = False
     timestamps: tuple[int, int] | None = None
     """SEG.TSval and SEG.TSecr, 32 bits each."""
+    ecn: int = 0
+    """The ECN field of its IP header."""
 
     @property
     def length(self) -> int:
@@ -86,7 +88,7 @@ class Segment:
             flags &= ~FIN
         elif len(payload) == room:
             flags &= ~FIN
-        return Segment(first, self.ack, flags, self.window, payload, self.options, self.bad_options, self.timestamps)
+        return Segment(first, self.ack, flags, self.window, payload, self.options, self.bad_options, self.timestamps, self.ecn)
 
 
 def from_wire(segment: TcpSegment, *, near_seq: int, near_ack: int, shift: int = 0) -> Segment:
@@ -100,4 +102,5 @@ def from_wire(segment: TcpSegment, *, near_seq: int, near_ack: int, shift: int =
         segment.options,
         segment.bad_options,
         read_timestamps(segment.options) if segment.options else None,
+        segment.ecn,
     )

@@ -13,6 +13,7 @@ from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.congestion.base import CongestionControl
 from userstack.tcp.congestion.reno import Reno
 from userstack.tcp.delayed_ack import DelayedAck
+from userstack.tcp.ecn import Ecn
 from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.newreno import NewReno
 from userstack.tcp.options import SynOptions, default_mss, header_size
@@ -64,6 +65,7 @@ class Tcb:
         "deaf",
         "deferred",
         "delayed_ack",
+        "ecn",
         "error",
         "heard_at",
         "irs",
@@ -191,6 +193,7 @@ class Tcb:
         self.sendbuf = SendBuffer(iss + 1, self.config.send_buffer)
         self.recvbuf = ReceiveBuffer(self.config.receive_buffer, self.config.out_of_order_ranges)
         self.sack_report = SackReport()
+        self.ecn = Ecn(self.config.ecn, iss)
         self.recovery: LossRecovery = NewReno(iss)
         self.congestion: CongestionControl = self.begin_congestion()
         self.close_requested = False

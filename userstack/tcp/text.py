@@ -21,6 +21,9 @@ def process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
             tcb.send_reset(now)
         tcb.die(ConnectionReset("data came after close"), cause=f"{segment.cause} with text after CLOSE", clause="3.6.1", now=now)
         return False
+    if tcb.ecn.text_arrived(segment.flags, segment.ecn):
+        tcb.delayed_ack.hurry(tcb.rcv_wnd)
+        tcb.ack_now = True
     if segment.seq > tcb.rcv_nxt:
         hold(tcb, segment)
         tcb.ack_now = True  # RFC 5681 4.2: at once above a gap (MAY-13)
@@ -46,7 +49,7 @@ def _append(tcb: Tcb, segment: Segment) -> None:
 
 
 def text_in_order(tcb: Tcb) -> None:
-    """What was held beyond a hole that is no more, or came with the SYN; who delivers it must also acknowledge it (seventh step)."""
+    """What was held beyond a hole that is no more, or came with the SYN; who delivers it must acknowledge it too (seventh step)."""
     before = tcb.rcv_nxt
     tcb.rcv_nxt = tcb.recvbuf.advance(before)
     tcb.bytes_received += tcb.rcv_nxt - before

@@ -39,6 +39,7 @@ def _retransmission(tcb: Tcb, now: int) -> None:
     if tcb.retransmits == tcb.config.r1 and tcb.soft_error is None:
         tcb.soft_error = ConnectionTimedOut(f"{tcb.retransmits} retransmissions without an answer")  # SHLD-9
     if tcb.syn_acked:
+        tcb.ecn.slowed_down(tcb.snd_nxt)
         tcb.congestion.on_timeout(tcb.flight, again=tcb.retransmits > 1)
         if tcb.recovery.on_timeout(tcb.snd_una, tcb.snd_nxt):
             tcb.counters.add("TcpExtTCPSACKReneging")

@@ -159,6 +159,7 @@ class FastCodec:
             data[header:],
             bits >> 9 & 7,
             bad_options,
+            packet.tos & 3,
         )
 
     def encode_tcp(self, segment: TcpSegment, source: bytes, destination: bytes) -> bytes:

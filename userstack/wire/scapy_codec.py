@@ -135,6 +135,7 @@ class ScapyCodec:
         """
         octets = bytes(packet.payload)
         segment = _dissect_tcp(octets)
+        segment.ecn = packet.tos & 3
         if verify:
             layer = _network_layer(packet.source, packet.destination)
             pseudo_checksum = in4_chksum if packet.version == 4 else in6_chksum

@@ -65,6 +65,8 @@ class TcpSegment:
     """The three bits between the data offset and AE."""
     bad_options: bool = False
     """An option's length was illegal (below 2, or past the header): those before it stand in ``options`` (MUST-7). Not written."""
+    ecn: int = 0
+    """The ECN field of the IP header that it came in, or is to go out in (RFC 3168 5). Not written: that is IP's part."""
 
 
 def flag_names(flags: int) -> str:
