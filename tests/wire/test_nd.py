@@ -16,8 +16,9 @@ from scapy.layers.inet6 import (
     ICMPv6NDOptPrefixInfo,
     ICMPv6NDOptSrcLLAddr,
     IPv6,
+    IPv6ExtHdrFragment,
 )
-from scapy.packet import Packet
+from scapy.packet import Packet, Raw
 
 from tests.wire.captured import ROUTER_SOLICITATION as CAPTURED
 from userstack.address import pack_address
@@ -131,6 +132,15 @@ def test_what_came_through_a_router(value: nd.NdMessage) -> None:
     # RFC 4861 6.1.1, 6.1.2, 7.1.1, 7.1.2.
     assert "hop limit 254" in refused(replace(carrying(), ttl=254), nd.encode(value))
     assert "code 1" in refused(carrying(), replace(nd.encode(value), code=1))
+
+
+@pytest.mark.parametrize("value", [nd.NeighborSolicitation(OWN), nd.NeighborAdvertisement(OWN), nd.RouterSolicitation()])
+def test_what_has_a_fragment_header(value: nd.NdMessage) -> None:
+    # RFC 6980 5: it must be ignored, an atomic fragment too (which is decoded as a whole packet).
+    octets = bytes(IPv6(src="fe80::9", dst="fd3d::1", hlim=255, nh=44) / IPv6ExtHdrFragment(nh=ICMPV6) / Raw(bytes(24)))
+    packet = CODEC.decode_ip(octets)
+    assert not packet.is_fragment
+    assert "a Fragment header" in refused(packet, nd.encode(value))
 
 
 @pytest.mark.parametrize("message", [SOLICITATION, ADVERTISEMENT])

@@ -17,7 +17,7 @@ from userstack.wire.icmpv6 import (
     ROUTER_ADVERTISEMENT,
     ROUTER_SOLICITATION,
 )
-from userstack.wire.ip import Buffer, IPPacket
+from userstack.wire.ip import FRAGMENT, Buffer, IPPacket
 
 HOP_LIMIT = 255
 """RFC 4861 3.1: of every message sent and taken."""
@@ -87,10 +87,12 @@ def decode(packet: IPPacket, message: IcmpMessage) -> NdMessage:
     """Take a message of one of ``TYPES`` apart; ``packet`` is the one that carried it.
 
     Raises:
-        WireError: a validity check of RFC 4861 6.1.1, 6.1.2, 7.1.1 or 7.1.2 fails.
+        WireError: a validity check of RFC 4861 6.1.1, 6.1.2, 7.1.1 or 7.1.2 fails, or the packet is a fragment, be it the only one:
+            RFC 6980 5.
     """
     _check(packet.ttl == HOP_LIMIT, "hop limit {}: it came through a router", packet.ttl)
     _check(message.code == 0, "code {}", message.code)
+    _check(all(header.kind != FRAGMENT for header in packet.extension_headers), "a Fragment header, which hides it from filters")
     return _DECODERS[message.type](packet, message)
 
 
