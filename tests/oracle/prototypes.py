@@ -93,6 +93,11 @@ def gap_and_fin(bench: Bench) -> None:
     bench.says("FA", size=30, skip=20, ack=(reference.snd_nxt - reference.snd_una) % 2**32)
 
 
+def gap_before_fin(bench: Bench) -> None:
+    """The FIN beyond a gap is held."""
+    bench.says("FA", skip=20)
+
+
 def reset(bench: Bench) -> None:
     bench.says("R")
 
@@ -119,6 +124,7 @@ SCRIPTS: dict[str, tuple[Script, ...]] = {
     "ESTABLISHED, RCV.WND zero, data in flight": (passive, fill, send),
     "ESTABLISHED, RCV.WND zero, SND.WND zero, data queued": (passive, fill, stall, send),
     "ESTABLISHED, text held": (active, gap),
+    "ESTABLISHED, FIN held": (passive, gap_before_fin),
     "ESTABLISHED, text and FIN held": (passive, gap_and_fin),
     "FIN-WAIT-1": (active, shutdown),
     "FIN-WAIT-1, SYN not acknowledged": (simultaneous, shutdown),

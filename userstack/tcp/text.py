@@ -28,7 +28,7 @@ def process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
         hold(tcb, segment)
         tcb.ack_now = True  # RFC 5681 4.2: at once above a gap (MAY-13)
         return True
-    filled_gap = tcb.recvbuf.has_islands
+    filled_gap = tcb.recvbuf.has_islands or tcb.recvbuf.fin_seq is not None
     if filled_gap:
         _overlaps_islands(tcb, segment)
     _append(tcb, segment)
