@@ -92,6 +92,8 @@ def test_a_retransmission_timeout_alone_is_none() -> None:
         ("+0 > . 1:1001(1000) ack 1 <nop,nop,TS val 1 ecr 2>", "options: expected"),
         ("+0 > E. 1:1001(1000) ack 1", "flags: expected E., got ."),
         ("+0 > . 5001:6001(1000) ack 1", "seq: expected 5001:6001(1000)"),
+        ("+0 > . 1:1002(1001) ack 1", "1001:1002 of it was not sent"),
+        ("+0 > . 2:1001(999) ack 1", "seq: expected 2:1001(999)"),
         ("+0 read(4, ..., 10) = 10", "read would block"),
     ],
 )

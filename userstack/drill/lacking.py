@@ -52,7 +52,7 @@ class Lacking:
 
     def of_packet(self, flow: Flow, spec: TcpSpec, fields: Iterable[str], got: Sent | None, now: int) -> str | None:
         """Why the system would send that packet where userstack sends ``got`` or, until ``now``, nothing."""
-        if not DECIDED & set(fields) or not _could_be(flow, spec):
+        if not DECIDED & set(fields) or spec.flags < 0 or not _could_be(flow, spec):
             return None
         again = got.again if got is not None else _would_be_again(flow, spec, now)
         if again and self.tail_probes and flow.outstanding.selective:
@@ -88,14 +88,17 @@ def lacking(profile: str, settings: Iterable[Setting]) -> Lacking:
 
 
 def _could_be(flow: Flow, spec: TcpSpec) -> bool:
-    """The packet lies within what was written, with SYN and FIN: no loss recovery sends anything else."""
-    first, end = flow.outbound_offset(spec.seq), flow.outbound_offset(spec.seq + spec.length)
-    return first >= -1 and end <= len(flow.written) + 1
+    """No loss recovery sends what was not written, or what was sent in other pieces."""
+    if not spec.length and not spec.flags & FIN:
+        return True
+    taken = spec.length + bool(spec.flags & FIN)
+    in_pieces = flow.outstanding.could_be(flow.local_seq(spec.seq), flow.local_seq(spec.seq + taken))
+    return in_pieces and flow.outbound_offset(spec.seq + spec.length) <= len(flow.written)
 
 
 def _would_be_again(flow: Flow, spec: TcpSpec, now: int) -> bool:
     """The packet would be the same again after a while, such as a probe waits."""
-    taken = spec.length + bool(spec.flags >= 0 and spec.flags & FIN)
+    taken = spec.length + bool(spec.flags & FIN)
     sent = bool(taken) and flow.outstanding.was_sent(flow.local_seq(spec.seq) + taken)
     return sent and now - flow.outstanding.sent_at >= _LEAST_WAIT
 

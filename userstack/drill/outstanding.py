@@ -9,11 +9,13 @@ from userstack.wire.tcp import ACK, FIN, RST, SACK, SACK_PERMITTED, SYN, TcpSegm
 class Outstanding:
     """Fed with every segment of the connection; sequence numbers inside do not wrap."""
 
-    __slots__ = ("_ack", "_ends", "_resent", "_sack_offers", "disturbed", "sent_at")
+    __slots__ = ("_ack", "_edges", "_ends", "_resent", "_sack_offers", "disturbed", "sent_at")
 
     def __init__(self) -> None:
         self._ends: deque[int] = deque()
         """Where the segments end that may be outstanding; the last one is the highest that was ever sent."""
+        self._edges: set[int] = set()
+        """Where segments began and ended when they were sent for the first time."""
         self._ack: int | None = None
         self._resent = False
         self.sent_at = 0
@@ -31,6 +33,7 @@ class Outstanding:
         """The system has sent a segment: whether it had sent all of it before, a SYN or a bare ACK aside."""
         if segment.flags & SYN:
             self._ends = deque([_end(segment)])
+            self._edges = {_end(segment)}
             self._note_syn(segment, 0)
         if not self._ends or segment.flags & SYN or not _length(segment):
             return False
@@ -40,6 +43,7 @@ class Outstanding:
             self._resent = True
             return True
         self._ends.append(end)
+        self._edges.add(end)
         return False
 
     def note_received(self, segment: TcpSegment) -> None:
@@ -59,6 +63,13 @@ class Outstanding:
         while len(self._ends) > 1 and self._ends[0] <= self._ends[-1] - octets:
             self._ends.popleft()
         return len(self._ends) if self._ends and octets else 0
+
+    def could_be(self, start: int, end: int) -> bool:
+        """Loss recovery could send what stands between these numbers, as on the wire: segments again, or new text."""
+        if not self._ends:
+            return False
+        first, last = unwrap(start, self._ends[-1]), unwrap(end, self._ends[-1])
+        return first == self._ends[-1] or (first in self._edges and last in self._edges)
 
     def was_sent(self, end: int) -> bool:
         """All up to the number ``end``, as on the wire, was sent already."""
