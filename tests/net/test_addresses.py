@@ -44,6 +44,11 @@ def test_the_source_suits_the_destination(remote: str, source: str) -> None:
         (["fe80::1/64", "fec0::1/64"], "2001:db8::9", "fec0::1"),  # none reaches: the largest scope
         (["fd3d::1/64", "fec0::1/64"], "fe80::9", "fec0::1"),  # both reach: the smallest
         (["2001:db8::1/16", "2001:db8:0:1::1/64"], "2001:db8::9", "2001:db8:0:1::1"),  # no more than the prefix counts
+        (["2002:a00:1::1/48", "2001:db8::1/64"], "2003::9", "2001:db8::1"),  # rule 6 before 8: no tunnel to a native address
+        (["2001:0:a00:1::1/32", "2001:db8::1/64"], "2001:4860::9", "2001:db8::1"),
+        (["2001:db8::1/64", "2002:a00:1::1/48"], "2002:b00::9", "2002:a00:1::1"),
+        (["2001:db8::1/64", "fd3d::1/64"], "fc00::9", "fd3d::1"),
+        (["fd3d::1/64", "2001:db8::1/64"], "8000::9", "2001:db8::1"),  # nor from a local address to where none leads back
     ],
 )
 def test_a_source_is_found_where_none_suits_well(own: list[str], remote: str, source: str) -> None:

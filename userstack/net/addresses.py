@@ -6,13 +6,27 @@ Law: an address of IPv6 on a link that others share is tentative until duplicate
 
 from collections.abc import Iterable
 
-from userstack.address import format_address, is_link_local
+from userstack.address import format_address, is_link_local, pack_address
 from userstack.errors import AddressNotAvailable, NetworkUnreachable
 from userstack.net.interface import Interface
 from userstack.wire.nd import ALL_NODES, solicited_node
 
 _LINK, _SITE, _GLOBAL = 0x2, 0x5, 0xE
 """Scopes of unicast addresses, as RFC 6724 3.1 takes over their numbers from multicast."""
+
+_LABELS = tuple(
+    (Interface(pack_address(prefix), length), label)
+    for prefix, length, label in (
+        ("2002::", 16, 2),
+        ("2001::", 32, 5),
+        ("fc00::", 7, 13),
+        ("::", 96, 3),
+        ("fec0::", 10, 11),
+        ("3ffe::", 16, 12),
+    )
+)
+_NATIVE = 1
+"""The policy table of RFC 6724 2.1, without what is never on a link: addresses of one label are best spoken to from one another."""
 
 
 class Addresses:
@@ -90,8 +104,8 @@ class Addresses:
         """The same, or None.
 
         For IPv4 it is that on its network, else the first. For IPv6 it is what RFC 6724 5 leaves of its rules where all addresses
-        stand on one interface and none is deprecated, temporary or a home address: the same address (1), the scope (2), the longest
-        prefix (8).
+        stand on one interface and none is deprecated, temporary or a home address: the same address (1), the scope (2), the label
+        (6), the longest prefix (8).
         """
         usable = [one for one in self.interfaces if len(one.address) == len(remote) and one.address in self.own]
         if not usable:
@@ -101,13 +115,18 @@ class Addresses:
         return max(usable, key=lambda interface: _preference(interface, remote)).address
 
 
-def _preference(interface: Interface, remote: bytes) -> tuple[bool, bool, int, int]:
+def _preference(interface: Interface, remote: bytes) -> tuple[bool, bool, int, bool, int]:
     """Higher for the better source; the first of equals is taken."""
     scope, wanted = _scope(interface.address), _scope(remote)
     reaches = scope >= wanted
     differing = int.from_bytes(interface.address) ^ int.from_bytes(remote)
     common = min(128 - differing.bit_length(), interface.prefix_length)
-    return interface.address == remote, reaches, -scope if reaches else scope, common
+    alike = _label(interface.address) == _label(remote)
+    return interface.address == remote, reaches, -scope if reaches else scope, alike, common
+
+
+def _label(address: bytes) -> int:
+    return next((label for prefix, label in _LABELS if prefix.contains(address)), _NATIVE)
 
 
 def _scope(address: bytes) -> int:
