@@ -108,13 +108,13 @@ def test_an_asker_that_has_moved_is_followed_but_not_trusted() -> None:
 
 
 def test_packets_that_wait_go_to_an_asker() -> None:
-    """RFC 4861 7.2.3, 7.3.3: an INCOMPLETE entry gets its address from a solicitation too, and is STALE, in use at once."""
+    """RFC 4861 7.2.3, 7.3.3: an INCOMPLETE entry gets its address from a solicitation too: STALE, and with their going DELAY."""
     wire = Wire(6)
     wire.send()
     wire.questions()
     wire.hear_nd(NeighborSolicitation(US6, PEER_MAC), destination=US6)
     assert (PEER_MAC, b"packet") in [(frame.destination, bytes(CODEC.decode_ip(frame.payload).payload)) for frame in wire.sent()]
-    assert wire.state() == "STALE"
+    assert wire.state() == "DELAY"
 
 
 # --- advertisements (RFC 4861 7.2.5) ---
@@ -141,7 +141,7 @@ def known(state: str) -> Wire:
     [
         ("INCOMPLETE", None, True, True, "INCOMPLETE", None),
         ("INCOMPLETE", OTHER_MAC, True, False, "REACHABLE", OTHER_MAC),
-        ("INCOMPLETE", OTHER_MAC, False, False, "STALE", OTHER_MAC),
+        ("INCOMPLETE", OTHER_MAC, False, False, "DELAY", OTHER_MAC),  # STALE, and used at once by what waited
         ("REACHABLE", OTHER_MAC, True, False, "STALE", PEER_MAC),
         ("STALE", OTHER_MAC, True, False, "STALE", PEER_MAC),
         ("DELAY", OTHER_MAC, True, False, "DELAY", PEER_MAC),

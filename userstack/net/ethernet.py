@@ -105,7 +105,7 @@ class EthernetLink:
             if decoded.destination not in (self.mac, BROADCAST):
                 self._counters.add("EthernetInOtherHost")
             elif decoded.ethertype == ARP and self._arp is not None:
-                self._settle(self._arp.receive(decoded.payload, now=now), IPV4)
+                self._settle(self._arp.receive(decoded.payload, now=now), IPV4, now)
             elif decoded.ethertype == IPV4:
                 # RFC 1122 3.3.6: what came by broadcast is for a broadcast address, or to be discarded. Note: nothing above
                 # takes either; TCP and the echo are unicast.
@@ -145,13 +145,15 @@ class EthernetLink:
         if self._mld is not None and message.type == LISTENER_QUERY:
             self._mld.receive(packet, message, now=now)
         elif self._nd is not None and message.type in ND_TYPES:
-            self._settle(self._nd.receive(packet, message, now=now), IPV6)
+            self._settle(self._nd.receive(packet, message, now=now), IPV6, now)
 
-    def _settle(self, neighbor: Neighbor | None, ethertype: int) -> None:
+    def _settle(self, neighbor: Neighbor | None, ethertype: int, now: int) -> None:
         """Something was heard of a neighbour: have its header right, and send what waited for it."""
         if neighbor is None or neighbor.mac is None:
             return
         neighbor.header = self._header(neighbor.mac, ethertype)
+        if neighbor.waiting:
+            self._tables[len(neighbor.address)].use(neighbor, now=now)
         while neighbor.waiting:
             self._emit(neighbor.header + neighbor.waiting.popleft())
 
