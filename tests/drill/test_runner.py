@@ -3,7 +3,9 @@
 import pytest
 
 from tests.drill.running import OPEN, check_fails, check_passes, check_skipped, run
+from userstack.config import StackConfig
 from userstack.drill.outcome import Difference, Verdict
+from userstack.sim import VirtualHost
 
 
 def test_a_passive_open_a_transfer_each_way_and_the_close() -> None:
@@ -169,3 +171,16 @@ def test_a_fault_of_the_runner_is_a_failure_that_says_where() -> None:
     outcome = run(OPEN, make_system=broken)
     assert outcome.verdict is Verdict.FAILED
     assert outcome.message.startswith("internal: ZeroDivisionError: no such thing (test_runner.py:")
+
+
+def test_a_packet_that_is_none_fails_where_it_was_sent() -> None:
+    class Broken(VirtualHost):
+        def take(self) -> list[tuple[int, bytes]]:
+            return [(time, packet[:-1] + bytes([packet[-1] ^ 1])) for time, packet in super().take()]
+
+    def make(addresses: list[str], mtu: int, config: StackConfig) -> Broken:
+        return Broken(addresses, mtu=mtu, config=config)
+
+    outcome = check_fails(OPEN, "the system sent a packet that is none: wrong TCP checksum", make_system=make)
+    assert outcome.place is not None
+    assert outcome.place.line == 5

@@ -277,7 +277,8 @@ class Runner:
                     continue
                 segment = CODEC.decode_tcp(packet)
             except WireError as error:
-                raise Mismatch(self._script.events[0].place, f"the system sent a packet that is none: {error}") from None
+                place = (self.event or self._script.events[0]).place
+                raise Mismatch(place, f"the system sent a packet that is none: {error}") from None
             flow = self._flows.of_segment(packet, segment)
             if flow is None:
                 continue
