@@ -1,12 +1,14 @@
 """``userstack drill``: what it says of scripts that pass, fail and are skipped, and what it takes."""
 
 import json
+import os
+import signal
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
-from tests.cli.running import userstack
+from tests.cli.running import running, userstack
 
 LISTEN = "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 bind(3, ..., ...) = 0\n+0 listen(3, 1) = 0\n"
 GOOD = LISTEN + "+0.1 < S 0:0(0) win 1000 <mss 1000>\n+0 > S. 0:0(0) ack 1 <mss 1460>\n"
@@ -103,3 +105,24 @@ def test_a_junit_file_that_cannot_be_written_gets_one_line(scripts: Path) -> Non
     assert done.stderr.decode().splitlines() == [
         f"userstack drill: cannot write {scripts}/absent/out.xml: No such file or directory"
     ]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_ends_scripts_that_would_go_on_for_ever(tmp_path: Path, jobs: str) -> None:
+    """Every process of the terminal's gets SIGINT."""
+    os.mkfifo(tmp_path / "begun")
+    endless = f"{LISTEN}+0 %{{\nopen({str(tmp_path / 'begun')!r}, 'w').close()\nwhile True: pass\n}}%\n"
+    (tmp_path / "a.pkt").write_text(endless)
+    (tmp_path / "b.pkt").write_text(GOOD)
+    with running("drill", "--jobs", jobs, str(tmp_path), prefix=["setsid"]) as ours:
+        (tmp_path / "begun").read_bytes()
+        os.killpg(ours.process.pid, signal.SIGINT)
+        assert ours.process.wait(10) == 130
+        assert ours.stderr.read() == b""
+
+
+def test_ctrl_c_never_reaches_the_processes_that_run_scripts(tmp_path: Path) -> None:
+    blocked = LISTEN + "+0 %{\nimport signal\nassert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])\n}%\n"
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.pkt").write_text(blocked)
+    assert userstack("drill", "--jobs", "2", str(tmp_path)).returncode == 0

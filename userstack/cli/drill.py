@@ -5,6 +5,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,9 +91,12 @@ def _run(cases: Sequence[Case], manner: Manner, jobs: int, *, quiet: bool, verbo
     report = DrillReport(console, verbose=verbose)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     results: dict[Case, Result] = {}
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
+    with (
+        Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress,
+        closing(run_suite(cases, manner, jobs)) as suite,
+    ):
         task = progress.add_task("scripts", total=len(cases))
-        for result in run_suite(cases, manner, jobs):
+        for result in suite:
             results[result.case] = result
             progress.advance(task)
             if not quiet:

@@ -1,13 +1,16 @@
 """Many scripts, each over several IP versions, in processes side by side: one bad script never takes the others down."""
 
+import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
@@ -27,6 +30,8 @@ PROFILES = {"default": StackConfig, "linux": StackConfig.linux, "freebsd": Stack
 SUFFIX = ".pkt"
 TIME_LIMIT = 60
 """Seconds of real time that one script may take: the longest in virtual time take a few hundredths of one."""
+_PATIENCE = 0.05
+"""Seconds until a process is asked again to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,8 @@ def find(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(scripts))
 
 
-def run_suite(cases: Sequence[Case], manner: Manner, jobs: int) -> Iterator[Result]:
-    """The results, each as soon as it is there; ``jobs`` processes work on them."""
+def run_suite(cases: Sequence[Case], manner: Manner, jobs: int) -> Generator[Result, None, None]:
+    """The results, each as soon as it is there; ``jobs`` processes work on them, which end when it is closed."""
     yield from _retry(cases, manner, jobs) if jobs > 1 and len(cases) > 1 else (run_case(case, manner) for case in cases)
 
 
@@ -109,21 +114,47 @@ def _retry(cases: Sequence[Case], manner: Manner, jobs: int) -> Iterator[Result]
 
 
 def _side_by_side(cases: Sequence[Case], manner: Manner, jobs: int) -> Iterator[Result]:
-    """Results up to the death of a process."""
-    with ProcessPoolExecutor(min(jobs, len(cases)), mp_context=get_context("spawn"), initializer=_begin_work) as pool:
-        futures: list[Future[Result]] = [pool.submit(run_case, case, manner) for case in cases]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            return
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    """Results up to the death of a process. Whoever takes no more of them ends what is still at work."""
+    others = set(active_children())
+    pool = ProcessPoolExecutor(min(jobs, len(cases)), mp_context=get_context("spawn"), initializer=_begin_work)
+    try:
+        with _without_interrupts():
+            futures: list[Future[Result]] = [pool.submit(run_case, case, manner) for case in cases]
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool:
+        return
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        _stop(set(active_children()) - others)
+
+
+def _stop(workers: Iterable[BaseProcess]) -> None:
+    """End the scripts that are at work as their time limit would, until the processes have nothing left to do.
+
+    Note: one that is killed while it hands over a result leaves the pool waiting for the rest of it.
+    """
+    while alive := [worker for worker in workers if worker.is_alive()]:
+        for worker in alive:
+            if worker.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGALRM)
+        alive[0].join(_PATIENCE)
 
 
 def _begin_work() -> None:
-    """Ctrl-C is for the process that shows the results."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """No script, no limit of its time."""
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C is for the process that shows the results: those that are made meanwhile never get it, not even as they start."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Overdue(BaseException):
