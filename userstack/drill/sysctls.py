@@ -162,6 +162,8 @@ def _port_range(text: str, _: StackConfig) -> dict[str, Any]:
     return {"ephemeral_ports": (first, last)}
 
 
+_ECN = Meaning(lambda text, _: {"ecn": _number(text, 0, 2)})
+"""Both systems count alike: never, asked for and accepted, accepted; beyond these lies Accurate ECN."""
 NOTHING = Meaning(_nothing, live=True)
 """It changes nothing that can be seen of userstack: caches that it does not have, how a kernel cuts, paces or accounts."""
 
@@ -175,7 +177,7 @@ _LINUX: Mapping[str, Meaning] = {
     "tcp_fastopen": NOTHING,  # a script that uses it is skipped where it does
     "tcp_fastopen_key": NOTHING,
     "tcp_fastopen_blackhole_timeout_sec": NOTHING,
-    "tcp_ecn": _only("0", "2"),
+    "tcp_ecn": _ECN,
     "tcp_ecn_fallback": NOTHING,
     # recovery and congestion control
     "tcp_congestion_control": _only("reno", "cubic"),  # alike until something is lost
@@ -257,7 +259,7 @@ _LINUX: Mapping[str, Meaning] = {
 _FREEBSD: Mapping[str, Meaning] = {
     "rfc1323": _switch("timestamps", "window_scaling"),
     "sack.enable": _switch("sack"),
-    "ecn.enable": _only("0", "2"),
+    "ecn.enable": _ECN,
     "hostcache.purgenow": NOTHING,
     "hostcache.purge": NOTHING,
     "hostcache.enable": NOTHING,
