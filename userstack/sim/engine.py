@@ -3,6 +3,8 @@
 Law: whatever the core owes is taken out at once, after each packet, call and deadline, and carries the nanosecond of its cause.
 """
 
+from userstack.address import is_unspecified
+from userstack.errors import AddressNotAvailable
 from userstack.net.host import Host
 
 
@@ -38,6 +40,12 @@ class Engine:
         """The first address of the host of that family, packed; ``unspecified`` itself where it has none."""
         family = (interface.address for interface in self.core.interfaces if len(interface.address) == len(unspecified))
         return next(family, unspecified)
+
+    def require_own(self, address: bytes) -> None:
+        """Raise ``AddressNotAvailable`` where the packed ``address`` is neither one of the host nor the unspecified one."""
+        addresses = self.core.addresses
+        if address not in addresses.own and not is_unspecified(address):
+            raise AddressNotAvailable(addresses.why_not(address))
 
     def flush(self) -> None:
         """Take out what the core owes now. Nobody sleeps on readiness here, so the list of the touched is dropped."""

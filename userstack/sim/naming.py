@@ -3,10 +3,10 @@
 import errno
 from socket import AF_INET6
 
-from userstack.address import LINK_INDEX, Endpoint, is_link_local, is_unspecified
+from userstack.address import LINK_INDEX, Endpoint, is_link_local
 from userstack.errors import InvalidArgument, NetworkUnreachable
 from userstack.net.interface import is_multicast
-from userstack.sim.sockaddr import SocketAddress, SocketName, any_address, failure, format_name
+from userstack.sim.sockaddr import ANY_V6, SocketAddress, SocketName, any_address, failure, format_name
 
 
 class Naming:
@@ -58,13 +58,11 @@ class Naming:
             OSError: EINVAL: multicast, link-local without a link, or IPv4 on a socket for IPv6 alone; ENODEV: no such link.
         """
         packed = address.endpoint.address
-        if self.family != AF_INET6 or is_unspecified(packed):
+        if self.family != AF_INET6 or packed == ANY_V6:
             return
-        if len(packed) == 4:
-            if v6only:
-                raise InvalidArgument("an IPv4 address, and the socket is for IPv6 alone")
-            return
-        if is_multicast(packed):
+        if len(packed) == 4 and v6only:
+            raise InvalidArgument("an IPv4 address, and the socket is for IPv6 alone")
+        if len(packed) == 16 and is_multicast(packed):
             raise InvalidArgument("a stream socket has no multicast address")
         if is_link_local(packed):
             self._hold(address.scope)
@@ -87,10 +85,10 @@ class Naming:
             self._hold(address.scope)
         if len(packed) == 4 and v6only:
             raise NetworkUnreachable("an IPv4 address, and the socket is for IPv6 alone")
-        if len(packed) > len(self.local.address):
-            raise failure(errno.EAFNOSUPPORT)
         if self.link not in (0, LINK_INDEX):
             raise NetworkUnreachable(f"there is no link {self.link}")
+        if len(packed) > len(self.local.address):
+            raise failure(errno.EAFNOSUPPORT)
 
     def _hold(self, scope: int) -> None:
         self.link = scope or self.link

@@ -92,7 +92,9 @@ class VirtualSocket:
         """
         local = parse_address(address, "bind", self._naming.family)
         self._check_open()
-        if self._tcp is not State.CLOSED or self._binding is not None or self._naming.port_locked:
+        if self._naming.family == socket.AF_INET:
+            self._engine.require_own(local.endpoint.address)  # As in Linux, who asks this of IPv6 last.
+        if self._has_port:
             raise InvalidArgument("the socket is bound already")
         self._naming.judge_local(local, v6only=self._options.v6only)
         self._take_port(local.endpoint)
@@ -215,7 +217,7 @@ class VirtualSocket:
         if flags & ~(socket.MSG_MORE | socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT):
             raise failure(errno.EOPNOTSUPP)
         self._check_open()
-        if self._tcp in HANDSHAKE and not self._shut & WR:
+        if self._tcp in HANDSHAKE:
             raise would_block()
         error = self._take_error()
         if error is not None:
@@ -364,7 +366,7 @@ class VirtualSocket:
         if (level, option) == (socket.IPPROTO_TCP, socket.TCP_QUICKACK):
             self._set_quickack(bool(int_of(raw) & 1))
             return
-        self._options.set(level, option, raw, bound=self._naming.local.port != 0)
+        self._options.set(level, option, raw, bound=self._has_port)
         if self._listener is not None:
             self._listener.config = self._options.for_connections()
         if self._connection is not None:
@@ -416,6 +418,11 @@ class VirtualSocket:
     def _tcp(self) -> State:
         """TCP's state as the kernel's socket sees it: one in TIME-WAIT is closed, a record of its own waits out the 2 MSL."""
         return State.CLOSED if self.state is State.TIME_WAIT else self.state
+
+    @property
+    def _has_port(self) -> bool:
+        """A port is the socket's: bind() took it, or a connection that lives (Linux ``inet_num``)."""
+        return self._tcp is not State.CLOSED or self._binding is not None or self._naming.port_locked
 
     def _check_open(self) -> None:
         if not self._open:

@@ -203,3 +203,13 @@ def connect_from_a_pair_in_use(w: World) -> None:
     w.step("connect the same pair", second.connect, (w.there, w.port))
     names(w, "second", second)
     w.step("connect another pair", second.connect, (w.there, w.port + 9))
+
+
+@script
+def bind_twice_to_somebody_else(w: World) -> None:
+    s = w.client()
+    s.bind((w.here, w.port))
+    w.step("foreign", s.bind, (w.foreign, w.port + 1))
+    w.step("own", s.bind, (w.outside, w.port + 1))
+    s.listen(1)
+    w.step("foreign, listening", s.bind, (w.foreign, w.port + 1))

@@ -244,3 +244,13 @@ def connect_into_a_full_accept_queue(w: World) -> None:
     for turn in range(4):
         s = w.connecting((w.there, w.port))
         w.step(f"connect {turn}", s.connect, (w.there, w.port))
+
+
+@script
+def shut_down_before_it_connects(w: World) -> None:
+    s = w.client()
+    w.step("shutdown", s.shutdown, SHUT_WR)
+    w.step("connect", s.connect, (w.silent, w.port))
+    w.step("send", s.send, b"x")
+    w.step("recv", s.recv, 10)
+    w.step("shutdown", s.shutdown, SHUT_WR)

@@ -221,3 +221,29 @@ def half_closed_over_both(w: World) -> None:
         w.step("recv", client.recv, 10)
         names(w, "client", client)
         names(w, "accepted", accepted)
+
+
+@script_of("ipv6")
+def ipv4_of_a_socket_for_ipv6_alone(w: World) -> None:
+    for address in (MAPPED.any, MAPPED.here, MAPPED.foreign):
+        s = w.client()
+        w.step(f"bind {address}", s.bind, (address, w.port))
+        s.close()
+        s = w.client()
+        s.setsockopt(*V6ONLY, 1)
+        w.step(f"bind {address} for IPv6 alone", s.bind, (address, w.port))
+        names(w, "after", s)
+
+
+@script_of("ipv6", "mapped")
+def families_when_the_connection_is_over(w: World) -> None:
+    """The port that was picked for a connection goes with it, and only a socket that has a port cannot choose any more."""
+    for bound in (None, 0, w.port + 1):
+        s = w.client()
+        if bound is not None:
+            s.bind((w.any, bound))
+        w.step("connect", s.connect, (w.there, w.port))
+        w.settle()
+        w.step("IPV6_V6ONLY, refused", s.setsockopt, *V6ONLY, 0)
+        w.step("connect", s.connect, (w.there, w.port))
+        w.step("IPV6_V6ONLY, told", s.setsockopt, *V6ONLY, 0)

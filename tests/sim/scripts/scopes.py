@@ -1,7 +1,7 @@
 """Link-local addresses, which mean something only together with a link: the scope of the 4-tuple."""
 
 from tests.sim.scripts.registry import SO_REUSEADDR, names, script_of
-from tests.sim.world import LOCAL_HERE, LOCAL_SILENT, LOCAL_THERE, SHUT_WR, World
+from tests.sim.world import IPV6, LOCAL_HERE, LOCAL_SILENT, LOCAL_THERE, MAPPED, SHUT_WR, World
 
 NOBODY = 9999
 """The number of a link that there is not."""
@@ -111,3 +111,16 @@ def scope_as_text(w: World) -> None:
     w.step("no such link", s.bind, (f"{LOCAL_HERE}%nosuch", w.port))
     w.step("number of a global address", s.bind, (f"{w.here}%{w.link}", w.port))
     names(w, "after", s)
+
+
+@script_of("ipv6")
+def scope_that_is_not_there_and_ipv4(w: World) -> None:
+    for address in (MAPPED.any, MAPPED.here, MAPPED.foreign, IPV6.any):
+        s = w.client()
+        w.step("bind", s.bind, (LOCAL_HERE, w.port, 0, NOBODY))
+        w.step(f"bind {address}", s.bind, (address, w.port))
+        s.close()
+    s = w.client()
+    s.bind((MAPPED.any, w.port))
+    w.step("connect", s.connect, (LOCAL_SILENT, w.port, 0, NOBODY))
+    w.step("connect", s.connect, (LOCAL_SILENT, w.port, 0, w.link))
