@@ -12,7 +12,7 @@ class PacketDevice(Protocol):
     mac: bytes | None
     """The hardware address; None on layer 3."""
     level: int
-    """2: frames. 3: IP packets."""
+    """2: frames, to us, to everybody and to the groups of IPv6. 3: IP packets."""
 
     def fileno(self) -> int:
         """The descriptor that becomes readable when a packet is there, and writable when there is room for one."""
