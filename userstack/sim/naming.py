@@ -74,7 +74,7 @@ class Naming:
 
         Raises:
             OSError: EINVAL: link-local without a link, or on another than the socket's; ENETUNREACH: IPv4 from a socket for IPv6
-                alone, or a link that is not there; EAFNOSUPPORT: IPv6 from one that is bound to IPv4.
+                alone, or a link that is not there, which is ENODEV to IPv4; EAFNOSUPPORT: IPv6 from one that is bound to IPv4.
         """
         packed = address.endpoint.address
         if self.family != AF_INET6 or is_multicast(packed):  # The latter is nobody's; the core says so.
@@ -86,7 +86,7 @@ class Naming:
         if len(packed) == 4 and v6only:
             raise NetworkUnreachable("an IPv4 address, and the socket is for IPv6 alone")
         if self.link not in (0, LINK_INDEX):
-            raise NetworkUnreachable(f"there is no link {self.link}")
+            raise failure(errno.ENODEV if len(packed) == 4 else errno.ENETUNREACH)
         if len(packed) > len(self.local.address):
             raise failure(errno.EAFNOSUPPORT)
 

@@ -119,6 +119,8 @@ def scope_that_is_not_there_and_ipv4(w: World) -> None:
         s = w.client()
         w.step("bind", s.bind, (LOCAL_HERE, w.port, 0, NOBODY))
         w.step(f"bind {address}", s.bind, (address, w.port))
+        w.step("connect", s.connect, (MAPPED.silent, w.port))
+        w.step("connect", s.connect, (IPV6.silent, w.port))
         s.close()
     s = w.client()
     s.bind((MAPPED.any, w.port))
