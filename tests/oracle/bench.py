@@ -155,7 +155,12 @@ class Bench:
     def may_close(self) -> bool:
         """CLOSE does something (3.10.4). In SYN-SENT a socket's shutdown() is an abort, and no CLOSE."""
         open_states = ("SYN-RECEIVED", "ESTABLISHED", "CLOSE-WAIT")
-        return self.stack.socket is not None and self.reference.state in open_states and not self.reference.closing
+        opened = self.stack.socket is not None and self.reference.state in open_states
+        return opened and not self.reference.closing and not self.has_queued_text()
+
+    def has_queued_text(self) -> bool:
+        """Text on the SYN waits for ESTABLISHED (3.10.7.3). Who closes before never gets there; when it is taken is not said."""
+        return self.reference.state == "SYN-RECEIVED" and bool(self.reference.held)
 
     # --- comparison ---
 

@@ -26,6 +26,11 @@ def simultaneous(bench: Bench) -> None:
     bench.says("S")
 
 
+def simultaneous_with_text(bench: Bench) -> None:
+    bench.connect()
+    bench.says("S", size=30)
+
+
 def half_open(bench: Bench) -> None:
     bench.listen()
     bench.says("S")
@@ -114,6 +119,7 @@ SCRIPTS: dict[str, tuple[Script, ...]] = {
     "SYN-SENT": (Bench.connect,),
     "SYN-RECEIVED": (half_open,),
     "SYN-RECEIVED, simultaneous open": (simultaneous,),
+    "SYN-RECEIVED, simultaneous open, text queued": (simultaneous_with_text,),
     "SYN-RECEIVED, from TIME-WAIT": (passive, shutdown, ack, fin, reopen),
     "ESTABLISHED": (passive,),
     "ESTABLISHED, active": (active,),

@@ -250,11 +250,10 @@ class Reference(Tcb):
             if segment.ack != self.snd_nxt:
                 self._send_rst(segment.ack)
                 return False
-            self.state = "ESTABLISHED"
+            self.state, self.previous = "ESTABLISHED", None
             self.snd_una = segment.ack
             self._set_send_window(segment)
-            if self._deliver():  # what came with the SYN; "it must also acknowledge the receipt of the data"
-                self._acknowledge(delayed=not self.fin_received)
+            self._process_what_was_queued()
             return True
         if not self._ack_is_in_range(segment):  # "discarded and an ACK sent back"
             self._acknowledge(challenge=True)
@@ -269,10 +268,17 @@ class Reference(Tcb):
         self._advance_and_update(segment)
         return self._fin_acknowledged()
 
+    def _process_what_was_queued(self) -> None:
+        """Text and FIN that came with the SYN; "it must also acknowledge the receipt of the data" (step 7)."""
+        if self._deliver():
+            self._acknowledge(delayed=not self.fin_received)
+
     def _advance_and_update(self, segment: Segment) -> None:
         """ESTABLISHED's part of step 5: SND.UNA, and the window by SND.WL1 and SND.WL2."""
         if before(segment.ack, self.snd_una):
             return  # "can be ignored"
+        if self._syn_in_flight() and segment.ack != self.iss:  # FIN-WAIT-1 from SYN-RECEIVED: what ESTABLISHED would have done
+            self._process_what_was_queued()
         self.snd_una = segment.ack
         newer = before(self.snd_wl1, segment.seq)
         if newer or (self.snd_wl1 == segment.seq and not before(segment.ack, self.snd_wl2)):
@@ -304,9 +310,9 @@ class Reference(Tcb):
             return
         gap = before(self.rcv_nxt, segment.seq)
         fills = bool(self.held) or self.held_fin is not None
-        self._hold(segment)
-        self._deliver()
         if segment.length:
+            self._hold(segment)
+            self._deliver()
             # RFC 5681 4.2: what is out of order, or fills a gap, is acknowledged at once; so is a FIN (step 8). The rest may wait.
             self._acknowledge(delayed=not (gap or fills or self.fin_received))
 

@@ -2,10 +2,12 @@
 
 import pytest
 
+from tests.oracle.bench import IRS, Bench
 from tests.oracle.combinations import segments
 from tests.oracle.prototypes import SCRIPTS
-from tests.oracle.stack import FAMILIES
+from tests.oracle.stack import FAMILIES, Family
 from tests.oracle.table import CASES, PLAIN, Case, brought_to, compare
+from tests.oracle.values import MODULO
 
 STATES = {
     "LISTEN",
@@ -51,3 +53,15 @@ def test_every_kind_of_segment_meets_every_edge(place: str) -> None:
     steps = {(edge + step) % 2**32 for edge, step in zip(sent, (-1, -1, 1), strict=True)} | {edge % 2**32 for edge in sent}
     assert steps <= {segment.ack for segment in met if "A" in segment.ctl}
     assert {"S", "SA", "A", "F", "FA", "R", "RA", "SF", "", "SFRAPUEC"} <= {segment.ctl for segment in met}
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_text_on_a_syn_is_not_lost_where_the_user_closes_before_established(family: Family) -> None:
+    bench = Bench(family)
+    bench.connect()
+    bench.says("S", size=30)
+    bench.shutdown()
+    bench.says("A")
+    bench.receive()
+    assert bench.differences == []
+    assert bench.reference.rcv_nxt == (IRS + 31) % MODULO

@@ -88,7 +88,7 @@ class WholeConnections(RuleBasedStateMachine):
     def shutdown(self) -> None:
         self.bench.shutdown()
 
-    @precondition(lambda self: self.bench.stack.socket is not None)
+    @precondition(lambda self: self.bench.stack.socket is not None and not self.bench.has_queued_text())
     @rule()
     def close(self) -> None:
         self.bench.close()

@@ -300,8 +300,9 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     had_syn_acked = tcb.syn_acked
     if segment.ack > tcb.snd_una:
         acknowledge.new_data(tcb, segment, now)
-        if not had_syn_acked:
+        if not had_syn_acked:  # FIN-WAIT-1, entered from SYN-RECEIVED: what is deferred until ESTABLISHED
             acknowledge.begin_data(tcb)
+            text.text_in_order(tcb)
     elif segment.ack == tcb.snd_una:
         acknowledge.duplicate(tcb, segment)
     if tcb.sack_permitted and segment.options:
