@@ -72,6 +72,13 @@ def test_a_closed_port_refuses_at_once(namespace: str) -> None:
     assert (done.returncode, done.stderr) == (1, b"userstack nc: connect to fd3d::1 port 9000 (tcp) failed: Connection refused\n")
 
 
+@pytest.mark.parametrize("options", [[], ["-6"]])
+def test_a_mapped_address_is_one_of_ipv4(namespace: str, options: list[str]) -> None:
+    done = userstack("nc", *options, "[::ffff:10.9.0.1]:9000", "--netns", namespace)
+    told = b"userstack nc: connect to ::ffff:10.9.0.1 port 9000 (tcp) failed: Connection refused\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
 def test_both_families_are_listened_to_and_each_client_is_told_by_its_own_address(namespace: str) -> None:
     with running("nc", "-l", "-k", "-v", "8080", *BOTH, "--netns", namespace) as ours:
         assert ours.wait_for(LISTENING) == "Listening on :: 8080\n"

@@ -101,7 +101,7 @@ def nc(
         raise typer.BadParameter("-k is for -l: it takes one connection after another")
     wanted = parse_target(target or [], listen=listen, scan=scan, source_port=source_port)
     check_family(wanted, only_ipv4=only_ipv4, only_ipv6=only_ipv6)
-    if only_ipv6 or wanted.ipv6:
+    if (only_ipv6 or wanted.ipv6) and not wanted.mapped:
         stack = default_to_ipv6(stack)
     task = Task(
         target=wanted,

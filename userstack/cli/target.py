@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import typer
 
+from userstack.address import is_mapped, pack_address
+
 
 class Target(NamedTuple):
     """Where to connect, or what to listen on."""
@@ -17,6 +19,14 @@ class Target(NamedTuple):
     def ipv6(self) -> bool:
         """Whether the address is one of IPv6."""
         return self.address is not None and ":" in self.address
+
+    @property
+    def mapped(self) -> bool:
+        """Whether it is an IPv4-mapped one, which is reached over IPv4."""
+        try:
+            return self.address is not None and is_mapped(pack_address(self.address))
+        except ValueError:  # whatever it is, the stack will say
+            return False
 
 
 def parse_target(words: list[str], *, listen: bool, scan: bool, source_port: int) -> Target:
