@@ -87,7 +87,7 @@ class Builder(PacketRules, CallRules):
         """``+0 close(3) = 0``, ``+0...0.2 connect(3, ..., ...) = 0``."""
         if end is None:
             return self._event(meta, when, call)
-        until = literals.nanoseconds(end.removeprefix("...").strip())
+        until = _nanoseconds(end, end.removeprefix("...").strip())
         if until < _when(when).start:
             raise Wrong(end, "the call ends before it begins")
         return self._event(meta, when, SystemCall(call.name, call.arguments, call.result, call.errno, blocking=True, end=until))
@@ -119,11 +119,18 @@ def _when(word: Token) -> When:
     relative = first.startswith("+")
     if tilde and last.startswith("+") != relative:
         raise Wrong(word, "both ends of a range count from the event before (+), or both from the start")
-    start = literals.nanoseconds(first.removeprefix("+").strip())
-    end = literals.nanoseconds(last.removeprefix("+").strip()) if tilde else None
+    start = _nanoseconds(word, first.removeprefix("+").strip())
+    end = _nanoseconds(word, last.removeprefix("+").strip()) if tilde else None
     if end is not None and end < start:
         raise Wrong(word, "the range ends before it begins")
     return When(Base.RELATIVE if relative else Base.ABSOLUTE, start, end)
+
+
+def _nanoseconds(word: Token, text: str) -> int:
+    try:
+        return literals.nanoseconds(text)
+    except ValueError as error:
+        raise Wrong(word, str(error)) from None
 
 
 def _unquoted(value: str) -> str:

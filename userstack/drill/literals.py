@@ -7,6 +7,8 @@ import textwrap
 from userstack.config import SECOND
 
 _DECIMALS = len(str(SECOND)) - 1
+_MOST_DIGITS = 6
+"""Of whole seconds: a script's own times are minutes, and those of TCP's timers hours."""
 _ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
 _NAMED_ESCAPES = {"a": 7, "b": 8, "e": 27, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, **{char: ord(char) for char in "\\'\"?"}}
 
@@ -14,6 +16,8 @@ _NAMED_ESCAPES = {"a": 7, "b": 8, "e": 27, "f": 12, "n": 10, "r": 13, "t": 9, "v
 def nanoseconds(text: str) -> int:
     """``"0.5"`` seconds in nanoseconds; no float stands between."""
     whole, _, fraction = text.partition(".")
+    if len(whole.lstrip("0")) > _MOST_DIGITS:
+        raise ValueError("a time is less than a million seconds")
     return int(whole or "0") * SECOND + int(fraction[:_DECIMALS].ljust(_DECIMALS, "0"))
 
 

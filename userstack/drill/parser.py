@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NoReturn
 
-from lark import Lark
+from lark import Lark, Tree
 from lark.exceptions import UnexpectedInput, UnexpectedToken, VisitError
 
 from userstack.drill.building import Builder
@@ -85,7 +85,7 @@ def parse(text: str, path: Path = Path("script"), defines: Mapping[str, str] | N
     except UnexpectedInput as error:
         source.refuse(error)
     except VisitError as error:
-        source.object(error.orig_exc)
+        source.object(error)
     except RecursionError:
         raise source.wrong(len(text), "values are nested too deeply") from None
 
@@ -112,13 +112,16 @@ class Source:
         margin = "".join("\t" if char == "\t" else " " for char in line[: place.column - 1])
         return ScriptError(place, f"{message}\n  {line}\n  {margin}^" if line else message)
 
-    def object(self, error: Exception) -> NoReturn:
+    def object(self, found: VisitError) -> NoReturn:
         """Say what contradicts itself."""
+        error = found.orig_exc
         if isinstance(error, Foreign):
             raise NotSupported(str(error), self.place(error.word.start_pos or 0)) from None
-        if not isinstance(error, Wrong):
-            raise error
-        raise self.wrong(error.word.start_pos or 0, str(error)) from None
+        if isinstance(error, Wrong):
+            raise self.wrong(error.word.start_pos or 0, str(error)) from None
+        if isinstance(error, ValueError) and isinstance(found.obj, Tree):  # Python reads no more than 4300 digits
+            raise self.wrong(found.obj.meta.start_pos, "a number here has far too many digits") from None
+        raise error
 
     def refuse(self, error: UnexpectedInput) -> NoReturn:
         """Say what the grammar expected."""

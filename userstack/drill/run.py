@@ -13,6 +13,7 @@ from userstack.drill.runner import Runner
 from userstack.drill.script import Place, Script
 from userstack.drill.settings import Settings, Variant, check_known, read_settings
 from userstack.drill.system import MakeSystem, System
+from userstack.errors import InvalidArgument
 from userstack.sim import VirtualHost
 
 
@@ -64,7 +65,10 @@ def virtual_host(addresses: list[str], mtu: int, config: StackConfig) -> System:
 
 
 def _make(make_system: MakeSystem, settings: Settings, config: StackConfig) -> System:
-    return make_system([f"{format_address(settings.local)}/{settings.prefix}"], settings.mtu, config)
+    try:
+        return make_system([f"{format_address(settings.local)}/{settings.prefix}"], settings.mtu, config)
+    except InvalidArgument as error:
+        raise ScriptError(None, f"option lines: {error.strerror}") from None
 
 
 def _reached(runner: Runner | None) -> Place | None:

@@ -1,5 +1,6 @@
 """What the option lines of a script set: addresses, ports, MTU and how exact times must be."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -148,6 +149,9 @@ def _number(options: Mapping[str, str], name: str, default: float) -> float:
     if text is None:
         return default
     try:
-        return float(int(text, 0)) if text.strip().lower().startswith("0x") else float(text)
-    except ValueError:
-        raise ScriptError(None, f"--{name} takes a number, not {text!r}") from None
+        number = float(int(text, 0)) if text.strip().lower().startswith("0x") else float(text)
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ScriptError(None, f"--{name} takes a number, not {text[:40]!r}")
+    return number

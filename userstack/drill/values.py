@@ -106,7 +106,10 @@ class Reader:
         if port is None or host is None:
             raise BadArgument("a socket address has a family, a port and an address")
         address = default.address if is_anything(host) else self.host(host)
-        return Endpoint(address, default.port if is_anything(port) else self.number(port))
+        number = default.port if is_anything(port) else self.number(port)
+        if not 0 <= number <= 65535:
+            raise BadArgument(f"{number} is no port")
+        return Endpoint(address, number)
 
     def host(self, value: Value) -> bytes:
         """``inet_addr("192.0.2.1")``, ``inet_pton(AF_INET6, "::1")``, ``INADDR_ANY``: a packed address."""

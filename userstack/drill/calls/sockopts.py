@@ -11,7 +11,7 @@ from userstack.drill.script import Structure, SystemCall, Text, Value
 from userstack.drill.settings import Variant
 from userstack.drill.symbols import LINUX as SYMBOLS
 from userstack.drill.tcpinfo import LINUX
-from userstack.drill.values import INT, describe, is_anything, items
+from userstack.drill.values import INT, BadArgument, describe, is_anything, items
 
 NOTHING = {
     SYMBOLS["SOL_SOCKET"]: frozenset(SYMBOLS[name] for name in ("SO_DEBUG", "SO_PRIORITY", "SO_REUSEPORT", "SO_NOSIGPIPE")),
@@ -19,6 +19,8 @@ NOTHING = {
 """Options by level that change nothing of what a TCP shows: they can be set, and are not looked at."""
 CONGESTION_CONTROLS = frozenset({b"reno", b"newreno", b"cubic"})
 """Those that are alike until something is lost: TCP_CONGESTION may ask for one of them."""
+LARGEST = 1024
+"""Octets of an option: more than any has."""
 _TCP_INFO = SYMBOLS["SOL_TCP"], SYMBOLS["TCP_INFO"]
 _TCP_CONGESTION = SYMBOLS["SOL_TCP"], SYMBOLS["TCP_CONGESTION"]
 _COMMON = frozenset({"tcpi_state", "tcpi_options", "tcpi_snd_wscale", "tcpi_rcv_wscale", "tcpi_rto", "tcpi_rtt", "tcpi_rttvar"})
@@ -32,7 +34,7 @@ def setsockopt(context: Context, call: SystemCall) -> Attempt:
     number, level, option, value, length = arguments(call, 5)
     descriptor = context.socket(number)
     numbers = context.reader.number(level), context.reader.number(option)
-    size = context.reader.number(length)
+    size = _size(context, length)
     octets = (b"" if is_anything(value) else context.reader.octets(value)).ljust(size, b"\0")[:size]
 
     def attempt() -> Done:
@@ -52,7 +54,7 @@ def getsockopt(context: Context, call: SystemCall) -> Attempt:
     number, level, option, value, length = arguments(call, 5)
     descriptor = context.socket(number)
     numbers = context.reader.number(level), context.reader.number(option)
-    size = INT.size if is_anything(length) else context.reader.number(length)
+    size = INT.size if is_anything(length) else _size(context, length)
 
     def attempt() -> Done:
         if numbers == _TCP_INFO and isinstance(value, Structure):
@@ -64,6 +66,13 @@ def getsockopt(context: Context, call: SystemCall) -> Attempt:
         return Done(0, _differs(context, value, octets) + wrong)
 
     return attempt
+
+
+def _size(context: Context, length: Value) -> int:
+    size = context.reader.number(length)
+    if not 0 <= size <= LARGEST:
+        raise BadArgument(f"an option of {size} octets")
+    return size
 
 
 def _changes_nothing(level: int, option: int, value: bytes) -> bool:
