@@ -317,6 +317,24 @@ def test_packet_too_big_makes_segments_smaller_but_never_larger_nor_too_small(mt
     assert sizes == ([] if mss == 1440 else [mss, 1440 - mss])
 
 
+@pytest.mark.parametrize("mtu", [1280, 1400])
+def test_packet_too_big_repeats_nothing_that_has_the_size_already(mtu: int) -> None:
+    """A peer that names no MSS is sent packets of 1280 octets (MUST-15), which a path that takes those has not dropped."""
+    bench = Bench()
+    listener = bench.listen(US)
+    for flags, seq, ack in ((SYN, 100, 0), (ACK, 101, ISS + 1)):
+        bench.deliver(IPPacket(PEER, US, TCP, CODEC.encode_tcp(TcpSegment(5000, PORT, seq, ack, flags, 65535), PEER, US)))
+        bench.pull()
+    connection = listener.accept()
+    assert connection is not None
+    connection.send(b"x" * 1220, now=0)
+    bench.host.touch(connection)
+    [packet] = bench.packets()
+    assert len(CODEC.encode_ip(packet)) == 1280
+    bench.icmp_arrives(6, IcmpMessage(2, 0, mtu, CODEC.encode_ip(packet)), source=pack_address("fd3d::ffff"))
+    assert bench.pull() == []
+
+
 def test_packet_too_big_about_what_is_not_outstanding_is_ignored() -> None:
     """RFC 5927 4.1, RFC 8201 4."""
     bench = Bench()

@@ -29,9 +29,9 @@ def on_packet_too_big(tcb: Tcb, mtu: int, *, wire_seq: int, now: int) -> None:
     mtu = max(mtu, _MIN_MTU[header_size(tcb.address)])
     if mtu >= tcb.path_mtu:
         return
-    tcb.path_mtu = mtu
+    tcb.path_mtu, before = mtu, tcb.snd_mss
     tcb.update_mss()
-    if tcb.syn_acked and tcb.flight:
+    if tcb.syn_acked and tcb.flight and tcb.snd_mss < before:
         tcb.recovery.resend_all(tcb.snd_una, tcb.snd_nxt)
 
 
