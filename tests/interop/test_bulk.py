@@ -1,6 +1,5 @@
 """A hundred mebibytes each way at once between ``userstack nc`` and the kernel's ``nc``, from just below the wrap of SEQ on."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,15 +8,14 @@ from tests.interop.families import IPV4, IPV6, Family
 from tests.interop.netcat import netcats
 from tests.interop.tshark import read_capture
 from tests.interop.world import kernel_alone
+from tests.support.versions import OLDEST
 
 MEBIBYTE = 1 << 20
 SIZE = 100 * MEBIBYTE
 ISN = 2**32 - 1000
 MEMORY = 200 * MEBIBYTE
-OLDEST = sys.version_info < (3, 12)
 
 
-# Each family over each device takes most of a minute: what one version of Python has shown in full, the others show in half.
 RUNS = [("tun", IPV4, True), ("veth", IPV6, False), *([("veth", IPV4, False), ("tun", IPV6, True)] if OLDEST else [])]
 
 
