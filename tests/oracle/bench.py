@@ -127,6 +127,13 @@ class Bench:
         self._expect("recv", name_of(got[0]), name_of(expected[0]))
         self._expect("SO_ERROR", self.stack.take_error(), self.reference.error)
         self.reference.error = 0
+        self._expect("send", name_of(self.stack.send_nothing()), name_of(self._send_result()))
+
+    def _send_result(self) -> int:
+        """SEND (3.10.2): "queue the data" before ESTABLISHED, which is for a socket to ask again; "connection closing" at the end."""
+        if self.reference.state in ("SYN-SENT", "SYN-RECEIVED"):
+            return errno.EAGAIN
+        return 0 if self.may_send() else errno.EPIPE
 
     def arrives(self, segment: Segment) -> None:
         """The segment arrives; the time in which a delayed ACK must have come passes."""
@@ -247,5 +254,5 @@ def objections(reaction: Reaction, at_once: list[Sent], later: list[Sent], *, th
 
 
 def name_of(value: bytes | int) -> str:
-    """A result of recv, for people."""
+    """What a call gave, for people."""
     return repr(value) if isinstance(value, bytes) else errno.errorcode.get(value, str(value))

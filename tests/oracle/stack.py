@@ -128,6 +128,14 @@ class Stack:
         except OSError as error:
             return error.errno or 0
 
+    def send_nothing(self) -> int:
+        """The errno of a send() of no octets, 0 where they are taken."""
+        assert self.socket is not None
+        try:
+            return self.socket.send(b"")
+        except OSError as error:
+            return error.errno or 0
+
     def take_error(self) -> int:
         """SO_ERROR."""
         assert self.socket is not None

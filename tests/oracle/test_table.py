@@ -1,13 +1,15 @@
 """Stack and oracle agree: every kind of segment, at every edge of both windows, in every state."""
 
+from errno import EALREADY, ECONNREFUSED
+
 import pytest
 
-from tests.oracle.bench import IRS, Bench
+from tests.oracle.bench import IRS, WINDOW, Bench
 from tests.oracle.combinations import segments
 from tests.oracle.prototypes import SCRIPTS
-from tests.oracle.stack import FAMILIES, Family
+from tests.oracle.stack import FAMILIES, REMOTE_PORT, Family
 from tests.oracle.table import CASES, PLAIN, Case, brought_to, compare
-from tests.oracle.values import MODULO
+from tests.oracle.values import MODULO, Segment
 
 STATES = {
     "LISTEN",
@@ -65,3 +67,17 @@ def test_text_on_a_syn_is_not_lost_where_the_user_closes_before_established(fami
     bench.receive()
     assert bench.differences == []
     assert bench.reference.rcv_nxt == (IRS + 31) % MODULO
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize(
+    ("ctl", "ack", "result"),
+    [("SA", 1, 0), ("S", 0, EALREADY), ("RA", 1, ECONNREFUSED), ("R", 0, EALREADY), ("RA", 2, EALREADY), ("SA", 2, EALREADY)],
+)
+def test_connect_tells_what_became_of_syn_sent(family: Family, ctl: str, ack: int, result: int) -> None:
+    bench = Bench(family)
+    bench.connect()
+    bench.arrives(Segment(ctl, IRS, (bench.reference.iss + ack) % MODULO, WINDOW))
+    assert bench.differences == []
+    assert bench.stack.socket is not None
+    assert bench.stack.socket.connect_ex((family.remote, REMOTE_PORT)) == result

@@ -123,5 +123,5 @@ class WholeConnections(RuleBasedStateMachine):
 
 TestWholeConnections = WholeConnections.TestCase
 TestWholeConnections.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=300, stateful_step_count=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
