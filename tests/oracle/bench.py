@@ -130,7 +130,7 @@ class Bench:
         self._expect("send", name_of(self.stack.send_nothing()), name_of(self._send_result()))
 
     def _send_result(self) -> int:
-        """SEND (3.10.2): "queue the data" before ESTABLISHED, which is for a socket to ask again; "connection closing" at the end."""
+        """SEND (3.10.2): "queue the data" before ESTABLISHED, for a socket: ask again; "connection closing" after CLOSE."""
         if self.reference.state in ("SYN-SENT", "SYN-RECEIVED"):
             return errno.EAGAIN
         return 0 if self.may_send() else errno.EPIPE
