@@ -57,6 +57,10 @@ def test_a_call_that_returns_what_the_script_says_passes(call: str) -> None:
         ("ioctl(4, SIOCINQ, [1]) = 0", "ioctl: SIOCINQ: expected [1], got 0"),
         ("getsockopt(4, SOL_TCP, TCP_MAXSEG, [999], [4]) = 0", "getsockopt: value: expected [999], got 1000"),
         ("dup(4) = 3", "dup: descriptor 3 is open already"),
+        ("writev(4, [{..., 4}, {..., 6}], 3) = 10", "writev: [{..., 4}, {..., 6}] has not 3 members"),
+        ("readv(4, [{..., 4}], 2) = 4", "readv: [{..., 4}] has not 2 members"),
+        ("sendmsg(4, {msg_iov(2)=[{..., 4}]}, 0) = 4", "sendmsg: [{..., 4}] has not 2 members"),
+        ("poll([{fd=4, events=POLLOUT}], 2, 0) = 1", "poll: [{fd=4, events=POLLOUT}] has not 2 members"),
         ("read(4, ..., 10) = 10", "read would block"),
         ("accept(3, ..., ...) = 5", "accept would block"),
         ("shutdown(4) = 0", "shutdown: shutdown takes 2 arguments, not 1"),
@@ -246,6 +250,11 @@ class TestEpoll:
         wait = "+0 epoll_wait(5, {events=EPOLLOUT, fd=4}, 1, 0) = 1\n"
         arm = "+0 epoll_ctl(5, EPOLL_CTL_MOD, 4, {events=EPOLLOUT|EPOLLONESHOT, fd=4}) = 0\n"
         check_passes(self.WATCHED.format("EPOLLOUT|EPOLLONESHOT") + wait + "+0 epoll_wait(5, ..., 1, 0) = 0\n" + arm + wait)
+
+    def test_a_socket_that_is_closed_is_not_watched_any_more(self) -> None:
+        watched = self.WATCHED.format("EPOLLOUT")
+        check_passes(watched + "+0 close(4) = 0\n+0 epoll_wait(5, ..., 1, 0) = 0\n")
+        check_passes(watched + "+0 dup(4) = 6\n+0 close(4) = 0\n+0 epoll_wait(5, {events=EPOLLOUT, fd=4}, 1, 0) = 1\n")
 
     def test_it_sleeps(self) -> None:
         wait = "+0...0.1 epoll_wait(5, {events=EPOLLIN, fd=4}, 1, -1) = 1\n+.1 < P. 1:101(100) ack 1 win 30000\n"

@@ -20,6 +20,12 @@ def test_a_congestion_control_can_be_one_of_those_that_are_alike_until_something
     check_skipped(OPEN + '+0 setsockopt(4, SOL_TCP, TCP_CONGESTION, "bbr", 3) = 0\n', "setsockopt SOL_TCP TCP_CONGESTION")
 
 
+def test_the_tcp_of_freebsd_can_be_its_own() -> None:
+    choose = OPEN + '+0 setsockopt(4, IPPROTO_TCP, TCP_FUNCTION_BLK, {{function_set_name="{}", pcbcnt=0}}, 36) = 0\n'
+    check_passes(choose.format("freebsd"))
+    check_skipped(choose.format("rack"), "setsockopt IPPROTO_TCP TCP_FUNCTION_BLK")
+
+
 def test_tcp_info_as_a_structure() -> None:
     ask = OPEN + "+0 getsockopt(4, IPPROTO_TCP, TCP_INFO, {{{}}}, [244]) = 0\n"
     check_passes(ask.format("tcpi_state=TCPS_ESTABLISHED, tcpi_options=0, tcpi_rtt=..."))

@@ -15,7 +15,7 @@ from userstack.drill.flows import Flows
 from userstack.drill.script import SystemCall, Value
 from userstack.drill.settings import Settings, Variant
 from userstack.drill.system import Address, DrillSocket, System
-from userstack.drill.values import BadArgument, Reader, describe, is_anything
+from userstack.drill.values import BadArgument, Reader, describe, is_anything, items
 
 T = TypeVar("T")
 
@@ -81,6 +81,10 @@ class Epoll:
     """What a number of the script stands for: an epoll instance."""
 
     interests: dict[int, Interest] = field(default_factory=dict)
+
+    def forget(self, descriptor: Descriptor) -> None:
+        """The last number of that socket's is closed."""
+        self.interests = {number: one for number, one in self.interests.items() if one.descriptor is not descriptor}
 
 
 @dataclass(slots=True)
@@ -159,6 +163,18 @@ def endpoint_of(address: Address) -> Endpoint:
 def failure(number: int) -> OSError:
     """The error with that errno."""
     return OSError(number, os.strerror(number))
+
+
+def listed(context: Context, array: Value, count: Value) -> tuple[Value, ...]:
+    """The members of an array that is given with their number.
+
+    Raises:
+        BadArgument: they are not that many.
+    """
+    members = items(array)
+    if not is_anything(count) and context.reader.number(count) != len(members):
+        raise BadArgument(f"{describe(array)} has not {describe(count)} members")
+    return members
 
 
 def allowed(context: Context, value: Value, known: int) -> int:

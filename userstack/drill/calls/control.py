@@ -4,7 +4,7 @@ import errno
 import socket
 
 from userstack.config import SECOND
-from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, Wait, arguments, failure
+from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, Epoll, Wait, arguments, failure
 from userstack.drill.calls.opening import SOCK_NONBLOCK as O_NONBLOCK
 from userstack.drill.compare import Field
 from userstack.drill.errors import NotSupported
@@ -51,6 +51,9 @@ def close(context: Context, call: SystemCall) -> Attempt:
             found.names -= 1
             if found.names:
                 return Done(0)
+            for other in context.descriptors.values():
+                if isinstance(other, Epoll):
+                    other.forget(found)
             seconds = _linger(found)
             found.socket.close()
             if not seconds:

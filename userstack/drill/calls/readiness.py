@@ -4,7 +4,7 @@ import errno
 from collections.abc import Iterator
 
 from userstack.config import MILLISECOND
-from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, Epoll, Interest, Wait, arguments, failure
+from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, Epoll, Interest, Wait, arguments, failure, listed
 from userstack.drill.compare import Field
 from userstack.drill.script import Number, Structure, SystemCall, Value
 from userstack.drill.values import BadArgument, describe, is_anything, items
@@ -39,8 +39,8 @@ class Patience:
 
 def poll(context: Context, call: SystemCall) -> Attempt:
     """``poll([{fd=4, events=POLLIN, revents=POLLIN}], 1, 1000) = 1``."""
-    array, _, timeout = arguments(call, 3)
-    entries = [_entry(context, item) for item in items(array)]
+    array, count, timeout = arguments(call, 3)
+    entries = [_entry(context, item) for item in listed(context, array, count)]
     patience = Patience(context, context.reader.number(timeout))
 
     def attempt() -> Done:

@@ -21,8 +21,11 @@ CONGESTION_CONTROLS = frozenset({b"reno", b"newreno", b"cubic"})
 """Those that are alike until something is lost: TCP_CONGESTION may ask for one of them."""
 LARGEST = 1024
 """Octets of an option: more than any has."""
+STACK = b"freebsd"
+"""The name of FreeBSD's own TCP, which TCP_FUNCTION_BLK chooses; the others work in other ways."""
 _TCP_INFO = SYMBOLS["SOL_TCP"], SYMBOLS["TCP_INFO"]
 _TCP_CONGESTION = SYMBOLS["SOL_TCP"], SYMBOLS["TCP_CONGESTION"]
+_TCP_FUNCTION_BLK = SYMBOLS["SOL_TCP"], SYMBOLS["TCP_FUNCTION_BLK"]
 _COMMON = frozenset({"tcpi_state", "tcpi_options", "tcpi_snd_wscale", "tcpi_rcv_wscale", "tcpi_rto", "tcpi_rtt", "tcpi_rttvar"})
 """Fields of TCP_INFO that Linux and FreeBSD tell in the same units, states by their names."""
 UNKNOWN = frozenset({errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EAFNOSUPPORT})
@@ -78,6 +81,8 @@ def _size(context: Context, length: Value) -> int:
 def _changes_nothing(level: int, option: int, value: bytes) -> bool:
     if (level, option) == _TCP_CONGESTION:
         return value.rstrip(b"\0") in CONGESTION_CONTROLS
+    if (level, option) == _TCP_FUNCTION_BLK:
+        return value.partition(b"\0")[0] == STACK
     return option in NOTHING.get(level, ())
 
 

@@ -4,11 +4,11 @@ import errno
 import socket
 from dataclasses import dataclass
 
-from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, Wait, allowed, arguments, failure
+from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, Wait, allowed, arguments, failure, listed
 from userstack.drill.compare import Field
 from userstack.drill.errors import NotSupported
 from userstack.drill.flow import filler
-from userstack.drill.script import Number, Sequence, Structure, Symbol, SystemCall, Text, Value
+from userstack.drill.script import Anything, Number, Sequence, Structure, Symbol, SystemCall, Text, Value
 from userstack.drill.values import BadArgument, describe, is_anything, items
 
 SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
@@ -38,8 +38,8 @@ def write(context: Context, call: SystemCall) -> Attempt:
 
 def writev(context: Context, call: SystemCall) -> Attempt:
     """``writev(4, [{..., 100}, {..., 200}], 2) = 300``."""
-    number, vector, _ = arguments(call, 3)
-    return _sending(context, context.socket(number), _pieces(context, vector), 0)
+    number, vector, count = arguments(call, 3)
+    return _sending(context, context.socket(number), _pieces(context, vector, count), 0)
 
 
 def send(context: Context, call: SystemCall) -> Attempt:
@@ -99,8 +99,8 @@ def read(context: Context, call: SystemCall) -> Attempt:
 
 def readv(context: Context, call: SystemCall) -> Attempt:
     """``readv(4, [{..., 100}, {..., 200}], 2) = 300``."""
-    number, vector, _ = arguments(call, 3)
-    return _receiving(context.socket(number), _pieces(context, vector), 0)
+    number, vector, count = arguments(call, 3)
+    return _receiving(context.socket(number), _pieces(context, vector, count), 0)
 
 
 def recv(context: Context, call: SystemCall) -> Attempt:
@@ -188,10 +188,10 @@ def _piece(context: Context, buffer: Value, count: Value) -> Piece:
     return Piece(size, text.value if isinstance(text, Text) else None, null)
 
 
-def _pieces(context: Context, vector: Value) -> list[Piece]:
+def _pieces(context: Context, vector: Value, count: Value) -> list[Piece]:
     """``[{..., 100}, {"abc", 3}]``; members may have the names ``iov_base`` and ``iov_len``."""
     found = []
-    for item in items(vector):
+    for item in listed(context, vector, count):
         if not isinstance(item, Structure) or len(item.fields) != 2:
             raise BadArgument(f"{describe(item)} is no buffer with its length")
         found.append(_piece(context, item.fields[0].value, item.fields[1].value))
@@ -209,7 +209,7 @@ def _message(context: Context, header: Value) -> list[Piece]:
     control = header.get("msg_control")
     if control is not None and not is_anything(control) and items(control):
         raise NotSupported("control messages of sendmsg and recvmsg")
-    vector = header.get("msg_iov")
+    vector = next((one for one in header.fields if one.name == "msg_iov"), None)
     if vector is None:
         raise BadArgument("a message header has a msg_iov")
-    return _pieces(context, vector)
+    return _pieces(context, vector.value, vector.count or Anything())
