@@ -161,7 +161,7 @@ class TestSegments:
         "lines",
         [
             ["P. 1:2501(2500) ack 1"],
-            [". 1:2501(2500) ack 1"],
+            [". 1:2001(2000) ack 1", "P. 2001:2501(500) ack 1"],
             ["P. 1:2001(2000) ack 1", "P. 2001:2501(500) ack 1"],
             ["P. 1:1501(1500) ack 1", "P. 1501:2501(1000) ack 1"],
             [". 1:501(500) ack 1", ". 501:1001(500) ack 1", ". 1001:2001(1000) ack 1", "P. 2001:2501(500) ack 1"],
@@ -182,6 +182,7 @@ class TestSegments:
             ("P. 1:2501(2500) ack 1 win 9", "win: expected 9"),
             ("P. 1:2501(2500) ack 1 <nop,nop,sackOK>", "options"),
             ("PE. 1:2501(2500) ack 1", "flags"),
+            (". 1:2501(2500) ack 1", "flags: expected ., got P."),
             ("FP. 1:2501(2500) ack 1", "its FIN was not sent"),
             ("P. 1:2601(2600) ack 1", "2501:2601 of it was not sent"),
             ("P. 2:2501(2499) ack 1", "seq"),
@@ -190,9 +191,11 @@ class TestSegments:
     def test_all_else_must_be_right_in_every_piece(self, line: str, complaint: str) -> None:
         check_fails(f"{self.WRITTEN}+0 > {line}\n", complaint)
 
-    def test_where_line_and_packet_are_the_same_stretch_psh_counts(self) -> None:
+    def test_psh_counts_at_the_end_of_what_was_written(self) -> None:
         lines = "+0 > . 1:1001(1000) ack 1\n+0 > P. 1001:2001(1000) ack 1\n"
-        check_fails(self.WRITTEN + lines, "flags: expected P., got .")
+        check_passes(self.WRITTEN + lines + "+0 > P. 2001:2501(500) ack 1\n")
+        check_fails(self.WRITTEN + lines + "+0 > . 2001:2501(500) ack 1\n", "flags: expected ., got P.")
+        check_fails(self.WRITTEN + lines, "flags: expected P., got .", strict=True)
 
     def test_pieces_must_come_at_the_time_of_the_line(self) -> None:
         """The window lets 1500 octets out, the rest a tenth of a second later."""
