@@ -17,7 +17,7 @@ LISTENING = OPEN[: OPEN.index("+0 < S")]
 def test_what_a_system_does_follows_from_its_settings() -> None:
     assert lacking("default", []) == NOTHING
     assert lacking("freebsd", []) == Lacking("FreeBSD", recovery=True)
-    assert Lacking("Linux", md5=True, recovery=True, tail_probes=True) == LINUX
+    assert Lacking("Linux", md5=True, recovery=True, pushes=True, tail_probes=True) == LINUX
     assert not lacking("linux", [Setting("net.ipv4.tcp_early_retrans", "0")]).tail_probes
     assert not lacking("linux", [Setting("net.ipv4.tcp_fastopen", "3")]).fast_open
     assert not lacking("linux", [Setting("net.ipv4.tcp_fastopen", "?")]).fast_open
@@ -99,6 +99,14 @@ def test_a_retransmission_timeout_alone_is_none() -> None:
 )
 def test_loss_recovery_is_no_excuse_for_anything_else(line: str, complaint: str) -> None:
     check_fails(OPEN + WRITTEN + DUPLICATE * 3 + line, complaint, lacking=LINUX)
+
+
+def test_linux_pushes_in_the_middle_of_a_stream() -> None:
+    script = OPEN + "+0 write(4, ..., 4000) = 4000\n+0 > . 1:1001(1000) ack 1\n+0 > P. 1001:2001(1000) ack 1\n"
+    check_passes(script + "+0 > . 2001:3001(1000) ack 1\n+0 > P. 3001:4001(1000) ack 1\n", lacking=LINUX)
+    check_fails(script + "+0 > . 2001:3001(1000) ack 1\n+0 > . 3001:4001(1000) ack 1\n", "expected ., got P.", lacking=LINUX)
+    check_fails(script, "flags: expected P., got .", lacking=LINUX, strict=True)
+    check_fails(script, "flags: expected P., got .")
 
 
 def test_code_is_excused_for_what_loss_recovery_decides() -> None:

@@ -37,6 +37,8 @@ class Lacking:
     """Drops what is signed where no key is set (RFC 2385)."""
     recovery: bool = False
     """Repairs losses in its own way: RACK, PRR, CUBIC, F-RTO, undoing."""
+    pushes: bool = False
+    """Sets PSH in the middle of a stream too: at every half of the window, and at the end of what it hands to a card to be cut."""
     tail_probes: bool = False
     """Sends tail loss probes (RFC 8985 7), where SACK was agreed."""
 
@@ -80,6 +82,7 @@ def lacking(profile: str, settings: Iterable[Setting]) -> Lacking:
             fast_open=bool(fast_open & _FAST_OPEN_SERVER and fast_open & _FAST_OPEN_EVERY_LISTENER),
             md5=True,
             recovery=True,
+            pushes=True,
             tail_probes=values.get("net.ipv4.tcp_early_retrans") != "0",
         )
     if profile == "freebsd":

@@ -218,7 +218,7 @@ class Runner:
         flow = self._flows.outbound(content)
         if flow is None:
             raise Mismatch(event.place, "no connection is there that could send this packet", format_packet(packet), "nothing")
-        claim = self._claim = Claim(flow, content, packet.ip, self._settings, strict=self._strict)
+        claim = self._claim = Claim(flow, content, packet.ip, self._settings, strict=self._strict, pushes=self._lacking.pushes)
         while not claim.complete:
             sent = self._next(flow, window)
             if sent is None:

@@ -2,8 +2,8 @@
 
 The octets of a line may leave in more than one packet, and those of more lines in one: how a stream is cut is not TCP's promise,
 and scripts show what their system hands to a network card that does the cutting. So a line claims its stretch of the stream from
-as many packets as carry it; of a packet that carries more, the rest stays for the next line. Nor is PSH one before the end of what
-was written: it is compared there alone. Strictly, a packet and a line are always the same stretch, with all its flags.
+as many packets as carry it; of a packet that carries more, the rest stays for the next line. PSH is compared where a packet and a
+line are the same stretch, and at the end of what was written. Strictly, they always are the same stretch.
 """
 
 from dataclasses import replace
@@ -19,14 +19,14 @@ from userstack.wire.tcp import CWR, FIN, PSH, RST, SYN, URG, TcpSegment
 class Claim:
     """What one line has got so far."""
 
-    __slots__ = ("_at", "_exact", "_flow", "_ip", "_settings", "_strict", "complete", "differences", "spec", "taken")
+    __slots__ = ("_at", "_exact", "_flow", "_ip", "_pushes", "_settings", "complete", "differences", "spec", "taken")
 
-    def __init__(self, flow: Flow, spec: TcpSpec, ip: IpFields, settings: Settings, *, strict: bool) -> None:
+    def __init__(self, flow: Flow, spec: TcpSpec, ip: IpFields, settings: Settings, *, strict: bool, pushes: bool = False) -> None:
         self._flow = flow
         self.spec = spec
         self._ip = ip
         self._settings = settings
-        self._strict = strict
+        self._pushes = pushes and not strict
         self._exact = strict or spec.flags < 0 or not spec.length or bool(spec.flags & (SYN | RST | URG))
         self._at = spec.seq % MODULUS
         """The number of the next octet."""
@@ -69,22 +69,21 @@ class Claim:
     def _take_whole(self, sent: Sent) -> None:
         got = self._got(sent)
         self.differences += compare.differing_numbers(self.spec, got)
-        self.differences += compare.differing(self.spec, got, self._settings, self._free(sent))
+        pushed = self._pushes and self.spec.flags & PSH and not self._at_the_end(sent)
+        self.differences += compare.differing(self.spec, got, self._settings, PSH if pushed or not sent.whole else 0)
         self.complete = True
 
-    def _free(self, sent: Sent) -> int:
-        """The flags of a packet that may be as they like: PSH, but at the end of what was written (RFC 9293 3.9.1.2, MUST-61)."""
-        if self._strict or not sent.whole:
-            return 0 if self._strict else PSH
+    def _at_the_end(self, sent: Sent) -> bool:
+        """The packet ends with the last octet that was written: it must be pushed (RFC 9293 3.9.1.2, MUST-61)."""
         end = self._flow.outbound_offset(self._flow.script_seq(sent.segment.seq) + len(sent.segment.payload))
-        return PSH if sent.segment.payload and end < len(self._flow.written) else 0
+        return bool(sent.whole and sent.segment.payload and end == len(self._flow.written))
 
     def _take_part(self, sent: Sent) -> None:
         """A stretch of the line's text: the numbers go on where the last one ended, all else is as the line says."""
         got = self._got(sent)
         end = (self.spec.seq + self.spec.length) % MODULUS
         last = (got.seq + got.length) % MODULUS == end
-        ignored = (self._free(sent) if last and got.length else PSH) | FIN | (CWR if self.taken else 0)
+        ignored = (0 if last and self._at_the_end(sent) else PSH) | FIN | (CWR if self.taken else 0)
         if got.seq != self._at or (not got.length and not got.flags & FIN):
             self.differences += compare.differing_numbers(self.spec, got) or [Field("seq", str(self._at), str(got.seq))]
         self.differences += compare.differing(self.spec, got, self._settings, ignored)
