@@ -92,6 +92,9 @@ class StackConfig:
     """Selective acknowledgement, RFC 2018 and RFC 6675 (Linux tcp_sack)."""
     dsack: bool = True
     """Report what has arrived twice, RFC 2883 (Linux tcp_dsack)."""
+    rack: bool = False
+    """With SACK, tell losses by time, probe for those at the end (RACK-TLP, RFC 8985), reduce the window in proportion (RFC 6937),
+    as Linux does; else recover after RFC 6675."""
     ecn: int = 2
     """RFC 3168: 0 never, 1 ask for it, 2 only when asked (Linux tcp_ecn)."""
     option_layout: str = "linux"
@@ -202,6 +205,7 @@ class StackConfig:
             kernel_resets=True,
             quick_acks=16,
             minshall=True,
+            rack=True,
             half_window_segments=True,
             empty_probes=True,
             option_layout="linux",

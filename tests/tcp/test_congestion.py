@@ -39,14 +39,20 @@ def test_default_initial_window_is_that_of_rfc_6928() -> None:
     assert sum(len(segment.data) for segment in large.sent()) == 17_920
 
 
-def test_initial_window_after_a_lost_syn_is_one_segment() -> None:
-    """RFC 5681 3.1: "if the SYN or SYN/ACK is lost, the initial window ... MUST be one segment"."""
-    m = Machine.in_state(State.SYN_SENT)
-    m.next_sent(within=1_000)
-    m.arrives("SYN,ACK", seq=0, ack=1, options=m.syn_options())
+@pytest.mark.parametrize("passive", [False, True])
+@pytest.mark.parametrize(("losses", "segments"), [(0, 10), (1, 10), (2, 1)])
+def test_initial_window_after_lost_syns(losses: int, segments: int, passive: bool) -> None:
+    """RFC 6928 2 on RFC 5681 3.1: one segment, but only where more than one repetition says that it was really lost."""
+    m = Machine.in_state(State.SYN_RECEIVED if passive else State.SYN_SENT, passive=passive)
+    for _ in range(losses):
+        m.next_sent(within=3_000)
+    if passive:
+        m.arrives("ACK", seq=1, ack=1)
+    else:
+        m.arrives("SYN,ACK", seq=0, ack=1, options=m.syn_options())
     m.sent()
-    m.send(b"x" * 10_000)
-    assert [len(segment.data) for segment in m.sent()] == [1460]
+    m.send(b"x" * 20_000)
+    assert [len(segment.data) for segment in m.sent()] == [1460] * segments
 
 
 def test_handshake_does_not_open_the_window() -> None:

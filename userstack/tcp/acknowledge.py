@@ -1,7 +1,8 @@
 """What an acceptable acknowledgement does to the send side (RFC 9293 3.10.7.4 step 5, RFC 5681, RFC 6298)."""
 
-from userstack.tcp import retransmission
-from userstack.tcp.sack import is_duplicate, read_blocks
+from userstack.tcp import retransmission, tlp
+from userstack.tcp.rack import RackRecovery
+from userstack.tcp.sack import Block, is_duplicate, read_blocks
 from userstack.tcp.sack_recovery import SackRecovery
 from userstack.tcp.segment import Segment
 from userstack.tcp.tcb import Tcb
@@ -27,7 +28,7 @@ def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
     elif tcb.snd_ts_ok and segment.timestamps is not None:
         elapsed = tcb.timestamps.elapsed(segment.timestamps[1], now)
         if elapsed is not None:
-            tcb.rtt.sample(elapsed)
+            tcb.rtt.sample(elapsed, now)
 
 
 def begin_data(tcb: Tcb) -> None:
@@ -46,7 +47,7 @@ def new_data(tcb: Tcb, segment: Segment, now: int) -> None:
     advance(tcb, segment, now)
     if keep:
         tcb.timers.retransmission = timer
-    tcb.recovery.on_ack(acked, tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion)
+    tcb.recovery.on_ack(acked, tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion, now)
 
 
 def duplicate(tcb: Tcb, segment: Segment) -> None:
@@ -58,22 +59,59 @@ def duplicate(tcb: Tcb, segment: Segment) -> None:
         tcb.ecn.slowed_down(tcb.snd_nxt)
 
 
-def selective(tcb: Tcb, segment: Segment) -> None:
-    """The SACK option: with news of what is outstanding the segment is a duplicate ACK in the sense of RFC 6675 2."""
+def selective(tcb: Tcb, segment: Segment, now: int) -> None:
+    """What the SACK option and the timestamps tell who recovers by time; it wants to know before SND.UNA moves."""
     recovery = tcb.recovery
-    if not isinstance(recovery, SackRecovery):
+    if not isinstance(recovery, RackRecovery):
         return
+    stamps = segment.timestamps if tcb.snd_ts_ok else None
+    recovery.echoed = None if stamps is None else tcb.timestamps.sent_by(stamps[1], now)
+    blocks = read_blocks(segment.options, tcb.snd_una) if segment.options else []
+    _count_blocks(tcb, blocks, segment.ack, recovery.on_blocks(blocks, max(segment.ack, tcb.snd_una), tcb.snd_nxt, now))
+
+
+def conclude(tcb: Tcb, segment: Segment, now: int) -> None:
+    """SND.UNA has moved as far as it does; what follows for loss recovery from what was SACKed."""
+    recovery = tcb.recovery
+    if isinstance(recovery, RackRecovery):
+        dsack, duplicate = recovery.dsack, not (recovery.una_moved or recovery.news or segment.length)
+        judge(tcb, now)
+        tlp.on_ack(tcb, segment.ack, duplicate=duplicate, dsack=dsack)
+        if segment.ack == tcb.snd_una and tcb.flight:
+            tlp.schedule(tcb, now)
+    elif isinstance(recovery, SackRecovery) and segment.options:
+        _by_blocks(tcb, recovery, segment)
+
+
+def _by_blocks(tcb: Tcb, recovery: SackRecovery, segment: Segment) -> None:
+    """With news of what is outstanding the segment is a duplicate ACK in the sense of RFC 6675 2."""
     blocks = read_blocks(segment.options, tcb.snd_una)
     if not blocks:
         return
-    if is_duplicate(blocks, segment.ack):
-        tcb.counters.add("TcpExtTCPDSACKRecv")
     news, bogus = recovery.on_blocks(blocks, tcb.snd_una, tcb.snd_nxt, tcb.snd_mss)
-    if bogus:
-        tcb.counters.add("TcpExtTCPSACKDiscard", bogus)
+    _count_blocks(tcb, blocks, segment.ack, bogus)
     if news and recovery.on_duplicate(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion):
         tcb.counters.add("TcpExtTCPSackRecovery")
         tcb.ecn.slowed_down(tcb.snd_nxt)
+
+
+def _count_blocks(tcb: Tcb, blocks: list[Block], ack: int, bogus: int) -> None:
+    if blocks and is_duplicate(blocks, ack):
+        tcb.counters.add("TcpExtTCPDSACKRecv")
+    if bogus:
+        tcb.counters.add("TcpExtTCPSACKDiscard", bogus)
+
+
+def judge(tcb: Tcb, now: int) -> None:
+    """RFC 8985 6.2: after an ACK, and when the reordering timer comes."""
+    recovery = tcb.recovery
+    if not isinstance(recovery, RackRecovery):
+        return
+    if recovery.judge(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion, now, more=tcb.unsent > 0):
+        tcb.tlp_end = None
+        tcb.counters.add("TcpExtTCPSackRecovery")
+        tcb.ecn.slowed_down(tcb.snd_nxt)
+    tcb.timers.reordering = recovery.deadline
 
 
 def marked(tcb: Tcb) -> None:

@@ -297,6 +297,7 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
         return False
     tcb.unanswered_since = None
     tcb.more = False
+    acknowledge.selective(tcb, segment, now)
     had_syn_acked = tcb.syn_acked
     if segment.ack > tcb.snd_una:
         acknowledge.new_data(tcb, segment, now)
@@ -305,8 +306,7 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
             text.text_in_order(tcb)
     elif segment.ack == tcb.snd_una:
         acknowledge.duplicate(tcb, segment)
-    if tcb.sack_permitted and segment.options:
-        acknowledge.selective(tcb, segment)
+    acknowledge.conclude(tcb, segment, now)
     if tcb.ecn.asks_to_slow_down(segment.flags, tcb.snd_una):
         acknowledge.marked(tcb)
     if segment.ack >= tcb.snd_una:

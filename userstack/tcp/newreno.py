@@ -41,7 +41,7 @@ class NewReno:
         self._resend = self._resend_end = snd_una
         self._recover = snd_una - 1
 
-    def on_timeout(self, snd_una: int, snd_nxt: int) -> bool:
+    def on_timeout(self, snd_una: int, snd_nxt: int, congestion: CongestionControl, now: int) -> bool:
         """RFC 6582 4: leave fast recovery."""
         self.duplicates = 0
         self.fast = False
@@ -73,7 +73,7 @@ class NewReno:
         """RFC 6582 3.2 step 3: only the first partial ACK restarts it."""
         return self.fast and self._partial and ack < self._recover
 
-    def on_ack(self, acked: int, snd_una: int, snd_nxt: int, mss: int, congestion: CongestionControl) -> None:
+    def on_ack(self, acked: int, snd_una: int, snd_nxt: int, mss: int, congestion: CongestionControl, now: int) -> None:
         """RFC 6582 3.2 step 3."""
         self.duplicates = 0
         self._resend = max(self._resend, snd_una)
@@ -96,7 +96,10 @@ class NewReno:
         """Without SACK nothing is known."""
         return None
 
-    def resent(self, lost: Lost, end: int) -> None:
+    def sent(self, first: int, end: int, now: int) -> None:
+        """Single segments are not remembered."""
+
+    def resent(self, lost: Lost, end: int, now: int) -> None:
         """Go on behind it."""
         self._resend = end
 

@@ -4,10 +4,11 @@
 only when the device can take one (law 4). The order: resets, SYN, what is lost, a window probe, new data and FIN, a bare ACK.
 """
 
-from userstack.tcp import retransmission, seq
+from userstack.tcp import retransmission, seq, tlp
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.nagle import worth_sending
 from userstack.tcp.options import write_syn
+from userstack.tcp.rack import RackRecovery
 from userstack.tcp.recovery import Lost
 from userstack.tcp.sack import BLOCK_OCTETS, HEAD_OCTETS, write_blocks
 from userstack.tcp.segment import from_wire
@@ -52,7 +53,7 @@ def _next(tcb: Tcb, now: int) -> TcpSegment | None:
     if tcb.syn_due:
         return _syn(tcb, now) if now >= tcb.quiet_until else None  # RFC 9293 3.4.3
     if tcb.state in _SENDS_DATA and tcb.syn_acked:
-        segment = _lost(tcb, now) or _probe(tcb, now) or _fresh(tcb, now) or _doubtful(tcb, now)
+        segment = _tail_probe(tcb, now) or _lost(tcb, now) or _probe(tcb, now) or _fresh(tcb, now) or _doubtful(tcb, now)
         if segment is not None:
             return segment
     elif tcb.state is State.FIN_WAIT_1 and not tcb.fin_sent:
@@ -116,12 +117,31 @@ def _again(tcb: Tcb, lost: Lost, now: int) -> TcpSegment | None:
     first = lost.first
     room = min(lost.room, _resend_edge(tcb) - first)
     size = min(tcb.segment_limit, tcb.sendbuf.end - first, room)
-    if lost.end < tcb.snd_nxt:  # otherwise new data may fill the segment up (SHLD-28)
+    if lost.exact or lost.end < tcb.snd_nxt:  # otherwise new data may fill the segment up (SHLD-28)
         size = min(size, lost.end - first)
     if size < 0 or (size == 0 and room < 1):
         return None
-    segment = _send(tcb, first, size, now)
-    tcb.recovery.resent(lost, first + _taken(segment))
+    segment = _send(tcb, first, size, now, most=lost.end if lost.exact else None)
+    tcb.recovery.resent(lost, first + _taken(segment), now)
+    if lost.exact and first == tcb.snd_una:
+        tcb.timers.retransmission = now + tcb.rtt.rto  # as Linux does: it waits for this one now
+    return segment
+
+
+def _tail_probe(tcb: Tcb, now: int) -> TcpSegment | None:
+    """RFC 8985 7.3: one new segment whatever the congestion window says, else the last one again."""
+    if not tcb.tlp_due:
+        return None
+    tcb.tlp_due = False
+    recovery = tcb.recovery
+    if not isinstance(recovery, RackRecovery) or recovery.last is None:
+        return None
+    tcb.counters.add("TcpExtTCPLossProbes")
+    size = min(tcb.unsent, tcb.segment_limit, tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt)
+    last = Lost(recovery.last.start, recovery.last.end, tcb.snd_mss, exact=True)
+    segment = _send(tcb, tcb.snd_nxt, size, now) if size > 0 else _again(tcb, last, now)
+    tcb.tlp_again, tcb.tlp_end = size <= 0, tcb.snd_nxt
+    tcb.timers.loss_probe = None
     return segment
 
 
@@ -186,15 +206,16 @@ def _wait_for_window(tcb: Tcb, now: int) -> None:
         tcb.timers.override = now + (tcb.rtt.rto if tcb.config.empty_probes else tcb.config.override_timeout)
 
 
-def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
-    """At most ``size`` octets from ``first`` on, and the FIN if it is asked for and stands right behind them."""
+def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) -> TcpSegment:
+    """At most ``size`` octets from ``first`` on, and the FIN if it is asked for, stands right behind them and before ``most``."""
     options = _options(tcb, now)
     size = min(size, tcb.snd_mss - _octets_of_sack(options))
     end = first + size
     payload = tcb.sendbuf.read(first, size) if size else b""
     flags = PSH if size and end == tcb.sendbuf.end and not tcb.more else 0  # MUST-61
     # A FIN takes sequence space too: behind data it goes along only where the window has room for it.
-    if tcb.close_requested and end == tcb.sendbuf.end and (not size or end < tcb.snd_una + tcb.snd_wnd):
+    fits = not size or end < tcb.snd_una + tcb.snd_wnd
+    if tcb.close_requested and end == tcb.sendbuf.end and fits and (most is None or end < most):
         flags |= FIN
         end += 1
     codepoint = 0
@@ -202,6 +223,7 @@ def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
         _count_retransmission(tcb, size)
     else:
         tcb.rtt.time(end, now)
+        tcb.recovery.sent(first, end, now)
         if size:
             cwr, codepoint = tcb.ecn.new_data()
             flags |= cwr
@@ -216,6 +238,8 @@ def _send(tcb: Tcb, first: int, size: int, now: int) -> TcpSegment:
         tcb.delayed_ack.answered(now)
     if tcb.snd_wnd or not tcb.syn_acked or tcb.config.empty_probes:
         retransmission.arm(tcb, now)
+    if tcb.config.rack:
+        tlp.schedule(tcb, now)
     carry_out_close(tcb, now=now)
     return segment
 

@@ -28,10 +28,12 @@ class Lost(NamedTuple):
     """How many octets the congestion window allows."""
     rescue: bool = False
     """RFC 6675, NextSeg () rule (4)."""
+    exact: bool = False
+    """It goes out as it did before: nothing new fills it up."""
 
 
 class LossRecovery(Protocol):
-    """Loss detection and fast recovery of one connection, without SACK (``NewReno``) or with it (``SackRecovery``)."""
+    """Loss detection and fast recovery: without SACK (``NewReno``), with it (``SackRecovery``), by time (``RackRecovery``)."""
 
     fast: bool
     """Fast recovery goes on."""
@@ -51,7 +53,11 @@ class LossRecovery(Protocol):
         """The handshake is over: data begins at ``snd_una``."""
         ...
 
-    def on_ack(self, acked: int, snd_una: int, snd_nxt: int, mss: int, congestion: CongestionControl) -> None:
+    def sent(self, first: int, end: int, now: int) -> None:
+        """``first`` up to ``end`` has gone out for the first time."""
+        ...
+
+    def on_ack(self, acked: int, snd_una: int, snd_nxt: int, mss: int, congestion: CongestionControl, now: int) -> None:
         """SND.UNA has moved by ``acked`` octets to ``snd_una``."""
         ...
 
@@ -59,7 +65,7 @@ class LossRecovery(Protocol):
         """One more duplicate ACK; True when it begins fast recovery."""
         ...
 
-    def on_timeout(self, snd_una: int, snd_nxt: int) -> bool:
+    def on_timeout(self, snd_una: int, snd_nxt: int, congestion: CongestionControl, now: int) -> bool:
         """RFC 6298 (5.4): everything outstanding is taken as lost. True where the peer has reneged on what it had SACKed."""
         ...
 
@@ -79,7 +85,7 @@ class LossRecovery(Protocol):
         """What may be sent again where there is nothing new to send."""
         ...
 
-    def resent(self, lost: Lost, end: int) -> None:
+    def resent(self, lost: Lost, end: int, now: int) -> None:
         """``lost``, up to ``end``, has gone out again."""
         ...
 

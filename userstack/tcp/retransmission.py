@@ -31,7 +31,7 @@ def restart(tcb: Tcb, now: int) -> None:
 def stop(tcb: Tcb) -> None:
     """Nothing is outstanding, or the window is shut."""
     tcb.outstanding_since = None
-    tcb.timers.retransmission = tcb.timers.user_timeout = None
+    tcb.timers.retransmission = tcb.timers.user_timeout = tcb.timers.loss_probe = tcb.timers.reordering = None
 
 
 def restart_persist(tcb: Tcb, now: int) -> None:

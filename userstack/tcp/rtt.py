@@ -2,11 +2,13 @@
 
 from userstack.config import SECOND, StackConfig
 
+_LATELY = 300 * SECOND
+
 
 class RttEstimator:
     """SRTT, RTTVAR and RTO of one connection; one segment is timed at a time."""
 
-    __slots__ = ("_config", "_timed_at", "_timed_end", "backoffs", "base_rto", "rttvar", "srtt")
+    __slots__ = ("_config", "_least_at", "_timed_at", "_timed_end", "backoffs", "base_rto", "least", "rttvar", "srtt")
 
     def __init__(self, config: StackConfig) -> None:
         self._config = config
@@ -16,6 +18,9 @@ class RttEstimator:
         self.backoffs = 0
         self._timed_end: int | None = None
         self._timed_at = 0
+        self.least = 0
+        """The least time measured lately; 0 before there was one."""
+        self._least_at = 0
 
     @property
     def rto(self) -> int:
@@ -40,7 +45,7 @@ class RttEstimator:
         """SND.UNA moved to ``ack``: a sample, if that covers the timed segment."""
         if self._timed_end is not None and ack >= self._timed_end:
             self._timed_end = None
-            self.sample(now - self._timed_at)
+            self.sample(now - self._timed_at, now)
 
     def back_off(self) -> None:
         """(5.5): double the timeout; a bound far above ``rto_max`` keeps the shift small."""
@@ -51,8 +56,10 @@ class RttEstimator:
         self.backoffs = 0
         self.base_rto = max(self.base_rto, 3 * SECOND)
 
-    def sample(self, rtt: int) -> None:
+    def sample(self, rtt: int, now: int) -> None:
         """A round-trip time was measured."""
+        if not self.least or rtt <= self.least or now - self._least_at > _LATELY:
+            self.least, self._least_at = rtt, now
         if self.srtt is None:  # (2.2)
             self.srtt, self.rttvar = rtt, rtt // 2
         else:  # (2.3), alpha 1/8 and beta 1/4

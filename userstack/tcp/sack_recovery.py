@@ -61,7 +61,7 @@ class SackRecovery:
         self._sacked_lost_below = self.scoreboard.loss_edge(mss)
         return news
 
-    def on_timeout(self, snd_una: int, snd_nxt: int) -> bool:
+    def on_timeout(self, snd_una: int, snd_nxt: int, congestion: CongestionControl, now: int) -> bool:
         """RFC 6675 5.1: recovery ends; what the peer is known to have needs not be sent again.
 
         RFC 2018 8: where the left edge itself was SACKed, the peer has thrown it away, and perhaps the rest.
@@ -97,7 +97,7 @@ class SackRecovery:
         """RFC 6298 (5.3)."""
         return False
 
-    def on_ack(self, acked: int, snd_una: int, snd_nxt: int, mss: int, congestion: CongestionControl) -> None:
+    def on_ack(self, acked: int, snd_una: int, snd_nxt: int, mss: int, congestion: CongestionControl, now: int) -> None:
         """RFC 6675 5, steps (A) and (B)."""
         self.duplicates = 0
         self._first_due = False
@@ -129,7 +129,10 @@ class SackRecovery:
             return None
         return Lost(max(last[0], last[1] - mss), last[1], room, rescue=True)
 
-    def resent(self, lost: Lost, end: int) -> None:
+    def sent(self, first: int, end: int, now: int) -> None:
+        """Single segments are not remembered."""
+
+    def resent(self, lost: Lost, end: int, now: int) -> None:
         """RFC 6675 5, (4.3) and (C.2)."""
         if lost.rescue:
             self._rescue_rxt = self._recovery_point

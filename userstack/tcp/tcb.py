@@ -17,6 +17,7 @@ from userstack.tcp.ecn import Ecn
 from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.newreno import NewReno
 from userstack.tcp.options import SynOptions, default_mss, header_size
+from userstack.tcp.rack import RackRecovery
 from userstack.tcp.recovery import LossRecovery
 from userstack.tcp.recvbuf import ReceiveBuffer
 from userstack.tcp.rtt import RttEstimator
@@ -120,6 +121,9 @@ class Tcb:
         "timers",
         "timestamp_offset",
         "timestamps",
+        "tlp_again",
+        "tlp_due",
+        "tlp_end",
         "tos",
         "total_retrans",
         "trace",
@@ -237,6 +241,10 @@ class Tcb:
         """Since when the front of what is outstanding has waited: the measure of R2 and the user timeout."""
         self.retransmits = 0
         self.probes = 0
+        self.tlp_end: int | None = None
+        """TLP.end_seq: after the tail loss probe that is on its way."""
+        self.tlp_again = False
+        """TLP.is_retrans."""
         self.keepalives = 0
         """Keep-alives that nobody has answered."""
         self.unanswered_since: int | None = None
@@ -247,7 +255,7 @@ class Tcb:
 
     def owe_nothing(self) -> None:
         """Forget what processing has promised to send."""
-        self.ack_now = self.syn_due = self.probe_due = self.keepalive_due = self.override_due = False
+        self.ack_now = self.syn_due = self.probe_due = self.keepalive_due = self.tlp_due = self.override_due = False
 
     @property
     def address(self) -> bytes:
@@ -275,8 +283,8 @@ class Tcb:
 
     @property
     def initial_cwnd(self) -> int:
-        """IW of RFC 6928; RFC 5681 3.1: after the loss of a SYN one segment."""
-        if self.syn_lost:
+        """IW of RFC 6928 2: one segment where the SYN or SYN,ACK had to be repeated more than once."""
+        if self.total_retrans > 1:
             return self.snd_mss
         config = self.config
         return min(config.initial_window * self.snd_mss, max(2 * self.snd_mss, config.initial_window_octets))
@@ -317,7 +325,9 @@ class Tcb:
         self.timestamps.last_ack_sent = self.rcv_nxt
         self.sack_permitted = self.sack_permitted and peer.sack_permitted
         if self.sack_permitted:
-            self.recovery = SackRecovery(self.iss, self.config.sack_ranges)
+            self.recovery = (
+                RackRecovery(self.iss, self.rtt) if self.config.rack else SackRecovery(self.iss, self.config.sack_ranges)
+            )
         self.update_mss()
 
     def update_mss(self) -> None:

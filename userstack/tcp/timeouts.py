@@ -1,7 +1,7 @@
 """TIMEOUTS: what happens when a deadline of a connection comes (RFC 9293 3.8 and 3.10.8, RFC 6298 5)."""
 
 from userstack.errors import ConnectionTimedOut
-from userstack.tcp import calls, keepalive, retransmission
+from userstack.tcp import acknowledge, calls, keepalive, retransmission, tlp
 from userstack.tcp.tcb import Tcb
 from userstack.trace import TimerFired
 
@@ -26,6 +26,11 @@ def on_deadline(tcb: Tcb, *, now: int) -> None:
         _persist(tcb, now)
     if timers.user_timeout is not None and now >= timers.user_timeout:
         _give_up(tcb, now)
+    if timers.reordering is not None and now >= timers.reordering:
+        acknowledge.judge(tcb, now)
+    if timers.loss_probe is not None and now >= timers.loss_probe:
+        tlp.expired(tcb, now)
+        _trace(tcb, "loss probe", "no ACK for two round trips", now)
     if timers.retransmission is not None and now >= timers.retransmission:
         _retransmission(tcb, now)
 
@@ -40,9 +45,10 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         tcb.soft_error = ConnectionTimedOut(f"{tcb.retransmits} retransmissions without an answer")  # SHLD-9
     if tcb.syn_acked:
         tcb.ecn.slowed_down(tcb.snd_nxt)
-        tcb.congestion.on_timeout(tcb.flight, again=tcb.retransmits > 1)
-        if tcb.recovery.on_timeout(tcb.snd_una, tcb.snd_nxt):
+        tcb.tlp_end = None
+        if tcb.recovery.on_timeout(tcb.snd_una, tcb.snd_nxt, tcb.congestion, now):
             tcb.counters.add("TcpExtTCPSACKReneging")
+        tcb.congestion.on_timeout(tcb.flight, again=tcb.retransmits > 1)
     else:
         tcb.syn_due = not (tcb.deferred and tcb.retransmits < tcb.config.defer_accept)
         tcb.syn_lost |= tcb.syn_due

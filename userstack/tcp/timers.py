@@ -10,7 +10,10 @@ and ``fin_wait_2`` once it has gone; TIME-WAIT has a record of its own with the 
 class Timers:
     """``None``: not running."""
 
-    __slots__ = ("delayed_ack", "fin_wait_2", "keepalive", "override", "persist", "retransmission", "user_timeout")
+    __slots__ = (
+        "delayed_ack", "fin_wait_2", "keepalive", "loss_probe", "override",
+        "persist", "reordering", "retransmission", "user_timeout",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.retransmission: int | None = None
@@ -19,6 +22,8 @@ class Timers:
         self.override: int | None = None
         self.fin_wait_2: int | None = None
         self.keepalive: int | None = None
+        self.loss_probe: int | None = None
+        self.reordering: int | None = None
         self.user_timeout: int | None = None
 
     def earliest(self) -> tuple[str, int] | None:
@@ -32,6 +37,8 @@ class Timers:
             ("FIN-WAIT-2", self.fin_wait_2),
             ("user timeout", self.user_timeout),
             ("keep-alive", self.keepalive),
+            ("loss probe", self.loss_probe),
+            ("reordering", self.reordering),
         ):
             if deadline is not None and (best is None or deadline < best[1]):
                 best = (name, deadline)
@@ -40,4 +47,4 @@ class Timers:
     def stop(self) -> None:
         """Turn every timer off."""
         self.retransmission = self.persist = self.delayed_ack = self.override = None
-        self.fin_wait_2 = self.user_timeout = self.keepalive = None
+        self.fin_wait_2 = self.user_timeout = self.keepalive = self.loss_probe = self.reordering = None

@@ -107,6 +107,10 @@ class Timestamps:
         if first <= self.last_ack_sent and self.recent is not None:
             self.recent, self._recent_at = seq.unwrap(tsval, self.recent), now
 
+    def sent_by(self, tsecr: int, now: int) -> int:
+        """Until when, in ns, a segment may have gone out that carried ``tsecr`` as its TSval."""
+        return (seq.unwrap(tsecr, self.value(now)) - self._offset + 1) * self._tick
+
     def elapsed(self, tsecr: int, now: int) -> int | None:
         """RFC 7323 4.1: nanoseconds since ``tsecr`` was sent as a TSval, at least one tick; None where it never was.
 
