@@ -2,13 +2,19 @@
 
 import json
 import os
+import re
 import signal
 import xml.etree.ElementTree as ET
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.cli.running import running, userstack
+from userstack.cli.drillreport import DrillReport
+from userstack.drill.outcome import Difference, Outcome, Seen, Verdict
+from userstack.drill.suite import Case, Result
 
 LISTEN = "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 bind(3, ..., ...) = 0\n+0 listen(3, 1) = 0\n"
 GOOD = LISTEN + "+0.1 < S 0:0(0) win 1000 <mss 1000>\n+0 > S. 0:0(0) ack 1 <mss 1460>\n"
@@ -34,6 +40,21 @@ def test_a_directory_is_summed_up_and_a_mismatch_drawn(scripts: Path) -> None:
     assert [line.split()[0] for line in ladder if line.lstrip().startswith(("expected", "got"))] == ["expected", "got"]
     assert any("◀─ S 0:0(0) win 1000 <mss 1000> ─" in line and line.split()[0] == "0.100000" for line in ladder)
     assert not any(str(scripts / "good.pkt") in line for line in ladder)
+
+
+def test_on_a_terminal_the_ladder_fits_and_what_differs_is_marked() -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=60, color_system="standard")
+    outcome = Outcome(
+        Verdict.FAILED, "", None, Difference("S. 0:0(0) ack 2", "S. 0:0(0) ack 1"), (Seen(0, ">", "S. 0:0(0) ack 1"),)
+    )
+    with console.capture() as capture:
+        DrillReport(console, verbose=False).show(Result(Case(Path("a.pkt")), outcome, 0))
+    reverse = re.findall(r"\x1b\[7[;\d]*m(.*?)\x1b", capture.get())
+    assert reverse == ["2", "1"]
+    plain = re.sub(r"\x1b\[[\d;]*m", "", capture.get()).splitlines()
+    assert [line.split(maxsplit=1)[0] for line in plain] == ["failed", "seconds", "0.000000", "expected", "got"]
+    assert len(plain[2]) < 60
+    assert plain[2].endswith("─▶")
 
 
 def test_the_exit_code_is_0_when_none_failed(scripts: Path) -> None:

@@ -1,7 +1,9 @@
 """What ``userstack drill`` shows a person: a ladder for each script that failed, and the counts at the end."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 
 from rich.console import Console
 from rich.text import Text
@@ -12,7 +14,9 @@ from userstack.drill.suite import Result
 
 _STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "bold red", Verdict.SKIPPED: "yellow"}
 _TIME = 12
-_LANE = 78
+_LANE, _LEAST_LANE = 78, 40
+_WORD = re.compile(r"[^\s,;<>]+|[\s,;<>]+")
+"""What differs as a whole: a field's name, a number, an option."""
 _MOST = 20
 """Lines of a ladder: what happened last is what matters."""
 
@@ -25,6 +29,7 @@ class DrillReport:
         self._verbose = verbose
         unicode = console.encoding.lower().startswith("utf")
         self._line, self._left, self._right = ("─", "◀", "▶") if unicode else ("-", "<", ">")
+        self._lane = min(_LANE, max(console.width - _TIME - 3, _LEAST_LANE)) if console.is_terminal else _LANE
 
     def show(self, result: Result) -> None:
         """One script's end, with what led to it."""
@@ -34,15 +39,14 @@ class DrillReport:
         variant = f" ({result.case.variant.value})" if result.case.variant else ""
         text = f": {outcome.message}" if outcome.message else ""
         head = f" {outcome.place or result.case.path}{variant}{text}"
-        self._print(Text.assemble((outcome.verdict.value, _STYLES[outcome.verdict]), head))
+        lines = [Text.assemble((outcome.verdict.value, _STYLES[outcome.verdict]), head)]
         seen = outcome.seen if self._verbose else outcome.seen[-_MOST:]
         if seen:
-            self._print(Text(f"{'seconds':>{_TIME}}  {'userstack':<{_LANE - 9}}the script", style="bold"))
+            lines.append(Text(f"{'seconds':>{_TIME}}  {'userstack':<{self._lane - 9}}the script", style="bold"))
         if len(seen) < len(outcome.seen):
-            self._print(Text(f"{'':{_TIME}}  ... {len(outcome.seen) - len(seen)} lines before (-v shows them)", style="dim"))
-        for one in seen:
-            self._print(self._step(one))
-        self._show_difference(outcome)
+            lines.append(Text(f"{'':{_TIME}}  ... {len(outcome.seen) - len(seen)} lines before (-v shows them)", style="dim"))
+        lines += [*map(self._step, seen), *_difference(outcome)]
+        self._print(Text("\n").join(lines))
 
     def sum_up(self, results: Sequence[Result]) -> None:
         """How many passed, failed and were skipped, and why."""
@@ -58,15 +62,32 @@ class DrillReport:
         line = Text(f"{seen.time / SECOND:>{_TIME}.6f}  ", style="dim")
         if not seen.arrow:
             return line.append(seen.text, style="not dim")
-        shaft = self._line * max(_LANE - len(seen.text) - 5, 2)
+        shaft = self._line * max(self._lane - len(seen.text) - 5, 2)
         inbound = seen.arrow == "<"
         arrow = f"{self._left}{self._line} {seen.text} {shaft}" if inbound else f"{self._line} {seen.text} {shaft}{self._right}"
         return line.append(arrow, style="not dim cyan" if inbound else "not dim green")
 
-    def _show_difference(self, outcome: Outcome) -> None:
-        if outcome.difference is not None:
-            self._print(Text(f"{'expected':>{_TIME}}  {outcome.difference.expected}", style="bold green"))
-            self._print(Text(f"{'got':>{_TIME}}  {outcome.difference.got}", style="bold red"))
-
     def _print(self, line: Text) -> None:
         self._console.print(line, soft_wrap=True, highlight=False)
+
+
+def _difference(outcome: Outcome) -> list[Text]:
+    """What was expected and what came instead, one under the other."""
+    if outcome.difference is None:
+        return []
+    expected, got = _marked(outcome.difference.expected, outcome.difference.got)
+    return [
+        Text(f"{'expected':>{_TIME}}  ", style="bold green").append_text(expected),
+        Text(f"{'got':>{_TIME}}  ", style="bold red").append_text(got),
+    ]
+
+
+def _marked(one: str, other: str) -> tuple[Text, Text]:
+    """Both texts, the words in reverse that the other has not there."""
+    words, others = _WORD.findall(one), _WORD.findall(other)
+    left, right = Text(style="not bold"), Text(style="not bold")
+    for what, i, j, k, m in SequenceMatcher(None, words, others, autojunk=False).get_opcodes():
+        style = "" if what == "equal" else "reverse"
+        left.append("".join(words[i:j]), style=style)
+        right.append("".join(others[k:m]), style=style)
+    return left, right
