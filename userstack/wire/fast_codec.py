@@ -24,7 +24,7 @@ from userstack.wire.ethernet import EthernetFrame
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import ICMPV6, TCP, Buffer, IPPacket
 from userstack.wire.ipv6 import decode_ipv6, encode_ipv6
-from userstack.wire.tcp import EOL, NOP, Option, TcpSegment
+from userstack.wire.tcp import EOL, NOP, TIMESTAMPS, Option, TcpSegment
 
 _IP4 = struct.Struct("!BBHHHBBH4s4s")
 _TCP = struct.Struct("!HHIIHHHH")
@@ -310,8 +310,10 @@ def _split_message(data: Buffer) -> IcmpMessage:
 
 def _decode_options(octets: bytes) -> tuple[tuple[Option, ...], bool]:
     """The options of RFC 9293 3.2, and whether an illegal length ended them (MUST-7)."""
-    options: list[Option] = []
     at, end = 0, len(octets)
+    if end == 12 and octets.startswith(_ALIGNED_TIMESTAMPS):
+        return (_NOP, _NOP, Option(TIMESTAMPS, octets[4:])), False
+    options: list[Option] = []
     while at < end:
         kind = octets[at]
         if kind == NOP:
@@ -330,6 +332,8 @@ def _decode_options(octets: bytes) -> tuple[tuple[Option, ...], bool]:
 
 
 def _encode_options(options: tuple[Option, ...]) -> bytes:
+    if len(options) == 3 and options[2].kind == TIMESTAMPS and options[0] == options[1] == _NOP and len(options[2].data) == 8:
+        return _ALIGNED_TIMESTAMPS + options[2].data
     parts: list[bytes] = []
     for kind, data in options:
         if kind > NOP:
@@ -347,6 +351,8 @@ def _encode_options(options: tuple[Option, ...]) -> bytes:
     return octets + b"\0" * (-len(octets) % 4)
 
 
+_ALIGNED_TIMESTAMPS = bytes((NOP, NOP, TIMESTAMPS, 10))
+"""How nearly every segment of a connection with timestamps begins its options (RFC 7323 A)."""
 _EOL = Option(EOL)
 _NOP = Option(NOP)
 _SINGLE_OCTETS = (b"\x00", b"\x01")
