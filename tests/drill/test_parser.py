@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from userstack.config import MICROSECOND, MILLISECOND, SECOND
 from userstack.drill.errors import NotSupported, ScriptError
-from userstack.drill.parser import load, parse
+from userstack.drill.parser import SHOWN, load, parse
 from userstack.drill.script import (
     Action,
     Anything,
@@ -650,3 +650,16 @@ def test_a_hundred_lines_are_read_at_once() -> None:
     parse(text, PATH)
     assert time.process_time() - begin < 0.1
     assert len(script.events) == 100
+
+
+def test_of_a_line_without_end_the_part_is_shown_that_matters() -> None:
+    with pytest.raises(ScriptError) as caught:
+        parse("+0 close(3) = 0 \x1b[2J" + "x" * 5000 + "\n", Path("long.pkt"))
+    _, line, caret = caught.value.message.split("\n")
+    assert len(line) <= 2 + SHOWN
+    assert line.startswith("  +0 close(3) = 0 \ufffd[2Jxxx")
+    assert caret == " " * 18 + "^"
+    with pytest.raises(ScriptError) as caught:
+        parse("+0 close(3) = 0 /*" + "x" * 5000 + "*/ y\n", Path("long.pkt"))
+    _, line, caret = caught.value.message.split("\n")
+    assert line[len(caret) - 1] == "y"

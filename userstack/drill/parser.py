@@ -52,6 +52,8 @@ OPTION_NAMES = frozenset({"NOP", "EOL", "MSS", "WSCALE", "SACKOK", "SACK", "TS",
 """The words for KIND name them all."""
 SILENT = frozenset({"DEFINE", "FOREIGN_PACKET", "FOREIGN_OPTION", "FOREIGN_TAIL"})
 """What may stand there and would not help whoever reads."""
+SHOWN = 120
+"""Characters of a line in a message: a file that is no text may be one line."""
 UNCLOSED = (
     (re.compile(r'"(?:\\.|[^"\\])*\Z', re.DOTALL), "this string has no end"),
     (re.compile(r"`(?:\\.|[^`\\])*\Z", re.DOTALL), "this command has no end"),
@@ -108,8 +110,10 @@ class Source:
     def wrong(self, position: int, message: str) -> ScriptError:
         """The error for what stands at ``position``, the line and a caret under it."""
         place = self.place(position)
-        line = self._text[position - place.column + 1 :].partition("\n")[0]
-        margin = "".join("\t" if char == "\t" else " " for char in line[: place.column - 1])
+        whole = self._text[position - place.column + 1 :].partition("\n")[0]
+        first = max(place.column - 1 - SHOWN // 2, 0) if len(whole) > SHOWN else 0
+        line = "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in whole[first : first + SHOWN])
+        margin = "".join("\t" if char == "\t" else " " for char in line[: place.column - 1 - first])
         return ScriptError(place, f"{message}\n  {line}\n  {margin}^" if line else message)
 
     def object(self, found: VisitError) -> NoReturn:
