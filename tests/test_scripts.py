@@ -260,7 +260,7 @@ def test_test_checks_once_and_runs_pytest_on_every_version(clone: Clone) -> None
     lines = [line for line in result.stdout.splitlines() if line]
     assert [line.split()[0] for line in lines[:3]] == ["ruff", "ruff", "mypy"]
     assert lines[3::2] == ["scripts/test: Python 3.11", "scripts/test: Python 3.12"]
-    assert lines[-1] == "Python 3.12: -m pytest -n 4 -k a b"
+    assert lines[4::2] == ["Python 3.11: -m pytest -n 4 -k a b", "Python 3.12: -m pytest -n 4 -m not once -k a b"]
 
 
 def test_the_version_that_fails_has_the_last_word(clone: Clone) -> None:

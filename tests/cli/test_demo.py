@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.cli.running import running, userstack
-from tests.support.versions import OLDEST
 from userstack.host.netns import list_namespaces
 
 Record = dict[str, Any]
@@ -55,8 +54,16 @@ class Demo:
         return [record for record in later if record["event"] == "segment"]
 
 
-RUNS = [("tun", "ipv4", DROPS), ("veth", "ipv6", DROPS), ("tap", "ipv4", DROPS[:1])]
-RUNS += [("veth", "ipv4", DROPS), ("tun", "ipv6", DROPS), ("tap", "ipv6", DROPS)] if OLDEST else []
+RUNS = [
+    ("tun", "ipv4", DROPS),
+    ("veth", "ipv6", DROPS[:1]),
+    ("tap", "ipv4", DROPS[:1]),
+    *(
+        pytest.param(device, family, DROPS, marks=pytest.mark.once)
+        for device, family in (("veth", "ipv4"), ("tun", "ipv6"), ("tap", "ipv6"))
+    ),
+    pytest.param("veth", "ipv6", DROPS[1:], marks=pytest.mark.once),
+]
 
 
 @pytest.mark.parametrize(("device", "family", "drops"), RUNS)

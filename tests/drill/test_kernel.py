@@ -9,6 +9,8 @@ from tests.support.netns import nothing_left_behind
 from userstack.drill.outcome import Verdict
 from userstack.drill.parser import parse
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("call", RIGHT)
 def test_the_kernel_returns_the_same(call: str) -> None:

@@ -11,6 +11,8 @@ from userstack.drill.outcome import Outcome, Verdict
 from userstack.drill.parser import parse
 from userstack.drill.run import run_script
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent / "pass"
 SCRIPTS = {str(path.relative_to(ROOT)): path.read_text("utf-8", "surrogateescape") for path in sorted(ROOT.rglob("*.pkt"))}
 TOKEN = re.compile(r"\d+|\w+|[^\w\s]|\s+")

@@ -105,6 +105,7 @@ def test_there_is_a_wrong_script_for_every_right_one() -> None:
     assert [name for name in PASS if f"// As {name}, with one change." not in siblings] == []
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", OF_LINUX)
 def test_what_is_right_is_true_of_linux(name: str) -> None:
     script = load(ROOT / name)

@@ -11,6 +11,8 @@ from tests.oracle.stack import FAMILIES, REMOTE_PORT, Family
 from tests.oracle.table import CASES, PLAIN, Case, brought_to, compare
 from tests.oracle.values import MODULO, Segment
 
+pytestmark = pytest.mark.once
+
 STATES = {
     "LISTEN",
     "SYN-SENT",

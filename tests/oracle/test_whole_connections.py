@@ -1,5 +1,6 @@
 """Whole connections: random segments, calls and waits, the stack and the oracle side by side through all of it."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -11,6 +12,8 @@ from tests.oracle.stack import BUFFER, FAMILIES, Family
 from tests.oracle.tcb import NO_TCB
 from tests.oracle.values import MODULO, Segment
 from userstack.config import MILLISECOND, SECOND
+
+pytestmark = pytest.mark.once
 
 MOST_TEXT = 400
 """Octets queued or in flight: less than a segment, so that neither the congestion window nor segmentation has a say."""

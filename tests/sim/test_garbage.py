@@ -106,6 +106,7 @@ def total(host: VirtualHost) -> int:
     return sum(host.counters.snapshot().values())
 
 
+@pytest.mark.once
 def test_a_hundred_thousand_broken_packets_are_counted_and_raise_nothing(net: Net) -> None:
     host, peer, snd_nxt = make_host(net)
     pick = random.Random(9293)

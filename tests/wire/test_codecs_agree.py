@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,6 +140,7 @@ def test_broken_frames(octets: bytes) -> None:
     assert outcome(FAST, octets) == outcome(SCAPY, octets)
 
 
+@pytest.mark.once
 def test_hundred_thousand_broken_packets_against_the_fast_codec() -> None:
     # Nothing but WireError may come out of outcome(), whatever went in; and the damage must reach every check there is.
     mill, counted = PacketMill(9293), Counter[str]()
@@ -155,6 +157,7 @@ def test_hundred_thousand_broken_packets_against_the_fast_codec() -> None:
     }
 
 
+@pytest.mark.once
 def test_twenty_thousand_broken_packets_against_both() -> None:
     mill = PacketMill(791)
     for _ in range(20_000):
@@ -162,6 +165,7 @@ def test_twenty_thousand_broken_packets_against_both() -> None:
         assert outcome(FAST, octets) == outcome(SCAPY, octets), octets.hex()
 
 
+@pytest.mark.once
 def test_five_thousand_segments_written_by_both() -> None:
     mill = PacketMill(1122)
     for _ in range(5_000):
