@@ -23,6 +23,12 @@ TCP, IP, SOL = socket.IPPROTO_TCP, socket.IPPROTO_IP, socket.SOL_SOCKET
         (TCP, socket.TCP_NODELAY, 0, struct.pack("i", 1), 1),
         (TCP, socket.TCP_USER_TIMEOUT, 0, 5000, 5000),
         (TCP, socket.TCP_USER_TIMEOUT, 0, 0, 0),
+        (TCP, socket.TCP_CORK, 0, 1, 1),
+        (TCP, socket.TCP_QUICKACK, 1, 0, 0),
+        (TCP, socket.TCP_KEEPIDLE, 7200, 30, 30),
+        (TCP, socket.TCP_KEEPINTVL, 75, 5, 5),
+        (TCP, socket.TCP_KEEPCNT, 9, 4, 4),
+        (SOL, socket.SO_KEEPALIVE, 0, 1, 1),
         (IP, socket.IP_TTL, 64, 3, 3),
         (IP, socket.IP_TTL, 64, -1, 64),
         (IP, socket.IP_TOS, 0, 0xB8, 0xB8),
@@ -76,7 +82,7 @@ async def test_so_error_tells_of_trouble_that_the_connection_survived() -> None:
 
 
 @virtual_time
-@pytest.mark.parametrize(("level", "option"), [(SOL, socket.SO_KEEPALIVE), (TCP, 9999), (99, 1)])
+@pytest.mark.parametrize(("level", "option"), [(SOL, socket.SO_DEBUG), (TCP, 9999), (99, 1)])
 async def test_an_option_that_does_not_exist_is_refused(level: int, option: int) -> None:
     async with two_connections() as (client, _):
         with pytest.raises(NoSuchOption) as caught:
@@ -102,3 +108,13 @@ async def test_a_value_that_cannot_be_is_refused(level: int, option: int, value:
         with pytest.raises(OSError, match="not ") as caught:
             client.setsockopt(level, option, value)
         assert caught.value.errno == errno.EINVAL
+
+
+@virtual_time
+async def test_keep_alives_go_out_and_are_answered() -> None:
+    async with two_connections() as (client, server):
+        client.setsockopt(TCP, socket.TCP_KEEPIDLE, 5)
+        client.setsockopt(SOL, socket.SO_KEEPALIVE, 1)
+        before = server.info().segs_in
+        await asyncio.sleep(17)
+        assert server.info().segs_in == before + 3

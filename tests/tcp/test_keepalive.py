@@ -1,5 +1,7 @@
 """Keep-alives (RFC 9293 3.8.4): off unless asked for, only on an idle connection, and no single one decides."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.machine import Machine
@@ -35,8 +37,9 @@ def test_an_idle_connection_is_probed_without_data(tsval: int | None) -> None:
     assert m.counters["TcpExtTCPKeepAlive"] == 1
 
 
-def test_a_peer_that_answers_is_left_alone_for_as_long_again() -> None:
-    m = established()
+@pytest.mark.parametrize("interval", [2, 75])
+def test_a_peer_that_answers_is_left_alone_for_as_long_again(interval: int) -> None:
+    m = established(replace(SHORT, keepalive_intvl=interval * SECOND))
     for _ in range(5):
         m.next_sent(within=10_500)
         m.wait(100)

@@ -6,15 +6,21 @@ So the options of IPv4 are refused on a connection over IPv6, and the other way 
 
 import socket
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from userstack.api.errors import NoSuchOption
-from userstack.config import MILLISECOND, StackConfig
+from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.errors import InvalidArgument
 from userstack.tcp.connection import Connection
 
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18)
-"""Milliseconds; the number is Linux's where this platform has none of its own."""
+"""Milliseconds; the numbers are Linux's where this platform has none of its own."""
+TCP_CORK = getattr(socket, "TCP_CORK", 3)
+TCP_KEEPIDLE = getattr(socket, "TCP_KEEPIDLE", 4)
+TCP_KEEPINTVL = getattr(socket, "TCP_KEEPINTVL", 5)
+TCP_KEEPCNT = getattr(socket, "TCP_KEEPCNT", 6)
+TCP_QUICKACK = getattr(socket, "TCP_QUICKACK", 12)
 IPV6_UNICAST_HOPS = getattr(socket, "IPV6_UNICAST_HOPS", 16)
 IPV6_TCLASS = getattr(socket, "IPV6_TCLASS", 67)
 _ECN_BITS = 0x03
@@ -60,6 +66,33 @@ def _set_nodelay(connection: Connection, value: int, config: StackConfig) -> Non
     connection.nodelay = bool(value)
 
 
+def _set_cork(connection: Connection, value: int, config: StackConfig) -> None:
+    connection.cork = bool(value)
+
+
+def _set_quickack(connection: Connection, value: int, config: StackConfig) -> None:
+    connection.quickack = bool(value & 1)
+
+
+def _set_keepalive(connection: Connection, value: int, config: StackConfig) -> None:
+    connection.configure(replace(connection.config, keepalive=bool(value)))
+
+
+def _setting(field: str, unit: int, most: int) -> _Option:
+    """An option whose number, 1 to ``most``, times ``unit`` is a field of the connection's settings."""
+
+    def get(connection: Connection, config: StackConfig) -> int:
+        return int(getattr(connection.config, field)) // unit
+
+    def set_(connection: Connection, value: int, config: StackConfig) -> None:
+        if not 1 <= value <= most:
+            raise InvalidArgument(f"the option is 1 to {most}, not {value}")
+        changed: dict[str, Any] = {field: value * unit}
+        connection.configure(replace(connection.config, **changed))
+
+    return _Option(get, set_)
+
+
 def _take_error(connection: Connection, config: StackConfig) -> int:
     # As in Linux: what killed the connection is told once, to whoever asks first; else the last trouble that it survived.
     tcb = connection.tcb
@@ -83,6 +116,12 @@ _OVER_BOTH = {
     (socket.IPPROTO_TCP, socket.TCP_NODELAY): _Option(lambda c, _: int(c.nodelay), _set_nodelay),
     (socket.IPPROTO_TCP, socket.TCP_MAXSEG): _Option(lambda c, _: c.info().snd_mss, None),
     (socket.IPPROTO_TCP, TCP_USER_TIMEOUT): _Option(lambda c, _: (c.user_timeout or 0) // MILLISECOND, _set_user_timeout),
+    (socket.IPPROTO_TCP, TCP_CORK): _Option(lambda c, _: int(c.cork), _set_cork),
+    (socket.IPPROTO_TCP, TCP_QUICKACK): _Option(lambda c, _: int(c.quickack), _set_quickack),
+    (socket.IPPROTO_TCP, TCP_KEEPIDLE): _setting("keepalive_time", SECOND, 32767),
+    (socket.IPPROTO_TCP, TCP_KEEPINTVL): _setting("keepalive_intvl", SECOND, 32767),
+    (socket.IPPROTO_TCP, TCP_KEEPCNT): _setting("keepalive_probes", 1, 127),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE): _Option(lambda c, _: int(c.config.keepalive), _set_keepalive),
     (socket.SOL_SOCKET, socket.SO_ERROR): _Option(_take_error, None),
     (socket.SOL_SOCKET, socket.SO_SNDBUF): _Option(lambda _, config: config.send_buffer, None),
     (socket.SOL_SOCKET, socket.SO_RCVBUF): _Option(lambda _, config: config.receive_buffer, None),

@@ -151,6 +151,8 @@ def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
     if not (_check_timestamps(tcb, segment, now) and _check_sequence(tcb, segment, now)):
         return
     tcb.heard_at = now
+    if tcb.keepalives:
+        keepalive.arm(tcb)  # it was answered
     if segment.rst:
         _check_rst(tcb, segment, now)
         return

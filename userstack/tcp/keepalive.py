@@ -8,7 +8,7 @@ _WATCHED = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, S
 
 
 def arm(tcb: Tcb) -> None:
-    """The setting, or the state, has changed: begin to watch, or stop."""
+    """The setting, or the state, has changed, or a probe was answered: begin to watch, or stop."""
     tcb.keepalives = 0
     watched = tcb.config.keepalive and tcb.state in _WATCHED
     tcb.timers.keepalive = tcb.heard_at + tcb.config.keepalive_time if watched else None
@@ -22,7 +22,6 @@ def expired(tcb: Tcb, now: int) -> bool:
     config = tcb.config
     silence = now - tcb.heard_at
     if tcb.waiting or silence < config.keepalive_time:  # MUST-26: only an idle connection is probed
-        tcb.keepalives = 0
         tcb.timers.keepalive = (now if tcb.waiting else tcb.heard_at) + config.keepalive_time
         return False
     if _given_up(tcb, silence):
