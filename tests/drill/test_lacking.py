@@ -106,6 +106,7 @@ def test_linux_pushes_in_the_middle_of_a_stream() -> None:
     check_passes(script + "+0 > . 2001:3001(1000) ack 1\n+0 > P. 3001:4001(1000) ack 1\n", lacking=LINUX)
     check_fails(script + "+0 > . 2001:3001(1000) ack 1\n+0 > . 3001:4001(1000) ack 1\n", "expected ., got P.", lacking=LINUX)
     check_fails(script, "flags: expected P., got .", lacking=LINUX, strict=True)
+    check_fails(OPEN.replace("> S. 0:0", "> SP. 0:0"), "flags: expected SP., got S.", lacking=LINUX)
     check_fails(script, "flags: expected P., got .")
 
 

@@ -69,7 +69,7 @@ class Claim:
     def _take_whole(self, sent: Sent) -> None:
         got = self._got(sent)
         self.differences += compare.differing_numbers(self.spec, got)
-        pushed = self._pushes and self.spec.flags & PSH and not self._at_the_end(sent)
+        pushed = self._pushes and sent.segment.payload and self.spec.flags & PSH and not self._at_the_end(sent)
         self.differences += compare.differing(self.spec, got, self._settings, PSH if pushed or not sent.whole else 0)
         self.complete = True
 
