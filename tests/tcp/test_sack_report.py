@@ -170,6 +170,7 @@ def test_a_duplicate_on_an_island_is_followed_by_the_island() -> None:
     m = receiver()
     segment(m, 0)
     segment(m, 2)
+    assert segment(m, 2) == octets((2, 2), (2, 2))
     segment(m, 3)
     assert segment(m, 3) == octets((3, 3), (2, 3))
 

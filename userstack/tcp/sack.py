@@ -58,10 +58,13 @@ class SackReport:
         self.duplicate = first, end
 
     def blocks(self, islands: RangeSet, most: int) -> list[Block]:
-        """RFC 2018 4: the block with the latest segment, then those reported most recently; RFC 2883 4: a duplicate before all."""
-        found = [] if self.duplicate is None else [self.duplicate]
+        """RFC 2018 4: the block with the latest segment, then those reported most recently.
+
+        RFC 2883 4: a duplicate before all, even one that is a whole island: the island behind it says that it is a duplicate.
+        """
+        found: list[Block] = []
         for number in self._recent:
             island = islands.containing(number)
             if island is not None and island not in found:
                 found.append(island)
-        return found[:most]
+        return (found if self.duplicate is None else [self.duplicate, *found])[:most]
