@@ -194,7 +194,13 @@ class Transport:
             return None
         entry, segment = found
         machine = entry.machine
-        return Outgoing(segment, entry.key[0].address, entry.key[1].address, machine.ttl, machine.tos & ~3 | segment.ecn if segment.ecn else machine.tos)
+        return Outgoing(
+            segment,
+            entry.key[0].address,
+            entry.key[1].address,
+            machine.ttl,
+            machine.tos & ~3 | segment.ecn if segment.ecn else machine.tos,
+        )
 
     # --- sockets ---
 
