@@ -147,3 +147,15 @@ def test_ctrl_c_never_reaches_the_processes_that_run_scripts(tmp_path: Path) -> 
     for name in ("a", "b"):
         (tmp_path / f"{name}.pkt").write_text(blocked)
     assert userstack("drill", "--jobs", "2", str(tmp_path)).returncode == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_whatever_is_in_a_script_and_its_name_can_be_shown(tmp_path: Path, encoding: str) -> None:
+    script = os.fsencode(tmp_path) + b"/\xff\x1b[2J\xe2\x86\x92.pkt"
+    odd = '+0 write(3, "\x1b[2J\x80\xff", 3) = 1 # \x1b\n'
+    Path(os.fsdecode(script)).write_bytes((LISTEN + odd).encode("latin-1"))
+    junit = tmp_path / "out.xml"
+    done = userstack("drill", "--junit", str(junit), str(tmp_path), environment={"PYTHONIOENCODING": encoding})
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert b"\x1b" not in done.stdout
+    assert ET.parse(junit).getroot().get("failures") == "1"

@@ -68,6 +68,9 @@ class DrillReport:
         return line.append(arrow, style="not dim cyan" if inbound else "not dim green")
 
     def _print(self, line: Text) -> None:
+        """Scripts and their names may have anything in them, also what a terminal obeys and what no encoding knows."""
+        known = line.plain.encode(self._console.encoding, "replace").decode(self._console.encoding)
+        line.plain = "".join(char if char.isprintable() or char in "\n\t" else "?" for char in known)
         self._console.print(line, soft_wrap=True, highlight=False)
 
 

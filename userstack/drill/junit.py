@@ -1,5 +1,6 @@
 """The results as JUnit's XML, which continuous integration services read."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,7 +9,8 @@ from userstack.drill.outcome import Outcome, Verdict
 from userstack.drill.suite import Result
 from userstack.errors import SetupError
 
-_NO_XML = {number: "\ufffd" for number in range(32) if chr(number) not in "\t\n\r"}
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 2.2 has no place for."""
 
 
 def write_junit(results: Sequence[Result], path: Path) -> None:
@@ -27,7 +29,7 @@ def write_junit(results: Sequence[Result], path: Path) -> None:
     )
     for result in results:
         case = ElementTree.SubElement(
-            suite, "testcase", classname=str(result.case.path.parent), name=_name(result), time=f"{result.seconds:.3f}"
+            suite, "testcase", classname=_clean(str(result.case.path.parent)), name=_name(result), time=f"{result.seconds:.3f}"
         )
         _add_outcome(case, result.outcome)
     try:
@@ -37,10 +39,10 @@ def write_junit(results: Sequence[Result], path: Path) -> None:
 
 
 def _add_outcome(case: ElementTree.Element, outcome: Outcome) -> None:
-    message = outcome.message.translate(_NO_XML)
+    message = _clean(outcome.message)
     match outcome.verdict:
         case Verdict.FAILED:
-            ElementTree.SubElement(case, "failure", message=message).text = _details(outcome).translate(_NO_XML)
+            ElementTree.SubElement(case, "failure", message=message).text = _clean(_details(outcome))
         case Verdict.SKIPPED:
             ElementTree.SubElement(case, "skipped", message=message)
         case Verdict.PASSED:
@@ -56,7 +58,11 @@ def _details(outcome: Outcome) -> str:
 
 def _name(result: Result) -> str:
     variant = result.case.variant
-    return result.case.path.name if variant is None else f"{result.case.path.name} ({variant.value})"
+    return _clean(result.case.path.name if variant is None else f"{result.case.path.name} ({variant.value})")
+
+
+def _clean(text: str) -> str:
+    return _NO_XML.sub("\ufffd", text)
 
 
 def _count(results: Sequence[Result], verdict: Verdict) -> int:
