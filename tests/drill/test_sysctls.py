@@ -50,6 +50,10 @@ def made(name: str, value: str) -> StackConfig:
         ("net.ipv4.tcp_ecn", "3", "ecn", None),
         ("net.inet.tcp.ecn.enable", "0", "ecn", 0),
         ("net.inet.tcp.ecn.enable", "2", "ecn", 2),
+        ("net.ipv4.tcp_recovery", "1", "rack", True),
+        ("net.ipv4.tcp_recovery", "2", "rack", False),
+        ("net.ipv4.tcp_keepalive_time", "5", "keepalive_time", 5 * SECOND),
+        ("net.inet.tcp.keepintvl", "1000", "keepalive_intvl", SECOND),
         ("net.ipv4.tcp_fin_timeout", "5", "fin_timeout", 5 * SECOND),
         ("net.ipv4.tcp_syn_retries", "2", "r2_syn", 7 * SECOND),
         ("net.ipv4.tcp_syn_retries", "7", "r2_syn", (1 + 2 + 4 + 8 + 16 + 32 + 60 + 60) * SECOND),
@@ -75,6 +79,11 @@ def test_a_setting_changes_its_field(name: str, value: str, field: str, expected
             made(name, value)
     else:
         assert getattr(made(name, value), field) == expected
+
+
+@pytest.mark.parametrize(("value", "rack"), [("0", False), ("3", True), ("4", True)])
+def test_tail_loss_probes_come_with_rack_or_not_at_all(value: str, rack: bool) -> None:
+    assert apply([Setting("net.ipv4.tcp_early_retrans", value)], StackConfig.linux()).rack is rack
 
 
 def test_settings_are_made_one_after_the_other() -> None:

@@ -164,6 +164,13 @@ def _port_range(text: str, _: StackConfig) -> dict[str, Any]:
 
 _ECN = Meaning(lambda text, _: {"ecn": _number(text, 0, 2)})
 """Both systems count alike: never, asked for and accepted, accepted; beyond these lies Accurate ECN."""
+
+
+def _early_retrans(text: str, _: StackConfig) -> dict[str, Any]:
+    """0 turns tail loss probes off, which come with RACK or not at all; 3 and 4 have them on."""
+    return {} if _number(text, 0, 4) >= 3 else {"rack": False}
+
+
 NOTHING = Meaning(_nothing, live=True)
 """It changes nothing that can be seen of userstack: caches that it does not have, how a kernel cuts, paces or accounts."""
 
@@ -183,8 +190,8 @@ _LINUX: Mapping[str, Meaning] = {
     "tcp_congestion_control": _only("reno", "cubic"),  # alike until something is lost
     "tcp_slow_start_after_idle": _switch("slow_start_after_idle"),
     "tcp_frto": NOTHING,
-    "tcp_recovery": NOTHING,
-    "tcp_early_retrans": NOTHING,
+    "tcp_recovery": Meaning(lambda text, _: {"rack": _number(text, 0, 7) & 1 != 0}),
+    "tcp_early_retrans": Meaning(_early_retrans),
     "tcp_reordering": _only("3"),
     "tcp_max_reordering": NOTHING,
     "tcp_no_metrics_save": NOTHING,
