@@ -155,6 +155,55 @@ def test_ports_choose_between_connections() -> None:
     )
 
 
+def test_ports_choose_between_listeners() -> None:
+    check_passes(
+        """
+ 0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 bind(3, {sa_family=AF_INET, sin_port=htons(8080), sin_addr=inet_addr("0.0.0.0")}, 16) = 0
++0 listen(3, 10) = 0
++0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 4
++0 bind(4, {sa_family=AF_INET, sin_port=htons(9090), sin_addr=inet_addr("0.0.0.0")}, 16) = 0
++0 listen(4, 10) = 0
++0 < 30000 > 8080 S 0:0(0) win 32792 <mss 1000>
++0 > 8080 > 30000 S. 0:0(0) ack 1 <mss 1460>
++0 < 30000 > 8080 . 1:1(0) ack 1 win 32792
++0 < 30001 > 9090 S 0:0(0) win 32792 <mss 1000>
++0 > 9090 > 30001 S. 0:0(0) ack 1 <mss 1460>
++0 < 30001 > 9090 . 1:1(0) ack 1 win 32792
++0 accept(3, ..., ...) = 5
++0 accept(4, ..., ...) = 6
++0 write(5, ..., 10) = 10
++0 > 8080 > 30000 P. 1:11(10) ack 1
++0 write(6, ..., 20) = 20
++0 > 9090 > 30001 P. 1:21(20) ack 1
+"""
+    )
+
+
+def test_ports_choose_between_a_connection_that_was_opened_and_one_that_comes_in() -> None:
+    check_passes(
+        """
+ 0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 bind(3, ..., ...) = 0
++0 listen(3, 10) = 0
++0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 4
++0 fcntl(4, F_SETFL, O_RDWR|O_NONBLOCK) = 0
++0 connect(4, {sa_family=AF_INET, sin_port=htons(9999), sin_addr=inet_addr("192.0.2.1")}, 16) = -1 EINPROGRESS
++0 > S 0:0(0) <...>
++0 < S. 0:0(0) ack 1 win 32792 <mss 1000>
++0 > . 1:1(0) ack 1
++0 < 30000 > 8080 S 0:0(0) win 32792 <mss 1000>
++0 > 8080 > 30000 S. 0:0(0) ack 1 <mss 1460>
++0 < 30000 > 8080 . 1:1(0) ack 1 win 32792
++0 accept(3, ..., ...) = 5
++0 write(5, ..., 10) = 10
++0 > 8080 > 30000 P. 1:11(10) ack 1
++0 write(4, ..., 10) = 10
++0 > 40000 > 9999 P. 1:11(10) ack 1
+"""
+    )
+
+
 def test_what_is_not_there_is_skipped_with_its_reason() -> None:
     check_skipped(" 0 socket(..., SOCK_DGRAM, IPPROTO_UDP) = 3\n", "socket type SOCK_DGRAM")
     check_skipped(" 0 mmap(...) = 3\n", "system call mmap")

@@ -20,12 +20,13 @@ _FIRST_PORT = 49152
 class Flows:
     """The connections of one run."""
 
-    __slots__ = ("_all", "_listening", "_next_port", "_settings", "under_test")
+    __slots__ = ("_all", "_listeners", "_listening", "_next_port", "_settings", "under_test")
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._all: dict[tuple[Endpoint, Endpoint], Flow] = {}
         self._listening: Endpoint | None = None
+        self._listeners: dict[int, Endpoint] = {}
         self._next_port = _FIRST_PORT
         self.under_test: Flow | None = None
 
@@ -38,6 +39,7 @@ class Flows:
         """A socket listens at ``local``."""
         self.under_test = None
         self._listening = local
+        self._listeners[local.port] = local
 
     def connecting(self, local: Endpoint, remote: Endpoint, socket: DrillSocket) -> Flow:
         """A socket has begun to connect."""
@@ -78,11 +80,12 @@ class Flows:
             if known.script_ports == (remote_port, local_port):
                 self.under_test = known
                 return known
-        flow = self.under_test
-        if flow is not None and flow.active and flow.script_ports is None:
-            flow.script_ports = (remote_port, local_port)
-            return flow
-        local = self._listening or Endpoint(self._settings.local, local_port)
+        for flow in reversed(self._all.values()):
+            if flow.active and flow.script_ports is None and flow.remote.port == remote_port:
+                flow.script_ports = (remote_port, local_port)
+                self.under_test = flow
+                return flow
+        local = self._listeners.get(local_port) or self._listening or Endpoint(self._settings.local, local_port)
         flow = self._add(Endpoint(self._settings.local, local.port), Endpoint(self._settings.remote, remote_port), active=False)
         flow.script_ports = (remote_port, local_port)
         return flow
