@@ -41,6 +41,8 @@ class StackConfig:
     """SHLD-11: how long data or FIN is retransmitted before the connection is closed."""
     r2_syn: int = 180 * SECOND
     """MUST-23: the same for a SYN, at least three minutes."""
+    syn_linear_timeouts: int = 0
+    """So many timeouts of a SYN do not double the next (Linux tcp_syn_linear_timeouts; its default is 4 from 6.5 on)."""
     r2_synack: int = 180 * SECOND
     """The same for a SYN,ACK."""
     delayed_ack: int = 40 * MILLISECOND
@@ -282,6 +284,7 @@ _MAY_BE_ZERO = frozenset(
         "dad_transmits",
         "quick_acks",
         "defer_accept",
+        "syn_linear_timeouts",
         "ecn",
         "rto_slop",
         "delayed_ack",

@@ -168,6 +168,12 @@ def test_linux_repeats_a_syn_six_times_and_a_syn_ack_five_times() -> None:
     assert times(StackConfig.linux(), passive=True) == [0, 1, 3, 7, 15, 31, 63]
 
 
+def test_newer_linux_repeats_a_syn_each_second_at_first() -> None:
+    config = replace(StackConfig.linux(), syn_linear_timeouts=4, r2_syn=67 * SECOND)
+    assert times(config, passive=False) == [0, 1, 2, 3, 4, 5, 7, 11, 19, 35, 67]
+    assert times(config, passive=True) == [0, 1, 3, 7, 15, 31, 63]
+
+
 def test_freebsd_gives_a_syn_75_seconds_and_repeats_a_syn_ack_three_times() -> None:
     assert times(StackConfig.freebsd(), passive=False)[-1] == 75
     assert times(StackConfig.freebsd(), passive=True) == [0, 1, 3, 7, 15]

@@ -2,6 +2,7 @@
 
 from userstack.errors import ConnectionTimedOut
 from userstack.tcp import acknowledge, calls, keepalive, retransmission, tlp
+from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
 from userstack.trace import TimerFired
 
@@ -39,7 +40,8 @@ def _retransmission(tcb: Tcb, now: int) -> None:
     """3.10.8, RETRANSMISSION TIMEOUT, with RFC 6298 (5.4) to (5.6)."""
     tcb.counters.add("TcpExtTCPTimeouts")
     tcb.retransmits += 1
-    tcb.rtt.back_off()
+    if tcb.state is not State.SYN_SENT or tcb.retransmits > tcb.config.syn_linear_timeouts:
+        tcb.rtt.back_off()
     tcb.rtt.forget_timing()
     if tcb.retransmits == tcb.config.r1 and tcb.soft_error is None:
         tcb.soft_error = ConnectionTimedOut(f"{tcb.retransmits} retransmissions without an answer")  # SHLD-9
