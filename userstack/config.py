@@ -163,6 +163,12 @@ class StackConfig:
     """The most that either end's segments may have (TCP_MAXSEG); None: what the link takes."""
     defer_accept: int = 0
     """TCP_DEFER_ACCEPT: for how many SYN,ACKs a connection that brings no data is not yet established."""
+    invalid_ratelimit: int = 0
+    """The least time between two ACKs by which one connection answers what it does not accept (Linux tcp_invalid_ratelimit)."""
+    repeat_synack: bool = False
+    """The kernels: a SYN that comes again is answered by the SYN,ACK again; RFC 9293 3.10.7.4 says by an ACK."""
+    drop_synfin: bool = False
+    """Ignore a SYN that carries a FIN (FreeBSD's name; Linux does)."""
     insecure_rst: bool = False
     """Accept a RST anywhere in the window, as before RFC 5961 (FreeBSD's name)."""
     kernel_resets: bool = False
@@ -208,6 +214,9 @@ class StackConfig:
             quick_acks=16,
             minshall=True,
             rack=True,
+            invalid_ratelimit=500 * MILLISECOND,
+            repeat_synack=True,
+            drop_synfin=True,
             half_window_segments=True,
             empty_probes=True,
             option_layout="linux",
@@ -231,6 +240,7 @@ class StackConfig:
             rst_echoes_timestamp=False,
             kernel_resets=True,
             keepalive_probes=8,
+            repeat_synack=True,
             option_layout="freebsd",
             ephemeral_ports=(10000, 65535),
         )
@@ -285,6 +295,7 @@ _MAY_BE_ZERO = frozenset(
         "quick_acks",
         "defer_accept",
         "syn_linear_timeouts",
+        "invalid_ratelimit",
         "ecn",
         "rto_slop",
         "delayed_ack",

@@ -205,3 +205,44 @@ def test_what_a_receive_buffer_becomes(config: StackConfig, read: int, scale: in
     syn = FastCodec().decode_tcp(FastCodec().decode_ip(packet))
     assert syn.window == (18_980 if config.syn_window_in_segments else 20_000)
     assert Option(tcp.WINDOW_SCALE, bytes((scale,))) in syn.options
+
+
+# --- what is odd ---
+
+
+def test_linux_answers_what_it_does_not_accept_twice_a_second_at_most() -> None:
+    m = Machine.in_state(State.ESTABLISHED, config=StackConfig.linux())
+    for _ in range(5):
+        m.arrives("SYN", seq=500)
+        m.wait(50)
+    assert len(m.sent()) == 1
+    m.wait(260)
+    m.arrives("RST", seq=500)
+    assert len(m.sent()) == 1
+    assert m.counters["TcpExtTCPACKSkippedChallenge"] == 4
+
+
+@pytest.mark.parametrize(("config", "answer"), [(StackConfig(), "ACK"), *((config, "SYN,ACK") for config in PROFILES.values())])
+def test_the_kernels_answer_a_repeated_syn_by_the_syn_ack(config: StackConfig, answer: str) -> None:
+    m = Machine.in_state(State.SYN_RECEIVED, passive=True, config=config)
+    m.arrives("SYN", seq=0, options=m.syn_options())
+    assert m.sent()[-1].flags == answer
+    m.expect_state(State.SYN_RECEIVED)
+
+
+@pytest.mark.parametrize(("config", "taken"), [(StackConfig(), True), (StackConfig.linux(), False), (StackConfig.freebsd(), True)])
+def test_linux_listens_to_no_syn_with_a_fin(config: StackConfig, taken: bool) -> None:
+    m = Machine.in_state(State.LISTEN, config=config)
+    m.arrives("SYN,FIN", seq=0)
+    assert (m.state is State.SYN_RECEIVED) is taken
+
+
+def test_linux_tries_again_soon_after_an_old_connection_was_reset() -> None:
+    m = Machine.in_state(State.SYN_SENT, config=StackConfig.linux())
+    m.arrives("ACK", seq=5, ack=500)
+    m.expect("RST", seq=500)
+    assert m.next_sent(within=10).flags == "SYN"
+    m.arrives("ACK", seq=5, ack=500)
+    m.expect("RST", seq=500)
+    m.wait(500)
+    m.nothing_sent()

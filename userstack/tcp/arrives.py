@@ -5,6 +5,7 @@ The functions of the steps return True where processing goes on with the next st
 
 from typing import assert_never
 
+from userstack.config import MILLISECOND
 from userstack.errors import BrokenPipe, ConnectionRefused, ConnectionReset
 from userstack.tcp import acknowledge, keepalive, retransmission, seq, text
 from userstack.tcp.calls import carry_out_close
@@ -14,6 +15,8 @@ from userstack.tcp.state import State, move
 from userstack.tcp.tcb import Tcb
 from userstack.tcp.timewait import TimeWait
 from userstack.wire.tcp import SYN, TcpSegment
+
+_SOON = 2 * MILLISECOND
 
 
 def segment_arrives(tcb: Tcb, wire: TcpSegment, *, now: int) -> None:
@@ -61,6 +64,8 @@ def _listen(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     if not segment.syn or tcb.remote is None:
         return
+    if segment.fin and tcb.config.drop_synfin:
+        return
     if segment.bad_options:
         tcb.counters.add("TcpExtTCPBadOptions")  # MUST-7: there is no connection to reset yet
         return
@@ -106,6 +111,8 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     if segment.has_ack and not tcb.iss < segment.ack <= tcb.snd_nxt:
         if not segment.rst:
             tcb.answer_reset(segment, segment.reset)
+            if tcb.config.kernel_resets and not tcb.retransmits:
+                tcb.timers.retransmission = now + _SOON  # as Linux does: what stood in the way is gone then
         return
     if segment.rst:  # second step
         if segment.has_ack:
@@ -217,7 +224,10 @@ def _check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 def _answer_unacceptable(tcb: Tcb, segment: Segment, now: int) -> None:
-    if segment.syn:
+    again = tcb.state is State.SYN_RECEIVED and tcb.passive and segment.syn and segment.seq == tcb.irs
+    if again and tcb.config.repeat_synack:
+        tcb.syn_due = True
+    elif segment.syn:
         tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")  # RFC 5961 4: "irrespective of the sequence number"
     elif segment.length:
         tcb.ack_now = True

@@ -57,6 +57,7 @@ class Tcb:
         "bytes_retrans",
         "bytes_sent",
         "challenge",
+        "challenged_at",
         "close_requested",
         "config",
         "congestion",
@@ -178,6 +179,8 @@ class Tcb:
         self.start(0)
 
     def _reset_counts(self) -> None:
+        self.challenged_at: int | None = None
+        """When a segment that was not acceptable was last answered."""
         self.heard_at = 0
         """When the peer last sent something acceptable."""
         self.bytes_sent = self.bytes_acked = self.bytes_received = self.bytes_retrans = 0
@@ -393,8 +396,11 @@ class Tcb:
         return self.snd_una > self.sendbuf.end
 
     def send_challenge_ack(self, now: int, counter: str = "TcpExtTCPChallengeACK") -> None:
-        """Owe an ACK, unless the throttle of RFC 5961 7 says no."""
-        if self.challenge.allow(now):
+        """Owe an ACK, unless the throttle of RFC 5961 7, or the connection's own, says no."""
+        if self.challenged_at is not None and now - self.challenged_at < self.config.invalid_ratelimit:
+            self.counters.add("TcpExtTCPACKSkippedChallenge")
+        elif self.challenge.allow(now):
+            self.challenged_at = now
             self.counters.add(counter)
             self.ack_now = True
         else:
