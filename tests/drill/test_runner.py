@@ -93,7 +93,9 @@ def test_a_packet_that_no_line_has_fails_at_the_next_line_that_looks() -> None:
 def test_a_packet_that_no_line_has_fails_at_the_end_if_it_was_not_the_last_events() -> None:
     check_passes(OPEN + "+0 write(4, ..., 10) = 10\n")
     check_fails(OPEN + "+0 write(4, ..., 10) = 10\n+.1 read(3, ..., 1) = -1 ENOTCONN\n", "that the script does not have")
-    check_fails(OPEN + "+0 write(4, ..., 10) = 10\n+0 > P. 1:10(9) ack 1\n", "the rest of one was sent at 0.000000")
+    part = OPEN + "+0 write(4, ..., 10) = 10\n+0 > P. 1:10(9) ack 1\n"
+    check_fails(part, "the rest of one was sent at 0.000000")
+    check_fails(part + "+0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 5\n", "the rest of one was sent at 0.000000")
 
 
 def test_the_ladder_has_what_happened_in_the_scripts_numbers() -> None:

@@ -5,6 +5,8 @@ packet that comes in while a listener is under test makes a connection of its ow
 name their ports, the ports decide instead.
 """
 
+from collections.abc import Iterable
+
 from userstack.address import Endpoint
 from userstack.drill.flow import Flow
 from userstack.drill.script import TcpSpec
@@ -29,6 +31,11 @@ class Flows:
         self._listeners: dict[int, Endpoint] = {}
         self._next_port = _FIRST_PORT
         self.under_test: Flow | None = None
+
+    @property
+    def all(self) -> Iterable[Flow]:
+        """Every connection, the one that came first before the others."""
+        return self._all.values()
 
     def made(self) -> None:
         """A socket was made: packets are no other's any more."""

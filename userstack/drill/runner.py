@@ -292,11 +292,10 @@ class Runner:
         end = self._system.now
         if windows:
             self._pass(max(window.latest for window in windows) + 1, until=lambda: not self._process.sleeping)
-        flow = self._flows.under_test
-        if flow is None or not flow.sent:
-            return
-        sent = flow.sent[0]
-        if sent.time < end - self._settings.tolerance or not sent.whole:
+        for flow in self._flows.all:
+            sent = flow.sent[0] if flow.sent else None
+            if sent is None or (sent.whole and (flow is not self._flows.under_test or sent.time >= end - self._settings.tolerance)):
+                continue
             what = "one was" if sent.whole else "the rest of one was"
             text = f"packet: {what} sent at {self._timeline.stamp(sent.time)} that the script does not have"
             raise Mismatch(last.place, text, "nothing", _as_line(flow, sent, IpFields(), absolute=False))
