@@ -42,6 +42,14 @@ def test_minshall_lets_a_small_segment_follow_full_ones() -> None:
     assert pieces(m) == [(1_101, 50)]
 
 
+def test_a_segment_that_sack_blocks_leave_less_room_is_no_small_one() -> None:
+    m = Machine.in_state(State.ESTABLISHED, config=LINUX, mss=1_000, sack=True)
+    m.arrives("ACK", seq=1_001, data=b"y" * 100)
+    m.sent()
+    m.send(b"x" * 2_000)
+    assert pieces(m) == [(1, 988), (989, 988), (1_977, 24)]
+
+
 def test_nagle_of_the_rfc_does_not() -> None:
     m = established(config=StackConfig())
     m.send(b"x" * 1_100)

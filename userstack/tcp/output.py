@@ -209,7 +209,8 @@ def _wait_for_window(tcb: Tcb, now: int) -> None:
 def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) -> TcpSegment:
     """At most ``size`` octets from ``first`` on, and the FIN if it is asked for, stands right behind them and before ``most``."""
     options = _options(tcb, now)
-    size = min(size, tcb.snd_mss - _octets_of_sack(options))
+    full = tcb.snd_mss - _octets_of_sack(options)
+    size = min(size, full)
     end = first + size
     payload = tcb.sendbuf.read(first, size) if size else b""
     flags = PSH if size and end == tcb.sendbuf.end and not tcb.more else 0  # MUST-61
@@ -233,7 +234,7 @@ def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) ->
     tcb.timers.override = None
     tcb.data_sent_at = now
     if size:
-        if size < tcb.segment_limit:
+        if size < min(full, tcb.segment_limit):
             tcb.small_sent_end = end
         tcb.delayed_ack.answered(now)
     if tcb.snd_wnd or not tcb.syn_acked or tcb.config.empty_probes:
