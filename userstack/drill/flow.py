@@ -93,6 +93,8 @@ class Flow:
     timestamps: TimestampMap = field(default_factory=TimestampMap)
     written: bytearray = field(default_factory=bytearray)
     """All that the script's calls wrote."""
+    writing: bool = False
+    """A call sleeps that has more to write."""
     read: int = 0
     """Octets that the script's calls have read."""
     plain: bool = True

@@ -76,7 +76,7 @@ class Claim:
     def _at_the_end(self, sent: Sent) -> bool:
         """The packet ends with the last octet that was written: it must be pushed (RFC 9293 3.9.1.2, MUST-61)."""
         end = self._flow.outbound_offset(self._flow.script_seq(sent.segment.seq) + len(sent.segment.payload))
-        return bool(sent.whole and sent.segment.payload and end == len(self._flow.written))
+        return bool(sent.whole and sent.segment.payload and end == len(self._flow.written) and not self._flow.writing)
 
     def _take_part(self, sent: Sent) -> None:
         """A stretch of the line's text: the numbers go on where the last one ended, all else is as the line says."""

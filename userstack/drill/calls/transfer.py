@@ -74,13 +74,17 @@ def _sending(context: Context, descriptor: Descriptor, pieces: list[Piece], flag
             try:
                 now = descriptor.socket.send(data[taken:])
             except OSError as error:
-                if isinstance(error, BlockingIOError) and not at_once:
+                waits = isinstance(error, BlockingIOError) and not at_once
+                if flow is not None:
+                    flow.writing = waits
+                if waits:
                     raise Wait from None
                 if taken:
                     return Done(taken)
                 raise
             if flow is not None:
                 flow.written += data[taken : taken + now]
+                flow.writing = False
             taken += now
             if taken == len(data) or at_once:
                 return Done(taken)
