@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.drill.running import OPEN, check_passes
+from tests.drill.running import OPEN, check_passes, check_skipped
 from tests.support.kernel_system import KernelSocket, KernelSystem
 from tests.support.netns import KernelNamespace, kernel_namespace
 from userstack.drill.codeblocks import CodeBlocks
@@ -150,6 +150,13 @@ def test_recovery_without_sack_has_its_states() -> None:
         + "+0 > . 1:1001(1000) ack 1\n"
         + "+0 %{ assert tcpi_ca_state == TCP_CA_Recovery }%\n"
     )
+
+
+def test_with_ecn_linux_tells_what_is_not_known() -> None:
+    opened = OPEN.replace("< S 0:0(0)", "< SEW 0:0(0)").replace("> S. 0:0(0)", "> SE. 0:0(0)")
+    check(opened + "+0 %{ assert tcpi_options == TCPI_OPT_ECN }%\n", kernel=FREEBSD)
+    check_skipped(opened + "+0 %{ assert tcpi_options == 8 }%\n", "tcpi_options of TCP_INFO", hooks=CodeBlocks())
+    check_skipped(opened + "+0 %{ assert tcpi_ca_state == 0 }%\n", "tcpi_ca_state of TCP_INFO", hooks=CodeBlocks())
 
 
 def test_probes_are_counted() -> None:

@@ -32,7 +32,7 @@ _FREEBSD_INFINITE = 65535 << 14
 _FIRST_RTTVAR = 250_000
 """Linux begins with a mean deviation of one second, and tells a quarter of it."""
 _TIMESTAMP_OCTETS = 12
-_OPT_TIMESTAMPS, _OPT_SACK, _OPT_WSCALE = 1, 2, 4
+_OPT_TIMESTAMPS, _OPT_SACK, _OPT_WSCALE, _OPT_ECN = 1, 2, 4, 8
 _PHASES = {
     Phase.OPEN: "TCP_CA_Open",
     Phase.DISORDER: "TCP_CA_Disorder",
@@ -78,11 +78,9 @@ def _linux(info: ConnectionInfo, segments: int) -> dict[str, int]:
     """Sizes in segments where Linux counts segments, times in microseconds."""
     told = {
         "tcpi_state": SYMBOLS[_LINUX_STATES[info.state]],
-        "tcpi_ca_state": SYMBOLS[_PHASES[info.phase]],
         "tcpi_retransmits": info.retransmits,
         "tcpi_probes": info.probes,
         "tcpi_backoff": info.backoffs,
-        "tcpi_options": _options(info),
         "tcpi_snd_wscale": info.snd_wscale or 0,
         "tcpi_rcv_wscale": info.rcv_wscale or 0,
         "tcpi_rto": info.rto // MICROSECOND,
@@ -107,6 +105,8 @@ def _linux(info: ConnectionInfo, segments: int) -> dict[str, int]:
             info.bytes_acked + (info.state not in _SYN_UNACKED and not info.passive) + (info.state in _FIN_ACKED)
         )
         told["tcpi_bytes_received"] = info.bytes_received + (info.state in _FIN_RECEIVED)
+    if not info.ecn:  # of which is not known whether marks have been seen, nor that the window was reduced for one
+        told |= {"tcpi_options": _options(info), "tcpi_ca_state": SYMBOLS[_PHASES[info.phase]]}
     if info.phase in {Phase.OPEN, Phase.DISORDER}:
         told |= {"tcpi_lost": 0, "tcpi_retrans": 0}
     if info.sack_permitted and info.sacked % info.snd_mss == 0:
@@ -115,7 +115,12 @@ def _linux(info: ConnectionInfo, segments: int) -> dict[str, int]:
 
 
 def _options(info: ConnectionInfo) -> int:
-    agreed = {_OPT_TIMESTAMPS: info.timestamps, _OPT_SACK: info.sack_permitted, _OPT_WSCALE: info.snd_wscale is not None}
+    agreed = {
+        _OPT_TIMESTAMPS: info.timestamps,
+        _OPT_SACK: info.sack_permitted,
+        _OPT_WSCALE: info.snd_wscale is not None,
+        _OPT_ECN: info.ecn,
+    }
     return sum(bit for bit, there in agreed.items() if there)
 
 

@@ -227,6 +227,7 @@ class Connection:
             rcv_wscale=tcb.rcv_wind_shift if synchronized and tcb.window_scaling else None,
             timestamps=synchronized and tcb.snd_ts_ok,
             sack_permitted=synchronized and tcb.sack_permitted,
+            ecn=tcb.ecn.ok,
             phase=tcb.recovery.phase(tcb.snd_una),
             sacked=tcb.recovery.sacked,
             unacked=tcb.flight,

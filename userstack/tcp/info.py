@@ -33,6 +33,8 @@ class ConnectionInfo:
     """The timestamps option was agreed."""
     sack_permitted: bool
     """SACK was agreed."""
+    ecn: bool
+    """Both ends take part in ECN."""
     phase: Phase
     sacked: int
     """Octets of what is outstanding that the peer has SACKed."""
