@@ -20,7 +20,7 @@ from userstack import Stack, StackConfig
 from userstack.config import MILLISECOND
 from userstack.host.addresses import add_address, list_addresses
 from userstack.host.inside import write_sysctl
-from userstack.host.links import create_veth, read_link, set_link, wait_until_running
+from userstack.host.links import create_veth, read_link, remove_link, set_link, wait_until_running
 from userstack.packetio.veth import VethPair
 
 FRAMES = pytest.mark.parametrize("device", ["tap", "veth"])
@@ -239,3 +239,4 @@ async def narrow_path(folder: Path) -> AsyncIterator[tuple[World, KernelNamespac
             assert far.run(["ip", "-6", "route", "add", "fd77::/64", "via", "fd78::1"]).returncode == 0
             write_sysctl("net.ipv6.conf.all.forwarding", "1", namespace=world.kernel.name)
             yield world, far
+            remove_link(OURS, namespace=world.kernel.name)  # with its namespace it would go only when the kernel finds the time
