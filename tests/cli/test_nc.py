@@ -63,22 +63,27 @@ def listening(namespace: str, port: int) -> None:
         time.sleep(0.01)
 
 
+def talk_until_both_have_closed(ours: Running, namespace: str, address: str) -> str:
+    """The kernel's nc connects to ``ours`` at ``address``; each says a word, the kernel closes first. What ours told of it."""
+    with kernel(namespace, "nc", "-N", address, "8080") as theirs:
+        theirs.type(b"from the kernel\n")
+        assert ours.stdout.readline() == b"from the kernel\n"
+        ours.type(b"from us\n")
+        assert theirs.stdout.readline() == b"from us\n"
+        theirs.stdin.close()
+        ours.wait_for("the peer closes first")
+        ours.stdin.close()
+        assert (theirs.process.wait(10), theirs.stdout.read(), theirs.stderr.read()) == (0, b"", b"")
+    assert (ours.process.wait(10), ours.stdout.read()) == (0, b"")
+    return ours.told + ours.stderr.read().decode()
+
+
 @pytest.mark.parametrize("device", ["tun", "tap", "veth"])
 @pytest.mark.parametrize("codec", ["fast", "scapy"])
 def test_the_kernels_nc_connects_to_us(namespace: str, device: str, codec: str) -> None:
     with running("nc", "-l", "-N", "-v", "8080", "--netns", namespace, "--device", device, "--codec", codec) as ours:
         ours.wait_for(LISTENING)
-        with kernel(namespace, "nc", "-N", US, "8080") as theirs:
-            theirs.type(b"from the kernel\n")
-            assert ours.stdout.readline() == b"from the kernel\n"
-            ours.type(b"from us\n")
-            assert theirs.stdout.readline() == b"from us\n"
-            theirs.stdin.close()
-            ours.wait_for("the peer closes first")
-            ours.stdin.close()
-            assert (theirs.process.wait(10), theirs.stdout.read(), theirs.stderr.read()) == (0, b"", b"")
-        assert (ours.process.wait(10), ours.stdout.read()) == (0, b"")
-        told = ours.told + ours.stderr.read().decode()
+        told = talk_until_both_have_closed(ours, namespace, US)
     assert "Connection from 10.9.0.1 " in told
     assert "SYN-RECEIVED ─── SYN,ACK seq 0 ack 1" in told
     assert "▶ ESTABLISHED   2/3" in told  # the kernel's own word

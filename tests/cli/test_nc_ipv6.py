@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import kernel, running, userstack
-from tests.cli.test_nc import LISTENING, accept, everything, listening
+from tests.cli.test_nc import LISTENING, accept, everything, listening, talk_until_both_have_closed
 from tests.cli.test_ss import part_of
 from userstack.host.addresses import add_address
 from userstack.host.inside import open_socket
@@ -32,17 +32,7 @@ def kernel_client(namespace: str, address: str, port: int = 8080) -> Iterator[so
 def test_the_kernels_nc_connects_to_us(namespace: str, device: str, codec: str) -> None:
     with running("nc", "-6", "-l", "-N", "-v", "8080", "--netns", namespace, "--device", device, "--codec", codec) as ours:
         assert ours.wait_for(LISTENING) == "Listening on :: 8080\n"
-        with kernel(namespace, "nc", "-N", US, "8080") as theirs:
-            theirs.type(b"from the kernel\n")
-            assert ours.stdout.readline() == b"from the kernel\n"
-            ours.type(b"from us\n")
-            assert theirs.stdout.readline() == b"from us\n"
-            theirs.stdin.close()
-            ours.wait_for("the peer closes first")
-            ours.stdin.close()
-            assert (theirs.process.wait(10), theirs.stdout.read(), theirs.stderr.read()) == (0, b"", b"")
-        assert (ours.process.wait(10), ours.stdout.read()) == (0, b"")
-        told = ours.told + ours.stderr.read().decode()
+        told = talk_until_both_have_closed(ours, namespace, US)
     assert "Connection from fd3d::1 " in told
     assert "SYN-RECEIVED ─── SYN,ACK seq 0 ack 1" in told
     assert "▶ ESTABLISHED   2/3" in told  # the kernel's own word
