@@ -1,9 +1,11 @@
-"""Writes what became of each test, with the rows of transitions.csv that it drives, where ``scripts/conformance`` reads it."""
+"""What is told of a run beside pytest's own report: the outcomes for ``scripts/conformance``, and the matrix of interoperation."""
 
 import json
 from pathlib import Path
 
 import pytest
+
+from tests.support import matrix
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -11,14 +13,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
+    config.pluginmanager.register(matrix.Matrix())
     target = config.getoption("--outcomes")
-    if target and not hasattr(config, "workerinput"):
+    if target:
         config.pluginmanager.register(Outcomes(Path(target)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Carry the rows in ``user_properties``: they reach the report even through the processes of pytest-xdist."""
+    """Carry the markers in ``user_properties``: they reach the report even through the processes of pytest-xdist."""
     for item in items:
+        item.user_properties.extend(matrix.properties(item))
         item.user_properties.extend(("transition", mark.args[0]) for mark in item.iter_markers("transition"))
 
 
