@@ -86,8 +86,9 @@ class StackConfig:
     """Timestamps, RFC 7323 3 (Linux tcp_timestamps)."""
     timestamp_clock: int = 1 * MILLISECOND
     """One tick of TSval; RFC 7323 5.4 takes 1 ms to 1 s."""
-    tolerate_missing_ts: bool = False
-    """Take a segment that lacks the option though it was agreed (FreeBSD's name); RFC 7323 3.2 drops it, Linux takes it."""
+    tolerate_missing_ts: bool = True
+    """Take a segment that lacks the option though it was agreed (FreeBSD's name), as Linux does. RFC 7323 3.2 SHOULD drop it, but
+    there are peers, and boxes between, that leave it out on the third ACK or from some moment on: they would wait for ever."""
     rst_echoes_timestamp: bool = True
     """RFC 7323 5.2: a RST that answers a segment echoes its timestamp. The kernels do not."""
     sack: bool = True
@@ -208,7 +209,6 @@ class StackConfig:
             initial_window_octets=10 * 65535,  # segments alone count
             abc_limit=65535,  # as much as was acknowledged
             cwnd_validation=True,
-            tolerate_missing_ts=True,
             rst_echoes_timestamp=False,
             kernel_resets=True,
             quick_acks=16,
@@ -237,6 +237,7 @@ class StackConfig:
             window_scale=6,  # kern.ipc.maxsockbuf is 2 MiB
             abc_limit=2,
             double_socket_buffers=False,
+            tolerate_missing_ts=False,
             rst_echoes_timestamp=False,
             kernel_resets=True,
             keepalive_probes=8,

@@ -89,8 +89,29 @@ def test_one_of_a_wrong_length_is_none(data: bytes) -> None:
     assert m.expect("SYN,ACK").timestamps is None
 
 
-def test_a_segment_that_lacks_them_is_dropped_in_silence() -> None:
+def test_a_peer_that_leaves_them_out_on_the_third_ack_is_taken() -> None:
+    m = Machine.in_state(State.SYN_RECEIVED, passive=True, tsval=7)
+    m.arrives("ACK", seq=1, ack=1, options=())
+    m.expect_state(State.ESTABLISHED)
+    m.send(b"hello")
+    assert m.expect("ACK", data=b"hello").timestamps is not None, "they were agreed: ours go on"
+
+
+def test_a_peer_that_leaves_them_out_in_mid_connection_is_taken_and_may_begin_again() -> None:
     m = established()
+    m.send(b"x" * 100)
+    m.sent()
+    m.arrives("ACK", ack=101, data=b"hello", options=())
+    assert m.receive() == b"hello"
+    assert m.connection.info().unacked == 0
+    m.arrives("ACK", seq=6, ack=101, data=b"world")
+    assert m.receive() == b"world"
+    m.arrives("FIN,ACK", seq=11, ack=101, options=())
+    m.expect_state(State.CLOSE_WAIT)
+
+
+def test_not_tolerated_it_is_dropped_in_silence() -> None:
+    m = established(config=StackConfig(tolerate_missing_ts=False))
     m.arrives("ACK", data=b"hello", options=())
     m.wait(100)
     m.nothing_sent()
@@ -98,18 +119,12 @@ def test_a_segment_that_lacks_them_is_dropped_in_silence() -> None:
     assert m.counters["TcpExtTCPMissingTimestamp"] == 1
 
 
-def test_the_third_ack_too() -> None:
-    m = Machine.in_state(State.SYN_RECEIVED, passive=True, tsval=7)
+def test_not_tolerated_nor_is_the_third_ack() -> None:
+    m = Machine.in_state(State.SYN_RECEIVED, passive=True, tsval=7, config=StackConfig(tolerate_missing_ts=False))
     m.arrives("ACK", seq=1, ack=1, options=())
     m.expect_state(State.SYN_RECEIVED)
     m.arrives("ACK", seq=1, ack=1)
     m.expect_state(State.ESTABLISHED)
-
-
-def test_tolerated_it_is_taken() -> None:
-    m = established(config=StackConfig(tolerate_missing_ts=True))
-    m.arrives("ACK", data=b"hello", options=())
-    assert m.receive() == b"hello"
 
 
 def test_a_rst_needs_none() -> None:
