@@ -176,6 +176,23 @@ def test_idle_connection_starts_again_from_the_initial_window(slow_start_after_i
     assert flight(m) == (2 * MSS if slow_start_after_idle else cwnd // MSS * MSS)
 
 
+def test_an_idle_time_behind_a_shut_window_counts_when_it_opens_and_not_before() -> None:
+    """RFC 5681 4.1 reduces before transmission begins, and the probes of a shut window are none."""
+    m = Machine.in_state(State.ESTABLISHED, mss=MSS, config=StackConfig(initial_window=2))
+    m.send(b"x" * 20_000)
+    while m.snd_una < 20_001:
+        m.sent()
+        m.arrives("ACK", window=0 if m.connection.info().unsent == 0 else 65_535)
+    before = m.connection.info().cwnd
+    m.wait(5_000)
+    m.send(b"y" * 20_000)
+    m.wait(5_000)
+    assert m.connection.info().cwnd == before > 2 * MSS
+    m.sent()
+    m.arrives("ACK")
+    assert flight(m) == 2 * MSS
+
+
 def test_third_duplicate_ack_resends_at_once() -> None:
     """RFC 5681 3.2, steps 2 to 4."""
     m = loaded(initial_window=10)

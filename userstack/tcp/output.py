@@ -177,10 +177,10 @@ def _fresh(tcb: Tcb, now: int) -> TcpSegment | None:
     cwnd = tcb.congestion.cwnd
     if tcb.recovery.next_lost(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, cwnd) is not None:
         return None
-    if tcb.config.slow_start_after_idle and unsent and not tcb.flight and now - tcb.data_sent_at > tcb.rtt.rto:
+    offered = tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt
+    if offered > 0 and unsent and _was_idle(tcb, now):
         tcb.congestion.on_idle()
         cwnd = tcb.congestion.cwnd
-    offered = tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt
     usable = min(offered, tcb.recovery.room(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, cwnd))
     if unsent:
         size = min(unsent, usable, tcb.segment_limit)
@@ -188,6 +188,11 @@ def _fresh(tcb: Tcb, now: int) -> TcpSegment | None:
     if offered > 0:
         return _send(tcb, tcb.snd_nxt, 0, now)
     return None
+
+
+def _was_idle(tcb: Tcb, now: int) -> bool:
+    """RFC 5681 4.1: nothing was sent for more than one RTO."""
+    return tcb.config.slow_start_after_idle and not tcb.flight and now - tcb.data_sent_at > tcb.rtt.rto
 
 
 def _wait_for_window(tcb: Tcb, now: int) -> None:
