@@ -1,11 +1,15 @@
 """What is told of a run beside pytest's own report: the outcomes for ``scripts/conformance``, and the matrix of interoperation."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from tests.ledger.rows import Outcome
 from tests.support import matrix
+
+MARKERS = ("transition", "requirement")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,28 +22,40 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(matrix.Matrix())
     target = config.getoption("--outcomes")
     if target:
-        config.pluginmanager.register(Outcomes(Path(target)))
+        config.pluginmanager.register(OutcomesWriter(Path(target)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Carry the markers in ``user_properties``: they reach the report even through the processes of pytest-xdist."""
     for item in items:
         item.user_properties.extend(matrix.properties(item))
-        item.user_properties.extend(("transition", mark.args[0]) for mark in item.iter_markers("transition"))
+        for marker in MARKERS:
+            item.user_properties.extend((marker, mark.args[0]) for mark in item.iter_markers(marker))
 
 
-class Outcomes:
-    """Collects reports: a test has passed when its setup, its call and its teardown have."""
+class OutcomesWriter:
+    """Collects reports: a test has passed when its setup, its call and its teardown have. What is only collected has not run."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self.tests: dict[str, dict[str, object]] = {}
+        self.tests: dict[str, Outcome] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if session.config.option.collectonly:
+            for item in session.items:
+                self._test(item.nodeid, item.user_properties)["outcome"] = "not run"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        rows = [str(value) for name, value in report.user_properties if name == "transition"]
-        test = self.tests.setdefault(report.nodeid, {"outcome": "passed", "rows": rows})
+        test = self._test(report.nodeid, report.user_properties)
+        test["seconds"] += report.duration
         if not report.passed:
             test["outcome"] = report.outcome
+
+    def _test(self, case: str, properties: Iterable[tuple[str, object]]) -> Outcome:
+        named = [(name, str(value)) for name, value in properties]
+        rows = {marker: [value for name, value in named if name == marker] for marker in MARKERS}
+        new = Outcome(outcome="passed", seconds=0.0, transition=rows["transition"], requirement=rows["requirement"])
+        return self.tests.setdefault(case, new)
 
     def pytest_sessionfinish(self) -> None:
         self.target.write_text(json.dumps(self.tests))

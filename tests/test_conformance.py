@@ -8,8 +8,9 @@ from types import ModuleType
 
 import pytest
 
+from tests.ledger.rows import Outcome, Outcomes, Row, enter, read_requirements, read_transitions
+
 ROOT = Path(__file__).parent.parent
-DATA = ROOT / "tests" / "data"
 
 
 @pytest.fixture(scope="module")
@@ -24,87 +25,121 @@ def conformance() -> ModuleType:
     return module
 
 
-def test_rows(conformance: ModuleType) -> None:
-    rows = conformance.read_rows(DATA / "transitions.csv", DATA / "not_applicable.csv")
-    assert len(rows) == 99
-    assert sum(row.reason is not None for row in rows.values()) == 7
+@pytest.fixture(scope="module")
+def collected(conformance: ModuleType) -> Outcomes:
+    """Every marked test of this suite; none was run."""
+    found: Outcomes = conformance.outcomes(["--collect-only"])
+    return found
+
+
+def ran(outcome: str, *, transition: tuple[str, ...] = (), requirement: tuple[str, ...] = ()) -> Outcome:
+    return Outcome(outcome=outcome, seconds=0.1, transition=list(transition), requirement=list(requirement))
+
+
+# --- the rows ---
+
+
+def test_the_state_machine() -> None:
+    rows = read_transitions()
+    assert len(rows) == 306
+    assert all("MLS only" in row.name for row in rows.values() if row.reason is not None)
+    assert [row.name for row in rows.values() if "MLS only" in row.name and row.reason is None] == []
     assert rows["LISTEN | CLOSE |  | CLOSED"].section == "3.10.4; Fig.5"
 
 
-def test_every_marker_of_this_suite_names_a_row_and_every_row_has_a_marker(conformance: ModuleType) -> None:
-    rows = conformance.read_rows(DATA / "transitions.csv", DATA / "not_applicable.csv")
-    assert conformance.collect(rows, ROOT / "tests", ROOT) == []
-    assert [row.name for row in rows.values() if row.reason is None and not row.functions] == []
-    assert [row.name for row in rows.values() if row.reason is not None and row.functions] == []
+def test_the_requirements() -> None:
+    rows = read_requirements()
+    assert len(rows) == 119
+    assert sum(row.level in ("MUST", "MUST NOT") for row in rows.values()) == 69
+    assert [row.name for row in rows.values() if row.level.startswith("MUST") and row.reason is not None] == []
 
 
-def test_markers_are_found_in_decorators_and_in_params(conformance: ModuleType, tmp_path: Path) -> None:
-    path = tmp_path / "test_x.py"
-    path.write_text(
-        "import pytest\n"
-        "@pytest.mark.transition('A | b |  | C')\n"
-        "def test_one(): ...\n"
-        "@pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.transition('D | e | f | G'))])\n"
-        "async def test_two(x): ...\n"
-        "@pytest.mark.transition('H | i | j | K')\n"
-        "def helper(): ...\n"
-    )
-    found = list(conformance.markers_of(path, tmp_path))
-    assert found == [("test_x.py::test_one", "A | b |  | C"), ("test_x.py::test_two", "D | e | f | G")]
+def test_every_marker_names_a_row(collected: Outcomes) -> None:
+    assert enter(read_transitions(), collected, "transition") == []
+    assert enter(read_requirements(), collected, "requirement") == []
 
 
 @pytest.mark.parametrize(
-    ("functions", "outcomes", "result"),
+    ("outcomes", "result"),
     [
-        ([], {}, "none"),
-        (["t::a"], {"t::a": "passed"}, "passed"),
-        (["t::a"], {"t::a[1]": "passed", "t::a[2]": "passed"}, "passed"),
-        (["t::a"], {"t::a[1]": "passed", "t::a[2]": "failed"}, "failed"),
-        (["t::a", "t::b"], {"t::a": "passed"}, "failed"),
-        (["t::a"], {"t::a": "skipped"}, "failed"),
-        (["t::a"], {}, "failed"),
+        ({}, "none"),
+        ({"t::a": "passed"}, "passed"),
+        ({"t::a[1]": "passed", "t::a[2]": "passed"}, "passed"),
+        ({"t::a[1]": "passed", "t::a[2]": "failed"}, "failed"),
+        ({"t::a": "skipped"}, "failed"),
+        ({"t::a": "not run"}, "failed"),
     ],
 )
-def test_result(conformance: ModuleType, functions: list[str], outcomes: dict[str, str], result: str) -> None:
-    row = conformance.Row("X", "3.1", functions=functions, outcomes=outcomes)
-    assert row.result == result
-    row.reason = "because"
-    assert row.result == "not applicable"
+def test_result(outcomes: dict[str, str], result: str) -> None:
+    rows = {"X": Row("X", "3.1")}
+    assert enter(rows, {case: ran(outcome, requirement=("X",)) for case, outcome in outcomes.items()}, "requirement") == []
+    assert rows["X"].result == result
 
 
-def test_report(conformance: ModuleType) -> None:
+def test_a_reason_stands_for_tests_and_not_beside_them() -> None:
+    assert Row("X", "3.1", reason="because").result == "reasoned"
+    assert Row("X", "3.1", reason="because", cases={"t::a": "passed"}).result == "failed"
+
+
+def test_markers_that_name_no_row_come_back() -> None:
+    rows = {"A | b |  | C": Row("A | b |  | C", "3.1")}
+    found = {"t::a": ran("passed", transition=("A|b||C",)), "t::b": ran("passed", transition=("A | b | | D",))}
+    assert enter(rows, found, "transition") == ["t::b: A | b |  | D"]
+    assert rows["A | b |  | C"].functions == ["t::a"]
+
+
+# --- the verdict ---
+
+
+def test_counts_by_level(conformance: ModuleType) -> None:
     rows = {
-        "A": conformance.Row("A", "3.1", functions=["t::a"], outcomes={"t::a": "passed"}),
-        "B": conformance.Row("B", "3.1", functions=["t::b"], outcomes={"t::b": "failed"}),
-        "C": conformance.Row("C", "3.1"),
-        "D": conformance.Row("D", "3.1", reason="never"),
+        "MUST-1": Row("MUST-1", "3.1", level="MUST", cases={"t::a": "passed"}),
+        "MUST-2": Row("MUST-2", "3.1", level="MUST NOT", cases={"t::b": "failed"}),
+        "SHLD-1": Row("SHLD-1", "3.1", level="SHOULD"),
+        "MAY-1": Row("MAY-1", "3.1", level="MAY", reason="never"),
     }
-    report = conformance.report(rows, ["t::e: no such row"])
-    assert report["unknown"] == ["t::e: no such row"]
-    assert [report[name] for name in ("tested", "passed", "total", "not_applicable")] == [2, 1, 3, 1]
-    assert [row["result"] for row in report["rows"]] == ["passed", "failed", "none", "not applicable"]
+    assert conformance.by_level(rows) == {
+        "MUST": {"tested": 1, "total": 2, "not_done": 0},
+        "SHOULD": {"tested": 0, "total": 1, "not_done": 0},
+        "MAY": {"tested": 0, "total": 1, "not_done": 1},
+    }
 
 
 @pytest.mark.parametrize(
-    ("unknown", "differences", "combinations", "failed", "passed", "conforms"),
+    ("row", "whole"),
     [
-        ([], 0, 9, 0, 9, True),
-        (["t::e: no such row"], 0, 9, 0, 9, False),
-        ([], 1, 9, 0, 9, False),
-        ([], 0, 0, 0, 9, False),
-        ([], 0, 9, 1, 9, False),
-        ([], 0, 9, 0, 0, False),
+        (Row("MUST-1", "3.1", level="MUST", cases={"t::a": "passed"}), True),
+        (Row("MUST-1", "3.1", level="MUST", cases={"t::a": "failed"}), False),
+        (Row("MUST-1", "3.1", level="MUST"), False),
+        (Row("MUST-1", "3.1", level="MUST NOT", reason="never"), False),
+        (Row("MAY-1", "3.1", level="MAY", reason="never"), True),
+        (Row("A | b |  | C", "3.1", level="stay", reason="never"), True),
     ],
 )
-def test_conforms(
-    conformance: ModuleType, unknown: list[str], differences: int, combinations: int, failed: int, passed: int, conforms: bool
-) -> None:
-    rows = {"A": conformance.Row("A", "3.1", functions=["t::a"], outcomes={"t::a": "passed"})}
-    oracle = {"combinations": combinations, "differences": differences}
-    drill = {"passed": passed, "failed": failed, "skipped": 1}
-    assert conformance.conforms(rows, unknown, oracle, drill) is conforms
-    rows["B"] = conformance.Row("B", "3.1")
-    assert not conformance.conforms(rows, unknown, oracle, drill)
+def test_what_is_whole(conformance: ModuleType, row: Row, whole: bool) -> None:
+    assert conformance.is_whole({row.name: row}) is whole
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value", "conforms"),
+    [
+        ("drill", "skipped", 5, True),
+        ("oracle", "differences", 1, False),
+        ("oracle", "combinations", 0, False),
+        ("drill", "failed", 1, False),
+        ("drill", "passed", 0, False),
+        ("mutations", "killed", 6, False),
+    ],
+)
+def test_conforms(conformance: ModuleType, group: str, name: str, value: int, conforms: bool) -> None:
+    report = {
+        "oracle": {"combinations": 9, "differences": 0},
+        "drill": {"passed": 9, "failed": 0, "skipped": 1},
+        "mutations": {"killed": 7, "total": 7},
+    }
+    assert conformance.conforms(report)
+    report[group][name] = value
+    assert conformance.conforms(report) is conforms
 
 
 def test_numbers_are_taken_from_what_a_program_prints(conformance: ModuleType) -> None:
