@@ -7,7 +7,6 @@ import fcntl
 import os
 import select
 import socket
-import struct
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -28,6 +27,7 @@ from userstack.drill.system import Address, DrillSocket
 from userstack.host.inside import write_sysctl
 from userstack.host.links import unique_device_name
 from userstack.host.tuntap import open_tuntap
+from userstack.tcp import linux_info
 from userstack.tcp.connection import Connection
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.state import State
@@ -38,12 +38,9 @@ GLANCE = 1 * MILLISECOND
 """How often calls that sleep are tried again."""
 LARGEST_PACKET = 65535
 SIOCINQ, SIOCOUTQ = 0x541B, 0x5411
-STATES = (
-    *(State.CLOSED, State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.TIME_WAIT),
-    *(State.CLOSED, State.CLOSE_WAIT, State.LAST_ACK, State.LISTEN, State.CLOSING, State.SYN_RECEIVED),
-)
-"""By the numbers of the kernel."""
-TCP_INFO = struct.Struct("=8B24I4Q6I4Q2I2Q")
+STATES: dict[int, State] = {number: state for state, number in linux_info.STATES.items()}
+STATES[12] = State.SYN_RECEIVED
+PHASES = {number: phase for phase, number in linux_info.PHASES.items()}
 
 
 class KernelSocket:
@@ -102,32 +99,82 @@ class KernelSocket:
 
     def info(self) -> ConnectionInfo:
         """TCP_INFO in the units of ours: nanoseconds and octets."""
-        raw = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size)
-        told = TCP_INFO.unpack(raw.ljust(TCP_INFO.size, b"\0"))
-        state, retransmits = STATES[told[0]], told[2]
-        rto, _, snd_mss, rcv_mss, unacked = told[8:13]
-        rtt, rttvar, ssthresh, cwnd = told[23:27]
-        fresh = Connection(Endpoint(bytes(4), 0), config=StackConfig(), isn=lambda *_: 0, counters=Counters()).info()
-        return replace(
-            fresh,
-            state=state,
-            retransmits=retransmits,
-            rto=rto * MICROSECOND,
-            path_mtu=told[21],
-            srtt=rtt * MICROSECOND,
-            rttvar=rttvar * MICROSECOND,
-            cwnd=cwnd * snd_mss,
-            ssthresh=ssthresh * snd_mss,
-            snd_mss=snd_mss,
-            rcv_mss=rcv_mss,
-            unacked=unacked * snd_mss,
-            unsent=told[38],
-            total_retrans=told[31],
-            bytes_acked=told[34],
-            bytes_received=told[35],
-            segs_out=told[36],
-            segs_in=told[37],
-        )
+        return read_info(self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, linux_info.SIZE))
+
+
+def read_info(raw: bytes) -> ConnectionInfo:
+    """``struct tcp_info`` of a kernel as ours: what ``linux_info.values`` makes of it is what the kernel has told."""
+    told = {name.removeprefix("tcpi_"): value for name, value in linux_info.unpack(raw).items()}
+    fresh = Connection(Endpoint(bytes(4), 0), config=StackConfig(), isn=lambda *_: 0, counters=Counters()).info()
+    bits, mss = told["options"], told["snd_mss"] or 1
+    scaled = bits & linux_info.OPT_WSCALE
+    return replace(
+        fresh,
+        state=STATES[told["state"]],
+        remote=Endpoint(bytes(4), 1),
+        phase=PHASES[told["ca_state"]],
+        timestamps=bool(bits & linux_info.OPT_TIMESTAMPS),
+        sack_permitted=bool(bits & linux_info.OPT_SACK),
+        ecn=bool(bits & linux_info.OPT_ECN),
+        ecn_seen=bool(bits & linux_info.OPT_ECN_SEEN),
+        snd_wscale=told["snd_wscale"] if scaled else None,
+        rcv_wscale=told["rcv_wscale"] if scaled else None,
+        rate_app_limited=bool(told["delivery_rate_app_limited"]),
+        retransmits=told["retransmits"],
+        acks_expected=told["probes"],
+        backoffs=told["backoff"],
+        probes=0,
+        rto=told["rto"] * MICROSECOND,
+        ato=told["ato"] * MICROSECOND,
+        snd_mss=mss,
+        rcv_mss_seen=told["rcv_mss"],
+        rcv_mss=told["advmss"] + 12 * bool(bits & linux_info.OPT_TIMESTAMPS),
+        path_mtu=told["pmtu"],
+        segs_unacked=told["unacked"],
+        segs_sacked=told["sacked"],
+        segs_lost=told["lost"],
+        segs_retrans=told["retrans"],
+        unacked=told["unacked"] * mss,
+        last_data_sent=told["last_data_sent"] * MILLISECOND,
+        last_data_received=told["last_data_recv"] * MILLISECOND,
+        last_ack_received=told["last_ack_recv"] * MILLISECOND,
+        rcv_ssthresh=told["rcv_ssthresh"],
+        srtt=told["rtt"] * MICROSECOND,
+        rttvar=told["rttvar"] * MICROSECOND,
+        ssthresh=1 << 30 if told["snd_ssthresh"] == 0x7FFFFFFF else told["snd_ssthresh"] * mss,
+        cwnd=told["snd_cwnd"] * mss,
+        reordering=told["reordering"],
+        reord_seen=told["reord_seen"],
+        rcv_rtt=told["rcv_rtt"] * MICROSECOND,
+        rcv_space=told["rcv_space"],
+        min_rtt=None if told["min_rtt"] == 0xFFFFFFFF else told["min_rtt"] * MICROSECOND,
+        total_retrans=told["total_retrans"],
+        thru_acked=told["bytes_acked"],
+        thru_received=told["bytes_received"],
+        bytes_acked=told["bytes_acked"],
+        bytes_received=told["bytes_received"],
+        octets_out=told["bytes_sent"],
+        synacks_sent=0,
+        bytes_retrans=told["bytes_retrans"],
+        unsent=told["notsent_bytes"],
+        segs_out=told["segs_out"],
+        segs_in=told["segs_in"],
+        data_segs_in=told["data_segs_in"],
+        data_segs_out=told["data_segs_out"],
+        delivery_rate=told["delivery_rate"],
+        busy_time=told["busy_time"] * MICROSECOND,
+        rwnd_limited=told["rwnd_limited"] * MICROSECOND,
+        sndbuf_limited=told["sndbuf_limited"] * MICROSECOND,
+        delivered=told["delivered"],
+        delivered_ce=told["delivered_ce"],
+        dsack_dups=told["dsack_dups"],
+        ofo_segs=told["rcv_ooopack"],
+        snd_wnd=told["snd_wnd"],
+        rcv_wnd_offered=told["rcv_wnd"],
+        timeouts=told["total_rto"],
+        timeout_recoveries=told["total_rto_recoveries"],
+        timeout_time=told["total_rto_time"] * MILLISECOND,
+    )
 
 
 class KernelSystem:

@@ -8,6 +8,7 @@ import asyncio
 import math
 import socket
 import struct
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ from userstack.api.names import SocketName, socket_name
 from userstack.config import StackConfig
 from userstack.errors import ConnectionAborted, InvalidArgument, NotConnected
 from userstack.runtime.driver import Driver
+from userstack.sim.raw_info import raw_info
 from userstack.tcp import connection as tcp
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.state import CAN_SEND, State
@@ -76,7 +78,7 @@ class Connection:
 
     def info(self) -> ConnectionInfo:
         """What ``ss -ti`` shows of a connection (RFC 9293 3.10.6, STATUS); works in every state, after ``close`` too."""
-        return self._core.info()
+        return self._core.info(now=self._driver.now())
 
     async def recv(self, limit: int = 65536) -> bytes:
         """Receive up to ``limit`` bytes, at least one; ``b""`` when the peer will send no more, and at once where ``limit`` is 0.
@@ -252,6 +254,7 @@ class Connection:
         """Read an option, as an int or, with ``buflen``, as packed bytes.
 
         There are those that can be set, and SO_ERROR (reading clears it), SO_REUSEADDR, SO_SNDBUF, SO_RCVBUF, SO_TYPE, TCP_MAXSEG.
+        TCP_INFO is Linux's ``struct tcp_info`` (see ``tcp.linux_info``), up to ``buflen`` bytes of it.
 
         Raises:
             OSError: with ENOPROTOOPT for every other option.
@@ -261,6 +264,9 @@ class Connection:
             on = self._linger is not None
             seconds = math.ceil(min(self._linger or 0, _LONGEST_LINGER))  # up: 0 would be a reset
             return _LINGER.pack(on, seconds)[:buflen] if buflen else int(on)
+        if (level, option) == (socket.IPPROTO_TCP, options.TCP_INFO):
+            raw = raw_info(self.info())
+            return raw[:buflen] if buflen else int.from_bytes(raw[:4], sys.byteorder)
         if (level, option) == (socket.SOL_SOCKET, socket.SO_REUSEADDR):
             value = int(self._reuse_address)
         else:

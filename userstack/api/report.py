@@ -22,7 +22,7 @@ def row(line: ConnectionRow, device: PacketDevice, now: int) -> dict[str, Any]:
         "expires_in": None if line.expires is None else line.expires - now,
         "recv_q": line.recv_q,
         "send_q": line.send_q,
-        "info": None if line.connection is None else _info(line.connection.info(), now),
+        "info": None if line.connection is None else _info(line.connection.info(now=now), now),
     }
 
 

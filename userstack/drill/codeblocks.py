@@ -20,14 +20,14 @@ class CodeBlocks:
         self._kernel = kernel
         self._namespace = _Namespace(kernel.constants)
 
-    def code(self, source: str, info: ConnectionInfo | None, segments: int) -> None:
+    def code(self, source: str, info: ConnectionInfo | None) -> None:
         """Run a block.
 
         Raises:
             CodeFailed: it is no Python, an assertion does not hold, or it raised something else.
             NotSupported: it asks for what is not known of the connection.
         """
-        self._namespace.known = None if info is None else self._kernel.fields(info, segments)
+        self._namespace.known = None if info is None else self._kernel.fields(info)
         self._namespace.asked.clear()
         try:
             # Note: standard output is for results. An optimised Python would leave the assertions out.

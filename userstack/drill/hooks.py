@@ -13,10 +13,10 @@ class Hooks(Protocol):
         """A shell command at its time; those before the first event have chosen the settings of the system."""
         ...
 
-    def code(self, source: str, info: ConnectionInfo | None, segments: int) -> None:
+    def code(self, source: str, info: ConnectionInfo | None) -> None:
         """A block of Python, with what is known of the connection under test: None where no descriptor has it.
 
-        ``segments`` is how many carry what is not acknowledged. ``CodeFailed`` says where in the block it failed.
+        ``CodeFailed`` says where in the block it failed.
         """
         ...
 
@@ -28,6 +28,6 @@ class NoHooks:
         """Refuse."""
         raise NotSupported(f"command {text.strip().split(maxsplit=1)[0] if text.strip() else ''} within the script")
 
-    def code(self, source: str, info: ConnectionInfo | None, segments: int) -> None:
+    def code(self, source: str, info: ConnectionInfo | None) -> None:
         """Refuse."""
         raise NotSupported("code block")

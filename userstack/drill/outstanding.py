@@ -1,7 +1,5 @@
 """What one connection of the system has outstanding, and how loss came into it, as the wire shows it."""
 
-from collections import deque
-
 from userstack.tcp.seq import unwrap
 from userstack.wire.tcp import ACK, FIN, RST, SACK, SACK_PERMITTED, SYN, TcpSegment
 
@@ -9,11 +7,11 @@ from userstack.wire.tcp import ACK, FIN, RST, SACK, SACK_PERMITTED, SYN, TcpSegm
 class Outstanding:
     """Fed with every segment of the connection; sequence numbers inside do not wrap."""
 
-    __slots__ = ("_ack", "_edges", "_ends", "_resent", "_sack_offers", "disturbed", "sent_at")
+    __slots__ = ("_ack", "_edges", "_highest", "_resent", "_sack_offers", "disturbed", "sent_at")
 
     def __init__(self) -> None:
-        self._ends: deque[int] = deque()
-        """Where the segments end that may be outstanding; the last one is the highest that was ever sent."""
+        self._highest: int | None = None
+        """After the highest number that was ever sent."""
         self._edges: set[int] = set()
         """Where segments began and ended when they were sent for the first time."""
         self._ack: int | None = None
@@ -32,17 +30,17 @@ class Outstanding:
     def note_sent(self, segment: TcpSegment, time: int) -> bool:
         """The system has sent a segment: whether it had sent all of it before, a SYN or a bare ACK aside."""
         if segment.flags & SYN:
-            self._ends = deque([_end(segment)])
+            self._highest = _end(segment)
             self._edges = {_end(segment)}
             self._note_syn(segment, 0)
-        if not self._ends or segment.flags & SYN or not _length(segment):
+        if self._highest is None or segment.flags & SYN or not _length(segment):
             return False
         self.sent_at = time
-        end = unwrap(_end(segment), self._ends[-1])
-        if end <= self._ends[-1]:
+        end = unwrap(_end(segment), self._highest)
+        if end <= self._highest:
             self._resent = True
             return True
-        self._ends.append(end)
+        self._highest = end
         self._edges.add(end)
         return False
 
@@ -54,26 +52,20 @@ class Outstanding:
             return
         again = segment.ack == self._ack and not _length(segment) and not segment.flags & RST
         self._ack = segment.ack
-        waits = bool(self._ends) and unwrap(segment.ack, self._ends[-1]) < self._ends[-1]
+        waits = self._highest is not None and unwrap(segment.ack, self._highest) < self._highest
         sacks = any(option.kind == SACK for option in segment.options)
         self.disturbed = self.disturbed or sacks or self._resent or (again and waits)
 
-    def segments(self, octets: int) -> int:
-        """How many segments the ``octets`` were sent in that went out last and are not acknowledged."""
-        while len(self._ends) > 1 and self._ends[0] <= self._ends[-1] - octets:
-            self._ends.popleft()
-        return len(self._ends) if self._ends and octets else 0
-
     def could_be(self, start: int, end: int) -> bool:
         """Loss recovery could send what stands between these numbers, as on the wire: segments again, or new text."""
-        if not self._ends:
+        if self._highest is None:
             return False
-        first, last = unwrap(start, self._ends[-1]), unwrap(end, self._ends[-1])
-        return first == self._ends[-1] or (first in self._edges and last in self._edges)
+        first, last = unwrap(start, self._highest), unwrap(end, self._highest)
+        return first == self._highest or (first in self._edges and last in self._edges)
 
     def was_sent(self, end: int) -> bool:
         """All up to the number ``end``, as on the wire, was sent already."""
-        return bool(self._ends) and unwrap(end, self._ends[-1]) <= self._ends[-1]
+        return self._highest is not None and unwrap(end, self._highest) <= self._highest
 
     def _note_syn(self, segment: TcpSegment, side: int) -> None:
         self._sack_offers[side] = any(option.kind == SACK_PERMITTED for option in segment.options)

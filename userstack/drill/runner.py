@@ -196,10 +196,9 @@ class Runner:
     def _run_code(self, event: Event, block: CodeBlock) -> None:
         flow = self._flows.under_test
         info = None if flow is None or flow.socket is None else flow.socket.info()
-        segments = 0 if flow is None or info is None else flow.outstanding.segments(info.unacked)
         self._journal.note(self._system.now, "", lambda: f"%{{ {block.source.strip()} }}%")
         try:
-            self._hooks.code(block.source, info, segments)
+            self._hooks.code(block.source, info)
         except CodeFailed as error:
             place = event.place
             if error.line > 1 or block.line > place.line:

@@ -25,6 +25,7 @@ from userstack.net.listener import Listener
 from userstack.net.ports import Binding
 from userstack.sim.engine import Engine
 from userstack.sim.naming import Naming
+from userstack.sim.raw_info import raw_info
 from userstack.sim.readiness import connection_events, listener_events
 from userstack.sim.sockaddr import SocketAddress, SocketName, buffer_of, failure, parse_address, room_in, would_block
 from userstack.sim.socket_options import INT, SocketOptions, int_of, pack_value, shape_value
@@ -407,7 +408,7 @@ class VirtualSocket:
     def info(self) -> ConnectionInfo:
         """What TCP_INFO would tell; of a socket without a connection, what one would begin with."""
         if self._connection is not None:
-            return self._connection.info()
+            return self._connection.info(now=self._engine.now)
         # As in Linux its MSS is IPv4's, whatever its family.
         fresh = Connection(Endpoint(bytes(4), 0), config=self._options.config, isn=lambda *_: 0, counters=Counters())
         return replace(fresh.info(), state=self.state, local=self._naming.local)
@@ -485,6 +486,8 @@ class VirtualSocket:
                 return INT.pack(self._listener is not None)
             case (socket.IPPROTO_TCP, socket.TCP_MAXSEG):
                 return INT.pack(self._maxseg())
+            case (socket.IPPROTO_TCP, socket.TCP_INFO):
+                return raw_info(self.info(), self._listener)
             case (socket.IPPROTO_TCP, socket.TCP_QUICKACK):
                 return INT.pack(self._connection is None or self._connection.quickack)
             case _:

@@ -2,10 +2,12 @@
 
 from userstack.tcp import retransmission, tlp
 from userstack.tcp.rack import RackRecovery
+from userstack.tcp.recovery import Phase
 from userstack.tcp.sack import Block, is_duplicate, read_blocks
 from userstack.tcp.sack_recovery import SackRecovery
 from userstack.tcp.segment import Segment
 from userstack.tcp.tcb import Tcb
+from userstack.wire.tcp import ECE, SYN
 
 
 def advance(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -37,6 +39,9 @@ def begin_data(tcb: Tcb) -> None:
         tcb.rtt.restart_after_syn_timeout()
     tcb.congestion = tcb.begin_congestion()
     tcb.recovery.begin(tcb.snd_una)
+    tcb.delivery.syn_acked()
+    if not tcb.passive:
+        tcb.counters.add("TcpExtTCPDelivered")  # as Linux has it: a listener does not look for what its SYN,ACK has become
 
 
 def new_data(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -47,6 +52,7 @@ def new_data(tcb: Tcb, segment: Segment, now: int) -> None:
     advance(tcb, segment, now)
     if keep:
         tcb.timers.retransmission = timer
+    tcb.delivery.acknowledged(segment.ack)
     tcb.recovery.on_ack(acked, tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion, now)
 
 
@@ -67,7 +73,11 @@ def selective(tcb: Tcb, segment: Segment, now: int) -> None:
     stamps = segment.timestamps if tcb.snd_ts_ok else None
     recovery.echoed = None if stamps is None else tcb.timestamps.sent_by(stamps[1], now)
     blocks = read_blocks(segment.options, tcb.snd_una) if segment.options else []
-    _count_blocks(tcb, blocks, segment.ack, recovery.on_blocks(blocks, max(segment.ack, tcb.snd_una), tcb.snd_nxt, now))
+    _count_blocks(
+        tcb, blocks, segment.ack, recovery.on_blocks(blocks, max(segment.ack, tcb.snd_una), tcb.snd_nxt, tcb.snd_mss, now)
+    )
+    if recovery.news:
+        tcb.delivery.selectively([block for block in blocks if block[0] >= tcb.snd_una and block[1] <= tcb.snd_nxt])
 
 
 def conclude(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -90,6 +100,8 @@ def _by_blocks(tcb: Tcb, recovery: SackRecovery, segment: Segment) -> None:
         return
     news, bogus = recovery.on_blocks(blocks, tcb.snd_una, tcb.snd_nxt, tcb.snd_mss)
     _count_blocks(tcb, blocks, segment.ack, bogus)
+    if news:
+        tcb.delivery.selectively([block for block in blocks if block[0] >= tcb.snd_una and block[1] <= tcb.snd_nxt])
     if news and recovery.on_duplicate(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion):
         tcb.counters.add("TcpExtTCPSackRecovery")
         tcb.ecn.slowed_down(tcb.snd_nxt)
@@ -97,9 +109,21 @@ def _by_blocks(tcb: Tcb, recovery: SackRecovery, segment: Segment) -> None:
 
 def _count_blocks(tcb: Tcb, blocks: list[Block], ack: int, bogus: int) -> None:
     if blocks and is_duplicate(blocks, ack):
-        tcb.counters.add("TcpExtTCPDSACKRecv")
+        _count_duplicate(tcb, blocks[0], below=blocks[0][0] < ack)
     if bogus:
         tcb.counters.add("TcpExtTCPSACKDiscard", bogus)
+
+
+def _count_duplicate(tcb: Tcb, block: Block, *, below: bool) -> None:
+    """A D-SACK, of what lies below the ACK or above; more segments than were ever sent again it cannot have seen twice."""
+    tcb.counters.add("TcpExtTCPDSACKRecv" if below else "TcpExtTCPDSACKOfoRecv")
+    segments = -((block[0] - block[1]) // tcb.snd_mss)
+    if 0 < segments <= tcb.total_retrans:
+        tcb.tally.dsack_dups += segments
+        tcb.delivery.twice(segments)
+        tcb.counters.add("TcpExtTCPDSACKRecvSegs", segments)
+    else:
+        tcb.counters.add("TcpExtTCPDSACKIgnoredDubious")
 
 
 def judge(tcb: Tcb, now: int) -> None:
@@ -114,11 +138,23 @@ def judge(tcb: Tcb, now: int) -> None:
     tcb.timers.reordering = recovery.deadline
 
 
+def count_delivered(tcb: Tcb, segment: Segment, now: int) -> None:
+    """An ACK has been taken in: how much it has delivered, and at what rate."""
+    marked = tcb.ecn.ok and segment.flags & (ECE | SYN) == ECE
+    newly = tcb.delivery.sample(now, tcb.rtt.least, marked=marked)
+    if newly:
+        tcb.counters.add("TcpExtTCPDelivered", newly)
+        if marked:
+            tcb.counters.add("TcpExtTCPDeliveredCE", newly)
+    if tcb.tally.rto_since is not None and tcb.recovery.phase(tcb.snd_una) is not Phase.LOSS:
+        tcb.tally.recovered(now)
+
+
 def marked(tcb: Tcb) -> None:
     """RFC 3168 6.1.2: as for a lost segment, but nothing has to be sent again."""
     if not tcb.recovery.fast:
         tcb.congestion.on_recovery(tcb.flight)
-    tcb.ecn.slowed_down(tcb.snd_nxt)
+    tcb.ecn.slowed_down(tcb.snd_nxt, marked=True)
 
 
 def leave_persist(tcb: Tcb) -> None:

@@ -17,11 +17,15 @@ from userstack.tcp.timewait import TimeWait
 from userstack.wire.tcp import SYN, TcpSegment
 
 _SOON = 2 * MILLISECOND
+_INITIAL_SEGMENTS = 10
+"""What a peer may be expected to send in its first round trip (RFC 6928)."""
 
 
 def segment_arrives(tcb: Tcb, wire: TcpSegment, *, now: int) -> None:
     """Process one segment that is addressed to this connection."""
     tcb.segs_in += 1
+    if wire.payload:
+        tcb.tally.data_segs_in += 1
     match tcb.state:
         case State.CLOSED:
             _closed(tcb, from_wire(wire, near_seq=0, near_ack=0), wire.source_port)
@@ -145,6 +149,8 @@ def _established(tcb: Tcb, segment: Segment, now: int) -> None:
     """What 3.10 defers until ESTABLISHED: our own queued CLOSE, and text and FIN that came with the SYN."""
     acknowledge.begin_data(tcb)
     tcb.heard_at = now
+    tcb.tally.established(now)
+    tcb.receiver_rtt.begin(tcb.rcv_nxt, min(tcb.rcv_wnd, _INITIAL_SEGMENTS * tcb.advertised_mss), now)
     keepalive.arm(tcb)
     carry_out_close(tcb, now=now)
     text.text_in_order(tcb)
@@ -309,6 +315,7 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
         return False
     tcb.unanswered_since = None
     tcb.more = False
+    _count_ack(tcb, segment, now)
     acknowledge.selective(tcb, segment, now)
     had_syn_acked = tcb.syn_acked
     if segment.ack > tcb.snd_una:
@@ -319,6 +326,7 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     elif segment.ack == tcb.snd_una:
         acknowledge.duplicate(tcb, segment)
     acknowledge.conclude(tcb, segment, now)
+    acknowledge.count_delivered(tcb, segment, now)
     if tcb.ecn.asks_to_slow_down(segment.flags, tcb.snd_una):
         acknowledge.marked(tcb)
     if segment.ack >= tcb.snd_una:
@@ -326,6 +334,15 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     if tcb.timers.persist is not None:
         retransmission.restart_persist(tcb, now)
     return _check_ack_of_fin(tcb, segment, now)
+
+
+def _count_ack(tcb: Tcb, segment: Segment, now: int) -> None:
+    """For TCP_INFO and the counters: an ACK that is neither old nor of what was never sent."""
+    tcb.tally.acks_expected = 0
+    if segment.ack >= tcb.snd_una:
+        tcb.tally.ack_received_at = now
+    if not segment.length:
+        tcb.counters.add("TcpExtTCPPureAcks")
 
 
 def _check_ack_of_syn(tcb: Tcb, segment: Segment, now: int) -> bool:

@@ -73,6 +73,8 @@ def send(tcb: Tcb, data: Buffer, *, remote: Endpoint | None, now: int) -> int:
 
 
 def _queue(tcb: Tcb, data: Buffer) -> int:
+    if tcb.unsent < tcb.snd_mss and tcb.flight < tcb.congestion.cwnd:  # and it could have sent more
+        tcb.delivery.gave_all()
     taken = tcb.sendbuf.write(data)
     if len(data) and not taken:
         raise BlockingIOError(11, "the send buffer is full")
@@ -86,6 +88,7 @@ def receive(tcb: Tcb, limit: int, *, now: int) -> bytes:
         raise InvalidArgument(f"the number of octets to receive must not be below 0, but is {limit}")
     if tcb.recvbuf.size:
         data = tcb.recvbuf.read(limit)
+        tcb.receiver_rtt.read(tcb.rcv_nxt - tcb.recvbuf.size, now)
         _window_opened(tcb)
         return data
     match tcb.state:

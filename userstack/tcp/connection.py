@@ -20,7 +20,7 @@ from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.errors import InvalidArgument
-from userstack.tcp import arrives, calls, icmp, keepalive, output, retransmission, timeouts
+from userstack.tcp import arrives, calls, icmp, keepalive, measured, output, retransmission, timeouts
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.isn import IsnGenerator
@@ -203,8 +203,8 @@ class Connection:
     def tos(self, value: int) -> None:
         self.tcb.tos = value
 
-    def info(self) -> ConnectionInfo:
-        """RFC 9293 3.10.6, STATUS."""
+    def info(self, *, now: int | None = None) -> ConnectionInfo:
+        """RFC 9293 3.10.6, STATUS. Without ``now`` what counts time stands as of when something was last sent or received."""
         tcb = self.tcb
         timer = self._timer()
         synchronized = tcb.rcv_nxt > 0  # the peer's SYN is here, and with it what options were agreed
@@ -228,7 +228,7 @@ class Connection:
             timestamps=synchronized and tcb.snd_ts_ok,
             sack_permitted=synchronized and tcb.sack_permitted,
             ecn=tcb.ecn.ok,
-            phase=tcb.recovery.phase(tcb.snd_una),
+            phase=measured.phase(tcb),
             sacked=tcb.recovery.sacked,
             unacked=tcb.flight,
             unsent=tcb.unsent,
@@ -245,6 +245,7 @@ class Connection:
             segs_in=tcb.segs_in,
             timer=timer[0] if timer else "",
             timer_expires=timer[1] if timer else None,
+            **measured.of(tcb, measured.last_event(tcb) if now is None else now),
         )
 
     # --- calls ---

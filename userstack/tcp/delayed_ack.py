@@ -39,6 +39,16 @@ class DelayedAck:
         """TCP_QUICKACK: ACKs are not held back for answers to carry them."""
         return not self._interactive
 
+    @property
+    def ato(self) -> int:
+        """How long an ACK would wait now (Linux ``tcpi_ato``); 0 before anything has come."""
+        return 0 if self._last_arrival is None else self._delay
+
+    @property
+    def segment(self) -> int:
+        """What counts as a full segment of the peer's (Linux ``tcpi_rcv_mss``)."""
+        return self._segment
+
     def set_quick(self, value: bool) -> None:
         """TCP_QUICKACK, until the connection changes it itself."""
         self._interactive = not value
@@ -47,11 +57,13 @@ class DelayedAck:
         """Text of so many octets has arrived in order; True: it is to be acknowledged at once."""
         self._segments += 1
         self._octets += octets
-        if not self._config.quick_acks:
-            return self._segments >= 2
-        if octets >= self._segment:
+        full = octets >= self._segment
+        if full:
             self._segment = octets
-        else:
+        if not self._config.quick_acks:
+            self._last_arrival = now
+            return self._segments >= 2
+        if not full:
             self._pushed += 1
         self._keep_pace(window, rto, now)
         return self._octets > self._segment or (self._quick > 0 and not self._interactive)

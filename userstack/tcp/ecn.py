@@ -11,7 +11,7 @@ CE = 0b11
 class Ecn:
     """One connection's part in it. ``mode`` is ``StackConfig.ecn``."""
 
-    __slots__ = ("_mode", "_offered", "_recover", "cwr_due", "echo", "ok")
+    __slots__ = ("_mode", "_offered", "_recover", "_reduced_for_mark", "cwr_due", "echo", "ok", "seen")
 
     def __init__(self, mode: int, iss: int) -> None:
         self._mode = mode
@@ -22,6 +22,9 @@ class Ecn:
         """A mark has come: ACKs say so until the peer says that it has slowed down."""
         self.cwr_due = False
         """The window was reduced: the next new data says so."""
+        self.seen = False
+        """Something has come that said that it may be marked."""
+        self._reduced_for_mark = False
         self._recover = iss
         """What was sent before the last reduction lies below it: marks of it ask for nothing more."""
 
@@ -44,6 +47,7 @@ class Ecn:
         """6.1.3: text has come; True where that is to be acknowledged at once."""
         if not self.ok:
             return False
+        self.seen |= codepoint != 0
         slowed, marked = bool(flags & CWR), codepoint == CE
         first = marked and not self.echo
         if slowed:
@@ -55,10 +59,15 @@ class Ecn:
         """6.1.2: an acknowledgement echoes a mark, and this window has not been reduced yet."""
         return self.ok and flags & (ECE | SYN) == ECE and snd_una > self._recover
 
-    def slowed_down(self, snd_nxt: int) -> None:
-        """The window was reduced, for whatever reason."""
+    def slowed_down(self, snd_nxt: int, *, marked: bool = False) -> None:
+        """The window was reduced, for a mark or for a loss."""
         self._recover = snd_nxt
+        self._reduced_for_mark = marked
         self.cwr_due = self.ok
+
+    def reducing(self, snd_una: int) -> bool:
+        """The window was reduced for a mark, and not all is acknowledged that was sent before (Linux: until more than that is)."""
+        return self._reduced_for_mark and snd_una <= self._recover
 
     def new_data(self) -> tuple[int, int]:
         """6.1.2, 6.1.5: the flags and the codepoint of a segment with new data; what is sent again and bare ACKs are not marked."""

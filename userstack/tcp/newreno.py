@@ -28,6 +28,11 @@ class NewReno:
         """None: nobody says."""
         return 0
 
+    def lost(self, mss: int) -> tuple[int, int]:
+        """In fast recovery one is, after a timeout all that was outstanding; which of it went again is not remembered."""
+        waiting = max(-((self._resend - self._resend_end) // mss), 0)
+        return (1, 1 - waiting) if self.fast and waiting < 2 else (waiting, 0)
+
     def phase(self, snd_una: int) -> Phase:
         """A timeout is repaired when all is acknowledged that was outstanding then."""
         if self.fast:

@@ -4,8 +4,9 @@
 only when the device can take one (law 4). The order: resets, SYN, what is lost, a window probe, new data and FIN, a bare ACK.
 """
 
-from userstack.tcp import retransmission, seq, tlp
+from userstack.tcp import loss_counts, retransmission, seq, tlp
 from userstack.tcp.calls import carry_out_close
+from userstack.tcp.chronograph import BUSY, IDLE, RWND_LIMITED, SNDBUF_LIMITED
 from userstack.tcp.nagle import worth_sending
 from userstack.tcp.options import write_syn
 from userstack.tcp.rack import RackRecovery
@@ -31,9 +32,24 @@ def poll_transmit(tcb: Tcb, *, now: int) -> TcpSegment | None:
         tcb.segs_out += 1
         if tcb.total_retrans == retransmitted:  # RFC 4022: what is only sent again does not count
             tcb.counters.add("TcpOutSegs")
-    elif tcb.state in _SENDS_DATA:
-        _wait_for_window(tcb, now)
+    else:
+        if tcb.state in _SENDS_DATA:
+            _wait_for_window(tcb, now)
+        _note_what_limits(tcb, now)
     return segment
+
+
+def _note_what_limits(tcb: Tcb, now: int) -> None:
+    """Nothing goes out now: what does the sender wait for?"""
+    if not tcb.syn_acked or not (tcb.flight or tcb.unsent):
+        why = IDLE
+    elif tcb.unsent and tcb.congestion.cwnd > tcb.flight and tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt < min(tcb.unsent, tcb.snd_mss):
+        why = RWND_LIMITED
+    elif not tcb.unsent and not tcb.sendbuf.room and tcb.congestion.cwnd > tcb.flight:
+        why = SNDBUF_LIMITED
+    else:
+        why = BUSY
+    tcb.chronograph.switch(why, now)
 
 
 def reset_for(segment: TcpSegment, *, echo_timestamp: bool = True) -> TcpSegment | None:
@@ -88,6 +104,7 @@ def _syn(tcb: Tcb, now: int) -> TcpSegment:
         tcb.rtt.time(tcb.iss + 1, now)
     elif tcb.syn_lost:
         _count_retransmission(tcb, 0)
+        tcb.counters.add("TcpExtTCPSynRetrans")
     retransmission.arm(tcb, now)
     options = write_syn(tcb.syn_options(now), tcb.config.option_layout)  # SHLD-5, MAY-3; MUST-65: here and nowhere else
     window = min(tcb.rcv_wnd, MAX_WINDOW)  # RFC 7323 2.2: not scaled
@@ -101,13 +118,21 @@ def _syn(tcb: Tcb, now: int) -> TcpSegment:
 def _lost(tcb: Tcb, now: int) -> TcpSegment | None:
     """The next part that is taken as lost."""
     lost = tcb.recovery.next_lost(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion.cwnd)
-    return None if lost is None else _again(tcb, lost, now)
+    return None if lost is None else _counted_again(tcb, lost, now)
 
 
 def _doubtful(tcb: Tcb, now: int) -> TcpSegment | None:
     """What may have been lost; its turn comes when there is nothing new to send."""
     lost = tcb.recovery.next_doubtful(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion.cwnd)
-    return None if lost is None else _again(tcb, lost, now)
+    return None if lost is None else _counted_again(tcb, lost, now)
+
+
+def _counted_again(tcb: Tcb, lost: Lost, now: int) -> TcpSegment | None:
+    """The same as ``_again``, as loss recovery does it."""
+    segment = _again(tcb, lost, now)
+    if segment is not None:
+        loss_counts.resent(tcb)
+    return segment
 
 
 def _again(tcb: Tcb, lost: Lost, now: int) -> TcpSegment | None:
@@ -227,9 +252,12 @@ def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) ->
     codepoint = 0
     if first < tcb.snd_nxt:
         _count_retransmission(tcb, size)
+        tcb.delivery.resent(end, now)
     else:
         tcb.rtt.time(end, now)
         tcb.recovery.sent(first, end, now)
+        tcb.delivery.sent(end, now)
+        tcb.counters.add("TcpExtTCPOrigDataSent")
         if size:
             cwr, codepoint = tcb.ecn.new_data()
             flags |= cwr
@@ -237,8 +265,10 @@ def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) ->
     segment = _with_ack(tcb, first, flags, options, payload)
     segment.ecn = codepoint
     tcb.timers.override = None
-    tcb.data_sent_at = now
     if size:
+        tcb.data_sent_at = now
+        tcb.tally.data_segs_out += 1
+        tcb.tally.octets_out += size
         if size < min(full, tcb.segment_limit):
             tcb.small_sent_end = end
         tcb.delayed_ack.answered(now)
@@ -299,11 +329,16 @@ def _ack_goes_out(tcb: Tcb) -> None:
 def _offer_window(tcb: Tcb) -> int:
     """The window field. Receiver's silly window avoidance (3.8.6.2.2): the edge moves by a worthwhile amount or not at all."""
     free, shift = tcb.recvbuf.free, tcb.rcv_wind_shift
+    before = tcb.offered_window
     edge = tcb.rcv_edge
     if edge - tcb.rcv_adv < min(tcb.recvbuf.limit // 2, tcb.snd_mss):
         edge = tcb.rcv_adv
     window = to_field(edge - tcb.rcv_nxt, free, shift)
     tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt + (window << shift))
+    if not window and before:
+        tcb.counters.add("TcpExtTCPToZeroWindowAdv")
+    elif window and not before:
+        tcb.counters.add("TcpExtTCPFromZeroWindowAdv")
     return window
 
 

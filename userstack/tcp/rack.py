@@ -6,9 +6,11 @@ was last sent, and what is sent again is cut as it was sent first.
 
 from bisect import bisect_left
 
+from userstack.counters import Counters
 from userstack.tcp.congestion.base import CongestionControl
 from userstack.tcp.prr import RateReduction
 from userstack.tcp.recovery import Lost, Phase
+from userstack.tcp.reordering import Reordering
 from userstack.tcp.rtt import RttEstimator
 from userstack.tcp.sack import Block, is_duplicate
 from userstack.tcp.scoreboard import DUP_THRESH
@@ -21,7 +23,7 @@ _PERSISTENT = 16
 class SentSegment:
     """What RFC 8985 5.2 keeps of a segment."""
 
-    __slots__ = ("again", "end", "lost", "sacked", "sent_at", "start")
+    __slots__ = ("again", "end", "lost", "marked", "sacked", "sent_at", "start")
 
     def __init__(self, start: int, end: int, now: int) -> None:
         self.start = start
@@ -32,6 +34,8 @@ class SentSegment:
         """Segment.retransmitted."""
         self.lost = False
         """Taken as lost, and not yet sent again."""
+        self.marked = False
+        """It has been taken as lost since it was sent first."""
         self.sacked = False
 
 
@@ -40,9 +44,11 @@ class RackRecovery:
 
     __slots__ = (
         "_count",
+        "_counters",
         "_delivered",
         "_dsack_round",
         "_end",
+        "_ended",
         "_fack",
         "_fresh",
         "_least",
@@ -55,6 +61,7 @@ class RackRecovery:
         "_probing",
         "_recovery_point",
         "_reduction",
+        "_reordered_from",
         "_reordering",
         "_round_trip",
         "_rtt",
@@ -68,10 +75,12 @@ class RackRecovery:
         "echoed",
         "fast",
         "news",
+        "reordering",
         "una_moved",
     )
 
-    def __init__(self, iss: int, rtt: RttEstimator) -> None:
+    def __init__(self, iss: int, rtt: RttEstimator, counters: Counters) -> None:
+        self._counters = counters
         self._round_trip = rtt
         self._least = rtt.least
         """RACK.min_RTT as it was before this ACK."""
@@ -91,6 +100,9 @@ class RackRecovery:
         self._sent_at = self._end = 0
         self._fack = iss
         self._reordering = False
+        self.reordering = Reordering()
+        self._reordered_from: int | None = None
+        """The lowest number that was sent once only and delivered now, after something beyond it."""
         self._multiplier, self._persist = 1, 0
         self._dsack_round: int | None = None
         self._delivered = 0
@@ -106,6 +118,8 @@ class RackRecovery:
         self._new_first = False
         """F-RTO, step 2 (b): new data goes before what is taken as lost."""
         self._undo = Undo()
+        self._ended: Phase | None = None
+        """What this ACK has brought to its end."""
         self.news = 0
         """Octets that this ACK has newly SACKed."""
         self.dsack = False
@@ -120,6 +134,11 @@ class RackRecovery:
     def sacked(self) -> int:
         """As the segments have it."""
         return sum(segment.end - segment.start for segment in self._segments if segment.sacked)
+
+    def lost(self, mss: int) -> tuple[int, int]:
+        """One by one."""
+        left = [segment for segment in self._segments if not segment.sacked]
+        return sum(segment.marked for segment in left), sum(segment.again and not segment.lost for segment in left)
 
     def phase(self, snd_una: int) -> Phase:
         """As Linux says it."""
@@ -209,11 +228,12 @@ class RackRecovery:
                 self._deliver(segment, now)
                 fresh += segment.end - segment.start
         del self._segments[:done]
+        self._note_reordering(mss)
         if (self.fast or self._loss) and snd_una >= self._recovery_point:
             self._recover(congestion)
         self._fresh = fresh, snd_nxt - snd_una + acked
 
-    def on_blocks(self, blocks: list[Block], ack: int, snd_nxt: int, now: int) -> int:
+    def on_blocks(self, blocks: list[Block], ack: int, snd_nxt: int, mss: int, now: int) -> int:
         """The same for what is SACKed by an ACK, which is to be told before its number is; how many blocks were bogus.
 
         Note: of segments that one ACK delivers those acknowledged cumulatively give RACK.rtt, as in Linux; RFC 8985 would take
@@ -228,7 +248,14 @@ class RackRecovery:
                 bogus += 1
             elif start >= ack:
                 self.news += self._sack(start, end, now)
+        self._note_reordering(mss)
         return bogus
+
+    def _note_reordering(self, mss: int) -> None:
+        low, self._reordered_from = self._reordered_from, None
+        if low is not None:
+            self.reordering.found(low, self._fack, mss)
+            self._counters.add("TcpExtTCPSACKReorder")
 
     def on_duplicate(self, snd_una: int, snd_nxt: int, mss: int, congestion: CongestionControl) -> bool:
         """Only time decides, see ``judge``."""
@@ -289,26 +316,41 @@ class RackRecovery:
             congestion.cwnd = self._pipe + allowed * mss
         elif self.una_moved and not self.fast:
             congestion.on_ack(*self._fresh)
-        self._delivered, self.una_moved, self._original, self.dsack = 0, False, False, False
+        self._delivered, self.una_moved, self._original, self.dsack, self._ended = 0, False, False, False, None
         self._least = self._round_trip.least
         return begins
 
     def _doubt(self, snd_nxt: int, congestion: CongestionControl, *, more: bool) -> None:
         """It may turn out now that what was sent again was not lost; RFC 5682 3.1 after a timeout."""
         if (self.una_moved or self.dsack) and self._undo.justified(self.echoed):
+            self._count_undo(self._undo.unreported)
             self._take_back(congestion)
         if not self._loss or not self._probing:
             return
         if self._original:
+            self._counters.add("TcpExtTCPLossUndo")
+            self._counters.add("TcpExtTCPSpuriousRTOs")
             self._take_back(congestion)
         elif self.una_moved and more and not self._new_first:
             self._new_first, self._recovery_point = True, snd_nxt
         else:
             self._probing = self._new_first = False
 
+    def _count_undo(self, unreported: int) -> None:
+        """By what Linux calls it: D-SACKs alone, or an ACK that came in this phase or has ended it."""
+        if not self.una_moved and unreported <= 0:
+            self._counters.add("TcpExtTCPDSACKUndo")
+        elif self._loss or self._ended is Phase.LOSS:
+            self._counters.add("TcpExtTCPLossUndo")
+        elif self.fast:
+            self._counters.add("TcpExtTCPPartialUndo")
+        else:
+            self._counters.add("TcpExtTCPFullUndo" if self._ended is Phase.RECOVERY else "TcpExtTCPDSACKUndo")
+
     def _take_back(self, congestion: CongestionControl) -> None:
         self._undo.apply(congestion)
         for segment in self._segments:
+            segment.marked = False
             if segment.lost:
                 segment.lost = False
                 self._enter(segment)
@@ -327,7 +369,9 @@ class RackRecovery:
 
     def _lose(self, segment: SentSegment) -> None:
         if not segment.lost:
-            segment.lost = True
+            if segment.marked and segment.again:
+                self._counters.add("TcpExtTCPLostRetransmit")
+            segment.lost = segment.marked = True
             self._leave(segment)
 
     def _trim(self, segment: SentSegment, snd_una: int) -> None:
@@ -338,6 +382,7 @@ class RackRecovery:
             self._pipe -= cut
 
     def _recover(self, congestion: CongestionControl) -> None:
+        self._ended = Phase.RECOVERY if self.fast else Phase.LOSS
         if self.fast:
             congestion.cwnd = congestion.ssthresh
         self.fast = self._loss = self._probing = self._new_first = False
@@ -351,7 +396,7 @@ class RackRecovery:
         if not segment.start < at < segment.end:
             return
         rest = SentSegment(at, segment.end, segment.sent_at)
-        rest.again, rest.lost, rest.sacked = segment.again, segment.lost, segment.sacked
+        rest.again, rest.lost, rest.marked, rest.sacked = segment.again, segment.lost, segment.marked, segment.sacked
         segment.end = at
         self._segments.insert(index + 1, rest)
         self._sacked_count += rest.sacked
@@ -384,6 +429,7 @@ class RackRecovery:
             self._fack = segment.end
         elif segment.end < self._fack and not segment.again:
             self._reordering = True
+            self._reordered_from = min(segment.start, self._reordered_from or segment.start)
         rtt = now - segment.sent_at
         if segment.again and (rtt < self._least or (self.echoed is not None and self.echoed <= segment.sent_at)):
             return

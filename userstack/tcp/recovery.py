@@ -12,6 +12,8 @@ class Phase(Enum):
     OPEN = "open"
     DISORDER = "disorder"
     """There are duplicate ACKs or SACKs, not enough to take anything as lost."""
+    CWR = "cwr"
+    """The window was reduced for a mark (RFC 3168)."""
     RECOVERY = "recovery"
     """Fast recovery."""
     LOSS = "loss"
@@ -43,6 +45,10 @@ class LossRecovery(Protocol):
     @property
     def sacked(self) -> int:
         """How many octets of what is outstanding the peer has SACKed."""
+        ...
+
+    def lost(self, mss: int) -> tuple[int, int]:
+        """Segments taken as lost, and those of them and of the probes that were sent again and are on their way (Linux)."""
         ...
 
     def phase(self, snd_una: int) -> Phase:

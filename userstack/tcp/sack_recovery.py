@@ -43,6 +43,13 @@ class SackRecovery:
         """As the scoreboard has it."""
         return self.scoreboard.octets
 
+    def lost(self, mss: int) -> tuple[int, int]:
+        """As the scoreboard has it, in whole segments."""
+        below = self._lost_edge
+        first = self.scoreboard.una
+        lost, again = self.scoreboard.unsacked(first, below), self.scoreboard.unsacked(first, min(self._high_rxt, below))
+        return -(-lost // mss), -(-again // mss)
+
     def phase(self, snd_una: int) -> Phase:
         """A timeout is repaired when all is acknowledged that was outstanding then."""
         if self.fast:
@@ -54,6 +61,7 @@ class SackRecovery:
     def begin(self, snd_una: int) -> None:
         """Nothing of what the handshake has sent counts."""
         self._recovery_point = self._high_rxt = self._rescue_rxt = self._lost_below = snd_una
+        self.scoreboard.una = snd_una
 
     def on_blocks(self, blocks: list[Block], snd_una: int, snd_nxt: int, mss: int) -> tuple[int, int]:
         """Update (): how many octets are newly SACKed, and how many blocks were bogus."""

@@ -10,11 +10,13 @@ DUP_THRESH = 3
 class Scoreboard:
     """SACKed octets between HighACK and HighData. ``max_ranges`` bounds what a peer can make this end remember."""
 
-    __slots__ = ("_max_ranges", "_sacked")
+    __slots__ = ("_max_ranges", "_sacked", "una")
 
     def __init__(self, max_ranges: int) -> None:
         self._max_ranges = max_ranges
         self._sacked = RangeSet()
+        self.una = 0
+        """SND.UNA when it was told last."""
 
     def __len__(self) -> int:
         return len(self._sacked)
@@ -38,6 +40,7 @@ class Scoreboard:
         A block below SND.UNA is old, or a D-SACK (RFC 2883): it tells nothing about what is outstanding.
         """
         news = bogus = 0
+        self.una = snd_una
         for start, end in blocks:
             if start >= end or end > snd_nxt:
                 bogus += 1
@@ -51,6 +54,7 @@ class Scoreboard:
 
     def advance(self, snd_una: int) -> None:
         """What is acknowledged cumulatively needs no mark."""
+        self.una = snd_una
         self._sacked.discard_below(snd_una)
 
     def clear(self) -> None:

@@ -10,14 +10,17 @@ from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.tcp.challenge import ChallengeThrottle
+from userstack.tcp.chronograph import IDLE, Chronograph
 from userstack.tcp.congestion.base import CongestionControl
 from userstack.tcp.congestion.reno import Reno
 from userstack.tcp.delayed_ack import DelayedAck
+from userstack.tcp.delivery import Delivery
 from userstack.tcp.ecn import Ecn
 from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.newreno import NewReno
 from userstack.tcp.options import SynOptions, default_mss, header_size
 from userstack.tcp.rack import RackRecovery
+from userstack.tcp.receiver_rtt import ReceiverRtt
 from userstack.tcp.recovery import LossRecovery
 from userstack.tcp.recvbuf import ReceiveBuffer
 from userstack.tcp.rtt import RttEstimator
@@ -26,6 +29,7 @@ from userstack.tcp.sack_recovery import SackRecovery
 from userstack.tcp.segment import Segment
 from userstack.tcp.sendbuf import SendBuffer
 from userstack.tcp.state import State, move
+from userstack.tcp.tally import Tally
 from userstack.tcp.timers import Timers
 from userstack.tcp.timestamps import OPTION_OCTETS, OffsetGenerator, Timestamps
 from userstack.tcp.timewait import TimeWait
@@ -58,6 +62,7 @@ class Tcb:
         "bytes_sent",
         "challenge",
         "challenged_at",
+        "chronograph",
         "close_requested",
         "config",
         "congestion",
@@ -67,6 +72,7 @@ class Tcb:
         "deaf",
         "deferred",
         "delayed_ack",
+        "delivery",
         "ecn",
         "error",
         "heard_at",
@@ -91,6 +97,7 @@ class Tcb:
         "rcv_adv",
         "rcv_nxt",
         "rcv_wind_shift",
+        "receiver_rtt",
         "recovery",
         "recvbuf",
         "released",
@@ -118,6 +125,7 @@ class Tcb:
         "syn_due",
         "syn_lost",
         "syns_sent",
+        "tally",
         "time_wait",
         "timers",
         "timestamp_offset",
@@ -186,6 +194,8 @@ class Tcb:
         self.bytes_sent = self.bytes_acked = self.bytes_received = self.bytes_retrans = 0
         self.segs_in = self.segs_out = self.total_retrans = 0
         self.data_sent_at = 0
+        self.tally = Tally()
+        self.chronograph = Chronograph()
 
     def start(self, iss: int) -> None:
         """A new incarnation with that initial send sequence number: all send and receive variables afresh."""
@@ -200,6 +210,8 @@ class Tcb:
         self.sendbuf = SendBuffer(iss + 1, self.config.send_buffer)
         self.recvbuf = ReceiveBuffer(self.config.receive_buffer, self.config.out_of_order_ranges)
         self.sack_report = SackReport()
+        self.delivery = Delivery()
+        self.receiver_rtt = ReceiverRtt()
         self.ecn = Ecn(self.config.ecn, iss)
         self.recovery: LossRecovery = NewReno(iss)
         self.congestion: CongestionControl = self.begin_congestion()
@@ -271,6 +283,11 @@ class Tcb:
         return self.rcv_adv - self.rcv_nxt
 
     @property
+    def offered_window(self) -> int:
+        """What the last window sent offered when it was sent."""
+        return self.rcv_adv - self.timestamps.last_ack_sent
+
+    @property
     def rcv_edge(self) -> int:
         """The right edge of the largest window that could be offered now."""
         return self.rcv_nxt + min(self.recvbuf.free, MAX_WINDOW << self.rcv_wind_shift)
@@ -329,7 +346,9 @@ class Tcb:
         self.sack_permitted = self.sack_permitted and peer.sack_permitted
         if self.sack_permitted:
             self.recovery = (
-                RackRecovery(self.iss, self.rtt) if self.config.rack else SackRecovery(self.iss, self.config.sack_ranges)
+                RackRecovery(self.iss, self.rtt, self.counters)
+                if self.config.rack
+                else SackRecovery(self.iss, self.config.sack_ranges)
             )
         self.update_mss()
 
@@ -355,6 +374,11 @@ class Tcb:
     def rcv_mss(self) -> int:
         """The MSS that this end offers: MTU less the fixed headers (MUST-67)."""
         return min(self.mtu - header_size(self.address), self.config.max_segment or 65535)
+
+    @property
+    def advertised_mss(self) -> int:
+        """The same less what the agreed options take of every segment."""
+        return self.rcv_mss - self._option_octets
 
     @property
     def unsent(self) -> int:
@@ -430,6 +454,7 @@ class Tcb:
         """All queues but what is in order for the application; all timers; all that is owed but a RST."""
         self.timers.stop()
         self.sendbuf.clear()
+        self.delivery.forget()
         self.unanswered_since = None
         self.recvbuf.drop_islands()
         self.outstanding_since = None
@@ -438,6 +463,7 @@ class Tcb:
     def die(self, error: OSError | None, *, cause: str, clause: str, now: int) -> None:
         """Flush, remember why, enter CLOSED."""
         self.flush()
+        self.chronograph.switch(IDLE, now)
         if self.error is None:
             self.error = error
         move(self, State.CLOSED, cause=cause, clause=clause, now=now)

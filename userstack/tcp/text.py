@@ -1,6 +1,7 @@
 """SEGMENT ARRIVES, RFC 9293 3.10.7.4: the seventh and the eighth step, text and FIN, and the TIME-WAIT that a FIN leads to."""
 
 from userstack.errors import ConnectionReset
+from userstack.tcp.chronograph import IDLE
 from userstack.tcp.segment import Segment
 from userstack.tcp.state import CAN_RECEIVE_TEXT, State, move
 from userstack.tcp.tcb import Tcb
@@ -25,13 +26,14 @@ def process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
         tcb.delayed_ack.hurry(tcb.rcv_wnd)
         tcb.ack_now = True
     if segment.seq > tcb.rcv_nxt:
+        tcb.tally.ofo_segs += 1
         hold(tcb, segment)
         tcb.ack_now = True  # RFC 5681 4.2: at once above a gap (MAY-13)
         return True
     filled_gap = tcb.recvbuf.has_islands or tcb.recvbuf.fin_seq is not None
     if filled_gap:
         _overlaps_islands(tcb, segment)
-    _append(tcb, segment)
+    _append(tcb, segment, now)
     at_once = tcb.delayed_ack.arrived(len(segment.payload), tcb.rcv_wnd, tcb.rtt.rto, now)
     if at_once or filled_gap or len(segment.payload) >= 2 * tcb.rcv_mss:  # RFC 5681 4.2: a gap that is filled, in part even
         tcb.ack_now = True
@@ -40,12 +42,24 @@ def process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     return True
 
 
-def _append(tcb: Tcb, segment: Segment) -> None:
+def _append(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.recvbuf.append(segment.payload)
     tcb.bytes_received += len(segment.payload)
     tcb.rcv_nxt += len(segment.payload)
+    _measure(tcb, segment, now)
     if tcb.recvbuf.has_islands:
         text_in_order(tcb)
+
+
+def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
+    """What the peer's pace tells."""
+    tcb.tally.data_received_at = now
+    receiver = tcb.receiver_rtt
+    receiver.window_passed(tcb.rcv_nxt, tcb.rcv_wnd, now)
+    if segment.timestamps is not None and tcb.snd_ts_ok and receiver.is_news(segment.timestamps[1]):
+        elapsed = tcb.timestamps.elapsed(segment.timestamps[1], now)
+        if elapsed is not None and len(segment.payload) >= tcb.delayed_ack.segment:
+            receiver.echoed(elapsed, all_read=tcb.recvbuf.size == len(segment.payload))
 
 
 def text_in_order(tcb: Tcb) -> None:
@@ -116,6 +130,7 @@ def enter_time_wait(tcb: Tcb, *, cause: str, clause: str, now: int) -> None:
     tcb.counters.add("TcpExtTW")
     tcb.time_wait = _time_wait_of(tcb, now=now)
     tcb.flush()
+    tcb.chronograph.switch(IDLE, now)
 
 
 def _time_wait_of(tcb: Tcb, *, now: int) -> TimeWait:

@@ -1,7 +1,7 @@
 """TIMEOUTS: what happens when a deadline of a connection comes (RFC 9293 3.8 and 3.10.8, RFC 6298 5)."""
 
 from userstack.errors import ConnectionTimedOut
-from userstack.tcp import acknowledge, calls, keepalive, retransmission, tlp
+from userstack.tcp import acknowledge, calls, keepalive, loss_counts, retransmission, tlp
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
 from userstack.trace import TimerFired
@@ -39,6 +39,8 @@ def on_deadline(tcb: Tcb, *, now: int) -> None:
 def _retransmission(tcb: Tcb, now: int) -> None:
     """3.10.8, RETRANSMISSION TIMEOUT, with RFC 6298 (5.4) to (5.6)."""
     tcb.counters.add("TcpExtTCPTimeouts")
+    loss_counts.timed_out(tcb)
+    tcb.tally.timed_out(now, first=not tcb.retransmits)
     tcb.retransmits += 1
     if tcb.state is not State.SYN_SENT or tcb.retransmits > tcb.config.syn_linear_timeouts:
         tcb.rtt.back_off()
@@ -66,6 +68,7 @@ def _persist(tcb: Tcb, now: int) -> None:
         _give_up(tcb, now)
         return
     tcb.probe_due = True
+    tcb.tally.acks_expected += 1
     tcb.probes = min(tcb.probes + 1, 32)
     retransmission.restart_persist(tcb, now)
     _trace(tcb, "persist", f"zero-window probe {tcb.probes}", now)

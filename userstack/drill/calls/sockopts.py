@@ -88,7 +88,7 @@ def _changes_nothing(level: int, option: int, value: bytes) -> bool:
 
 def _info_differs(context: Context, descriptor: Descriptor, expected: Structure) -> Iterator[Field]:
     """``{tcpi_state=TCPS_ESTABLISHED}``: the fields that the script names; one that is not known skips it."""
-    told = LINUX.fields(descriptor.socket.info(), 0)
+    told = LINUX.fields(descriptor.socket.info())
     for field in expected.fields:
         if is_anything(field.value):
             continue

@@ -1,0 +1,32 @@
+"""What a sender with something to send waits for, and how long in all: the network, the peer's window, or its own send buffer.
+
+The names are those of Linux (``tcpi_busy_time``, ``tcpi_rwnd_limited``, ``tcpi_sndbuf_limited``); the idea is that of RFC 4898, 3.2
+(tcpEStatsPerfSndLim...). One of them runs at a time, and each begins where the one before it ends.
+"""
+
+IDLE, BUSY, RWND_LIMITED, SNDBUF_LIMITED = range(4)
+
+
+class Chronograph:
+    """Where the time of one connection's sender went. In ns."""
+
+    __slots__ = ("_since", "_spent", "_why")
+
+    def __init__(self) -> None:
+        self._why = IDLE
+        self._since = 0
+        self._spent = [0, 0, 0, 0]
+
+    def switch(self, why: int, now: int) -> None:
+        """From now on it waits for ``why``."""
+        if why != self._why:
+            self._spent[self._why] += now - self._since
+            self._why, self._since = why, now
+
+    def spent(self, why: int, now: int) -> int:
+        """How long it has waited for that, up to now."""
+        return self._spent[why] + (now - self._since if why == self._why else 0)
+
+    def busy(self, now: int) -> int:
+        """How long there was something to send, or not acknowledged, whatever it waited for."""
+        return sum(self.spent(why, now) for why in (BUSY, RWND_LIMITED, SNDBUF_LIMITED))
