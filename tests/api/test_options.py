@@ -10,8 +10,22 @@ import pytest
 from tests.support.stacks import connect, two_connections, two_stacks_and_wire
 from tests.support.virtual_time import virtual_time
 from userstack import NoSuchOption
+from userstack.tcp import linux_info
 
 TCP, IP, SOL = socket.IPPROTO_TCP, socket.IPPROTO_IP, socket.SOL_SOCKET
+
+
+@virtual_time
+async def test_tcp_info_is_the_kernels_struct() -> None:
+    async with two_connections() as (client, server):
+        await client.send(b"x" * 100)
+        assert await server.recv() == b"x" * 100
+        raw = client.getsockopt(TCP, socket.TCP_INFO, 1000)
+        told = linux_info.unpack(raw)
+        assert (len(raw), client.getsockopt(TCP, socket.TCP_INFO, 8)) == (linux_info.SIZE, raw[:8])
+        assert client.getsockopt(TCP, socket.TCP_INFO) == struct.unpack_from("i", raw)[0]
+        assert (told["tcpi_state"], told["tcpi_bytes_sent"], told["tcpi_data_segs_out"]) == (1, 100, 1)
+        assert linux_info.unpack(server.getsockopt(TCP, socket.TCP_INFO, 280))["tcpi_bytes_received"] == 100
 
 
 @virtual_time

@@ -1,6 +1,7 @@
 """``userstack ss``: its columns from fixed rows, and the live table of a running stack."""
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -13,32 +14,65 @@ import pytest
 
 from tests.cli.running import running, userstack
 from userstack.api.control import control_directory
+from userstack.cli.infoline import format_timer
 from userstack.cli.table import HEADER, format_info, format_row, format_summary
 from userstack.config import MILLISECOND, SECOND
+from userstack.counters import MEANINGS
 from userstack.host.inside import open_socket
+from userstack.tcp import linux_info
 
+TOLD = dict.fromkeys(linux_info.unpack(b""), 0) | {
+    "tcpi_options": 7,
+    "tcpi_snd_wscale": 7,
+    "tcpi_rcv_wscale": 10,
+    "tcpi_rto": 1_000_000,
+    "tcpi_backoff": 2,
+    "tcpi_rtt": 1_250,
+    "tcpi_rttvar": 500,
+    "tcpi_ato": 40_000,
+    "tcpi_snd_mss": 1448,
+    "tcpi_pmtu": 1500,
+    "tcpi_rcv_mss": 536,
+    "tcpi_advmss": 1448,
+    "tcpi_snd_cwnd": 10,
+    "tcpi_snd_ssthresh": 7,
+    "tcpi_bytes_sent": 110,
+    "tcpi_bytes_retrans": 10,
+    "tcpi_bytes_acked": 90,
+    "tcpi_bytes_received": 80,
+    "tcpi_segs_out": 11,
+    "tcpi_segs_in": 12,
+    "tcpi_data_segs_out": 9,
+    "tcpi_data_segs_in": 8,
+    "tcpi_last_data_sent": 5,
+    "tcpi_pacing_rate": 0xFFFFFFFFFFFFFFFF,
+    "tcpi_delivery_rate": 1000,
+    "tcpi_delivered": 7,
+    "tcpi_delivery_rate_app_limited": 1,
+    "tcpi_busy_time": 3_000,
+    "tcpi_rwnd_limited": 1_000,
+    "tcpi_unacked": 2,
+    "tcpi_retrans": 1,
+    "tcpi_total_retrans": 3,
+    "tcpi_lost": 1,
+    "tcpi_reordering": 4,
+    "tcpi_min_rtt": 1_000,
+    "tcpi_snd_wnd": 64240,
+    "tcpi_rcv_wnd": 65535,
+}
+LINE = (
+    "\t ts sack reno wscale:7,10 rto:1000 backoff:2 rtt:1.25/0.5 ato:40 mss:1448 pmtu:1500 rcvmss:536 advmss:1448 cwnd:10 "
+    "ssthresh:7 bytes_sent:110 bytes_retrans:10 bytes_acked:90 bytes_received:80 segs_out:11 segs_in:12 data_segs_out:9 data_segs_in:8 "
+    "send 92672000bps lastsnd:5 delivery_rate 8000bps delivered:7 app_limited busy:3ms rwnd_limited:1ms(33.3%) unacked:2 "
+    "retrans:1/3 lost:1 reordering:4 minrtt:1 snd_wnd:64240 rcv_wnd:65535"
+)
 INFO: dict[str, Any] = {
-    "rto": SECOND,
-    "srtt": 1_250_000,
-    "rttvar": 500_000,
-    "cwnd": 14600,
-    "ssthresh": 65535,
-    "snd_mss": 1460,
-    "rcv_mss": 536,
-    "snd_wnd": 64240,
-    "rcv_wnd": 65535,
-    "unacked": 7,
-    "unsent": 8,
-    "unread": 0,
     "retransmits": 2,
-    "total_retrans": 3,
-    "bytes_sent": 100,
-    "bytes_acked": 90,
-    "bytes_received": 80,
-    "bytes_retrans": 10,
-    "segs_out": 11,
-    "segs_in": 12,
-    "expires_in": None,
+    "acks_expected": 1,
+    "pending_timer": "on",
+    "pending_expires_in": 250 * MILLISECOND,
+    "congestion": "reno",
+    "tcp_info": TOLD,
 }
 
 
@@ -86,10 +120,19 @@ def test_a_link_local_endpoint_is_told_with_its_link() -> None:
 
 def test_the_information() -> None:
     assert format_info(row("LISTEN")) == ""
-    line = format_info(row("ESTABLISHED", info=True))
-    for part in ("rto:1000 ", "rtt:1.25/0.5 ", "mss:1460 ", "cwnd:14600 ", "unacked:7 ", "notsent:8 ", "retrans:2/3 "):
-        assert part in line
-    assert "rtt:- " in format_info({**row("ESTABLISHED"), "info": {**INFO, "srtt": None}})
+    assert format_info(row("ESTABLISHED", info=True)) == LINE
+
+
+def test_the_timers_of_ss() -> None:
+    assert format_row(row("ESTABLISHED", info=True), as_ss=True).endswith(" timer:(on,250ms,2)")
+    assert format_row(row("TIME-WAIT", expires=59 * SECOND), as_ss=True).endswith(" timer:(timewait,59sec,0)")
+    assert format_row(row("LISTEN", remote=False), as_ss=True).endswith("*:*")
+    idle = row("ESTABLISHED") | {"info": INFO | {"pending_timer": ""}}
+    assert "timer" not in format_row(idle, as_ss=True)
+    assert format_timer("keepalive", 119 * 60 * SECOND + 31 * SECOND, 0) == "timer:(keepalive,119min,0)"
+    assert format_timer("keepalive", 8 * 60 * SECOND + 43 * SECOND, 0) == "timer:(keepalive,8min43sec,0)"
+    assert format_timer("persist", 1234 * MILLISECOND, 3) == "timer:(persist,1.234ms,3)"
+    assert format_timer("on", -1, 0) == "timer:(on,000ms,0)"
 
 
 def test_the_counts_by_state() -> None:
@@ -118,10 +161,15 @@ def test_a_running_stack(namespace: str) -> None:
             assert table[2] == HEADER
             assert {line.split()[0] for line in table[3:]} == {"LISTEN", "ESTABLISHED"}
             assert f"10.9.0.1:{client.getsockname()[1]}" in "\n".join(table)
-            assert "cwnd:" in part_of(pid, userstack("ss", "-i").stdout)
+            told = part_of(pid, userstack("ss", "-i", "-o").stdout)
+            assert re.search(r"\n\t ts sack reno wscale:\d+,\d+ rto:\d.* mss:1448 pmtu:1500 rcvmss:536 advmss:1448 cwnd:10 ", told)
             assert part_of(pid, userstack("ss", "-s").stdout).splitlines()[1:] == [table[1]]
             counters = part_of(pid, userstack("ss", "--counters").stdout)
             assert ["TcpPassiveOpens", "1"] in [line.split() for line in counters.splitlines()]
+            assert "TcpRetransSegs" not in counters
+            every = part_of(pid, userstack("ss", "--counters", "-z").stdout)
+            assert [line.split()[0] for line in every.splitlines()[1:]] == list(MEANINGS)
+            assert ["TcpRetransSegs", "0"] in [line.split() for line in every.splitlines()]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

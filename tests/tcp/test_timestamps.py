@@ -395,7 +395,7 @@ def test_an_old_duplicate_is_old_there_too() -> None:
     m.tsval = 1
     m.arrives("ACK", seq=2, ack=2, data=b"x")
     m.expect("ACK", ack=2)
-    assert m.counters["TcpExtPAWSEstab"] == 1
+    assert m.counters["TcpExtPAWSTimewait"] == 1
 
 
 @pytest.mark.parametrize(

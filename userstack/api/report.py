@@ -9,6 +9,7 @@ from userstack.api.names import scoped_text
 from userstack.net.host import Host
 from userstack.net.table import ConnectionRow
 from userstack.runtime.device import PacketDevice
+from userstack.tcp import linux_info
 from userstack.tcp.info import ConnectionInfo
 
 
@@ -44,6 +45,9 @@ def _info(info: ConnectionInfo, now: int) -> dict[str, Any]:
     for name in ("state", "local", "remote", "timer"):
         del values[name]
     values["phase"] = info.phase.value
+    values["tcp_info"] = linux_info.values(info)
+    pending = values.pop("pending_expires")
+    values["pending_expires_in"] = None if pending is None else pending - now
     expires = values.pop("timer_expires")
     return {**values, "expires_in": None if expires is None else expires - now}
 

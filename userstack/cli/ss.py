@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Annotated, NoReturn
+from typing import Annotated, NamedTuple, NoReturn
 
 import typer
 from rich.console import Console, Group
@@ -12,6 +12,7 @@ from rich.text import Text
 from userstack.api.control import RunningStack, query, running
 from userstack.cli.guard import guarded
 from userstack.cli.table import HEADER, format_info, format_row, format_summary
+from userstack.counters import MEANINGS, in_order
 from userstack.errors import SetupError
 
 INTERVAL = 1.0
@@ -23,7 +24,9 @@ def ss(
     *,
     summary: Annotated[bool, typer.Option("-s", "--summary", help="Only how many connections are in which state.")] = False,
     counters: Annotated[bool, typer.Option("--counters", help="What was counted, under the names of nstat.")] = False,
-    info: Annotated[bool, typer.Option("-i", "--info", help="Add congestion window, round-trip time, bytes and more.")] = False,
+    zeros: Annotated[bool, typer.Option("-z", "--zeros", help="With --counters: those that are 0, too.")] = False,
+    info: Annotated[bool, typer.Option("-i", "--info", help="Add what TCP_INFO tells, as ss -ti prints it.")] = False,
+    options: Annotated[bool, typer.Option("-o", "--options", help="The timers as ss -o prints them.")] = False,
     watch: Annotated[bool, typer.Option("-w", "--watch", help="Look again every second, until Ctrl-C.")] = False,
 ) -> None:
     """Show the connections of every running stack of yours, as ss shows the kernel's.
@@ -32,7 +35,7 @@ def ss(
     """
 
     def look() -> list[str]:
-        return list(_report(summary=summary, counters=counters, info=info))
+        return list(_report(_Wish(summary=summary, counters=counters, zeros=zeros, info=info, options=options)))
 
     if watch:
         _watch(look)
@@ -51,28 +54,44 @@ def _watch(look: Callable[[], list[str]]) -> NoReturn:
             time.sleep(INTERVAL)
 
 
-def _report(*, summary: bool, counters: bool, info: bool) -> Iterator[str]:
+class _Wish(NamedTuple):
+    """What is asked for."""
+
+    summary: bool
+    counters: bool
+    zeros: bool
+    info: bool
+    options: bool
+
+
+def _report(wish: _Wish) -> Iterator[str]:
     """The parts of all stacks, an empty line between them."""
-    told = [part for stack in running() if (part := _part(stack, summary=summary, counters=counters, info=info))]
+    told = [part for stack in running() if (part := _part(stack, wish))]
     if not told:
         raise SetupError("no stack is running: start one, for example with userstack nc -l 8080")
     for number, part in enumerate(told):
         yield from ["", *part] if number else part
 
 
-def _part(stack: RunningStack, *, summary: bool, counters: bool, info: bool) -> list[str]:
+def _part(stack: RunningStack, wish: _Wish) -> list[str]:
     """What one stack tells; nothing where it has ended meanwhile."""
     try:
-        if counters:
-            return [_head(stack), *(f"{name:<32} {value:>12}" for name, value in query(stack.path, "counters").items())]
+        if wish.counters:
+            return [_head(stack), *_counted(query(stack.path, "counters"), zeros=wish.zeros)]
         rows = query(stack.path, "connections")
         head = [_head(stack), format_summary(rows)]
     except SetupError as error:
         return [str(error)] if stack.path.exists() else []
-    if summary:
+    if wish.summary:
         return head
-    lines = ((format_row(row), format_info(row) if info else "") for row in rows)
+    lines = ((format_row(row, as_ss=wish.options), format_info(row) if wish.info else "") for row in rows)
     return [*head, HEADER, *(line for pair in lines for line in pair if line)]
+
+
+def _counted(counters: dict[str, int], *, zeros: bool) -> Iterator[str]:
+    """The lines of ``nstat``, in its order; with ``zeros`` every counter that this stack has."""
+    for name in [*MEANINGS, *(name for name in counters if name not in MEANINGS)] if zeros else in_order(counters):
+        yield f"{name:<32}{counters.get(name, 0)}"
 
 
 def _head(stack: RunningStack) -> str:

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+from userstack.cli.infoline import format_line, format_timer
 from userstack.config import MILLISECOND, SECOND
 from userstack.tcp.state import State
 
@@ -13,25 +14,17 @@ _COLUMNS = "{:<13} {:>7} {:>7}  {:<23} {:<23} {}"
 HEADER = _COLUMNS.format("State", "Recv-Q", "Send-Q", "Local Address:Port", "Peer Address:Port", "Timer")
 
 
-def format_row(row: Row) -> str:
-    """One line."""
+def format_row(row: Row, *, as_ss: bool = False) -> str:
+    """One line; ``as_ss``: the timer is the one that ``ss -o`` would show, in its words."""
     ends = (_endpoint(row["local"]), _endpoint(row["remote"]))
-    return _COLUMNS.format(row["state"], row["recv_q"], row["send_q"], *ends, _timer(row)).rstrip()
+    timer = _timer_of_ss(row) if as_ss else _timer(row)
+    return _COLUMNS.format(row["state"], row["recv_q"], row["send_q"], *ends, timer).rstrip()
 
 
 def format_info(row: Row) -> str:
     """What ``ss -ti`` shows of a connection; empty where there is none any more, as for a listener."""
     info = row["info"]
-    if info is None:
-        return ""
-    rtt = "-" if info["srtt"] is None else f"{_ms(info['srtt'])}/{_ms(info['rttvar'])}"
-    return (
-        f"         rto:{_ms(info['rto'])} rtt:{rtt} mss:{info['snd_mss']} rcvmss:{info['rcv_mss']} cwnd:{info['cwnd']} "
-        f"ssthresh:{info['ssthresh']} bytes_sent:{info['bytes_sent']} bytes_acked:{info['bytes_acked']} "
-        f"bytes_received:{info['bytes_received']} segs_out:{info['segs_out']} segs_in:{info['segs_in']} "
-        f"unacked:{info['unacked']} notsent:{info['unsent']} retrans:{info['retransmits']}/{info['total_retrans']} "
-        f"snd_wnd:{info['snd_wnd']} rcv_wnd:{info['rcv_wnd']}"
-    )
+    return "" if info is None else f"\t {format_line(info['tcp_info'], info['congestion'])}"
 
 
 def format_summary(rows: list[Row]) -> str:
@@ -48,6 +41,16 @@ def _endpoint(endpoint: dict[str, Any] | None) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+def _timer_of_ss(row: Row) -> str:
+    info = row["info"]
+    if row["state"] == State.TIME_WAIT:
+        return format_timer("timewait", row["expires_in"] or 0, 0)
+    if info is None or not info["pending_timer"]:
+        return ""
+    again = {"on": "retransmits", "persist": "acks_expected", "keepalive": "acks_expected"}.get(info["pending_timer"])
+    return format_timer(info["pending_timer"], info["pending_expires_in"], info[again] if again else 0)
+
+
 def _timer(row: Row) -> str:
     if row["expires_in"] is None:
         return ""
@@ -55,7 +58,3 @@ def _timer(row: Row) -> str:
     text = f"{left / SECOND:.1f}s" if left >= SECOND else f"{left // MILLISECOND}ms"
     repeats = 0 if row["info"] is None else row["info"]["retransmits"]
     return f"({row['timer']},{text},{repeats})"
-
-
-def _ms(time: int) -> str:
-    return f"{time / MILLISECOND:.3f}".rstrip("0").rstrip(".")

@@ -11,7 +11,7 @@ from userstack.address import Endpoint, is_unspecified
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.errors import HostUnreachable
-from userstack.net import icmp, icmpv6
+from userstack.net import icmp, icmpv6, octets
 from userstack.net.addresses import Addresses
 from userstack.net.bucket import TokenBucket
 from userstack.net.ethernet import ICMPV6_TYPES, EthernetLink
@@ -105,7 +105,9 @@ class Host:
     def _receive(self, data: Buffer, now: int, checksum_ok: bool) -> None:
         self.counters.add("Ip6InReceives" if len(data) and data[0] >> 4 == 6 else "IpInReceives")
         try:
-            dropped = self._demultiplex(self.codec.decode_ip(data), now, checksum_ok)
+            packet = self.codec.decode_ip(data)
+            octets.count_in(self.counters, packet, len(data))
+            dropped = self._demultiplex(packet, now, checksum_ok)
         except ParameterProblem as problem:
             dropped = problem.counter
             self._answer_problem(data, problem, now)
@@ -169,9 +171,10 @@ class Host:
             if broken.counter != "IcmpInErrors":
                 self.counters.add("IcmpInErrors")
             raise
+        self.counters.add(icmp.counter_of(message.type))
         reply = icmp.echo_reply(packet, message, codec=self.codec, ttl=self.config.default_ttl)
         if reply is not None:
-            self.counters.add("IcmpInEchos")
+            self.counters.add("IcmpOutMsgs")
             return self._reply(reply, "IcmpOutEchoReps")
         error = icmp.parse_error(message, path_mtu_discovery=self.config.path_mtu_discovery)
         if error is not None:
@@ -250,6 +253,7 @@ class Host:
     def _next_packet(self, now: int) -> bytes | None:
         while (packet := self._replies.popleft() if self._replies else self._next_of_tcp(now)) is not None:
             self.counters.add("IpOutRequests" if packet[0] >> 4 == 4 else "Ip6OutRequests")
+            octets.count_out(self.counters, packet)
             if self.trace is not None:
                 self.trace(PacketSent(now, packet))
             if _destination(packet) not in self._own:

@@ -62,6 +62,27 @@ class IcmpError:
     """The path's new MTU in bytes, with "fragmentation needed" only."""
 
 
+_NAMES = {
+    ECHO_REPLY: "EchoReps",
+    DESTINATION_UNREACHABLE: "DestUnreachs",
+    SOURCE_QUENCH: "SrcQuenchs",
+    5: "Redirects",
+    ECHO_REQUEST: "Echos",
+    TIME_EXCEEDED: "TimeExcds",
+    PARAMETER_PROBLEM: "ParmProbs",
+    13: "Timestamps",
+    14: "TimestampReps",
+    17: "AddrMasks",
+    18: "AddrMaskReps",
+}
+"""Those that RFC 4293 and the kernel know by name."""
+
+
+def counter_of(kind: int) -> str:
+    """The counter of incoming messages of that type."""
+    return "IcmpIn" + _NAMES[kind] if kind in _NAMES else f"IcmpMsgInType{kind}"
+
+
 def echo_reply(packet: IPPacket, message: IcmpMessage, *, codec: Codec, ttl: int) -> IPPacket | None:
     """Answer an echo request with the same identifier, number and data, from the address that was asked (RFC 1122 3.2.2.6).
 

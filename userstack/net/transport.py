@@ -253,7 +253,7 @@ class Transport:
         self.ports.release(listener.binding)
         for connection in (*listener.syn_queue, *listener.accept_queue):
             if connection.state is not State.CLOSED:
-                connection.abort(now=now)
+                connection.abort(now=now, accepted=False)
             self.touch(connection)
         listener.accept_queue.clear()
         self.table.touch_listener(listener)
@@ -311,6 +311,7 @@ class Transport:
             raise AddressNotAvailable(f"there is a connection from {local} to {remote} already")
         # SO_REUSEADDR takes the place of a TIME-WAIT record; as for MAY-2 the new ISS lies above all that the old one used.
         above = old.record.next_iss
+        self._counters.add("TcpExtTWRecycled")
         old.record.abort(now=now)
         self.table.free(old, now)
         return self._new_connection(local, config=config, isn=lambda *key: seq.wrap(max(seq.unwrap(self._isn(*key), above), above)))

@@ -214,7 +214,7 @@ def _check_timestamps(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not tcb.timestamps.is_old(segment.timestamps[0], now):
         return True
     tcb.counters.add("TcpExtPAWSEstab")
-    _answer_unacceptable(tcb, segment, now)
+    _answer_unacceptable(tcb, segment, now, skipped="TcpExtTCPACKSkippedPAWS")
     return False
 
 
@@ -223,24 +223,34 @@ def _check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
     acceptable = segment.is_acceptable(tcb.rcv_nxt, tcb.rcv_wnd)
     if acceptable:
         # A probe of a zero window: its text is cut off, and answered. A SYN is not: the fourth step has a challenge ACK for it.
-        tcb.ack_now |= bool(segment.length and not tcb.rcv_wnd and not segment.rst and not segment.syn)
+        if segment.length and not tcb.rcv_wnd and not segment.rst and not segment.syn:
+            tcb.ack_now = True
+            tcb.counters.add("TcpExtTCPZeroWindowDrop")
     elif not segment.rst:
         _answer_unacceptable(tcb, segment, now)
     return acceptable
 
 
-def _answer_unacceptable(tcb: Tcb, segment: Segment, now: int) -> None:
+def _answer_unacceptable(tcb: Tcb, segment: Segment, now: int, *, skipped: str = "TcpExtTCPACKSkippedSeq") -> None:
     again = tcb.state is State.SYN_RECEIVED and tcb.passive and segment.syn and segment.seq == tcb.irs
     if again and tcb.config.repeat_synack:
         tcb.syn_due = True
     elif segment.syn:
-        tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")  # RFC 5961 4: "irrespective of the sequence number"
+        _challenge_syn(tcb, now)  # RFC 5961 4: "irrespective of the sequence number"
     elif segment.length:
         tcb.ack_now = True
+        if segment.seq < tcb.rcv_nxt:
+            tcb.counters.add("TcpExtDelayedACKLost")  # the peer has sent it again: our ACK was late, or lost
         text.arrived_again(tcb, segment.seq, min(segment.end, tcb.rcv_nxt), "TcpExtTCPDSACKOldSent")
     else:
         # Note: two ends that lost track of each other would answer bare ACKs with bare ACKs for ever, so those pass the throttle.
-        tcb.send_challenge_ack(now)
+        tcb.send_challenge_ack(now, "", skipped=skipped)
+
+
+def _challenge_syn(tcb: Tcb, now: int) -> None:
+    """RFC 5961 4."""
+    tcb.counters.add("TcpExtTCPSYNChallenge")
+    tcb.send_challenge_ack(now)
 
 
 def _check_rst(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -251,6 +261,7 @@ def _check_rst(tcb: Tcb, segment: Segment, now: int) -> None:
     clause = "3.10.7.4 step 2"
     match tcb.state:
         case State.SYN_RECEIVED if tcb.passive:
+            tcb.counters.add("TcpExtEmbryonicRsts")
             _back_to_origin(tcb, segment, clause=clause, now=now)
         case State.SYN_RECEIVED:
             tcb.die(ConnectionRefused(), cause=segment.cause, clause=clause, now=now)
@@ -292,14 +303,15 @@ def _check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     clause = "3.10.7.4 step 4"
     if segment.seq < tcb.rcv_nxt:
         # Only what follows the SYN is in the window: it is one that comes again with its text, and no error.
-        tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")
+        _challenge_syn(tcb, now)
     elif tcb.state is State.SYN_RECEIVED and tcb.passive:
+        tcb.counters.add("TcpExtEmbryonicRsts")
         _back_to_origin(tcb, segment, clause=clause, now=now)
     elif tcb.config.insecure_syn:
         tcb.answer_reset(segment, segment.reset)
         tcb.die(ConnectionReset(), cause=segment.cause, clause=clause, now=now)
     else:
-        tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")
+        _challenge_syn(tcb, now)
     return False
 
 

@@ -186,7 +186,7 @@ def _reset_unread(tcb: Tcb, now: int) -> bool:
     return True
 
 
-def abort(tcb: Tcb, *, now: int) -> None:
+def abort(tcb: Tcb, *, now: int, accepted: bool = True) -> None:
     """3.10.5."""
     match tcb.state:
         case State.CLOSED:
@@ -198,6 +198,8 @@ def abort(tcb: Tcb, *, now: int) -> None:
             return
         case State.SYN_RECEIVED | State.ESTABLISHED | State.FIN_WAIT_1 | State.FIN_WAIT_2 | State.CLOSE_WAIT:
             # Note: 3.5.2 would have the sender of a RST in TIME-WAIT, 3.10.5 in CLOSED: as every stack does, the latter.
+            if accepted:
+                tcb.counters.add("TcpExtTCPAbortOnData")
             tcb.send_reset(now)
         case State.LISTEN | State.SYN_SENT | State.CLOSING | State.LAST_ACK:
             pass

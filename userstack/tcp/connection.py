@@ -313,13 +313,13 @@ class Connection:
         """``shutdown(SHUT_RD)``: text that comes after this end has closed too is answered with a RST, as in Linux (SHLD-3)."""
         self.tcb.deaf = True
 
-    def abort(self, *, now: int) -> None:
-        """ABORT: RST and CLOSED.
+    def abort(self, *, now: int, accepted: bool = True) -> None:
+        """ABORT: RST and CLOSED. ``accepted``: a program had the connection, and what it holds is lost by its own wish.
 
         Raises:
             NotConnected: there is no connection.
         """
-        calls.abort(self.tcb, now=now)
+        calls.abort(self.tcb, now=now, accepted=accepted)
 
     def give_up(self, *, now: int) -> None:
         """A half-open connection that has to make place: CLOSED without a word, as when R2 is reached (RFC 9293 3.8.3)."""

@@ -61,6 +61,9 @@ class ConnectionInfo:
     timer: str
     """The next deadline's name, empty where there is none."""
     timer_expires: int | None
+    pending_timer: str
+    """The timer that ss would show, by its word there, empty where there is none, and when it expires."""
+    pending_expires: int | None
     congestion: str
     """The name of the congestion control."""
     ecn_seen: bool

@@ -14,6 +14,8 @@ from userstack.tcp.windowscale import MAX_WINDOW
 class Measured(TypedDict):
     """See the fields of ``ConnectionInfo``."""
 
+    pending_timer: str
+    pending_expires: int | None
     congestion: str
     ecn_seen: bool
     segs_unacked: int
@@ -71,7 +73,10 @@ def of(tcb: Tcb, now: int) -> Measured:
     lost, again = tcb.recovery.lost(tcb.snd_mss)
     recovery = tcb.recovery
     reordering = (recovery.reordering.degree, recovery.reordering.seen) if isinstance(recovery, RackRecovery) else (DUP_THRESH, 0)
+    pending = tcb.timers.pending()
     return Measured(
+        pending_timer="" if pending is None else pending[0],
+        pending_expires=None if pending is None else pending[1],
         congestion=tcb.congestion.name,
         ecn_seen=tcb.ecn.seen,
         segs_unacked=_outstanding(tcb),

@@ -83,6 +83,8 @@ def move(machine: Machine, new: State, *, cause: str, clause: str, now: int) -> 
 
 def _count(machine: Machine, old: State, new: State) -> None:
     """The counters that RFC 4022 defines by transitions."""
+    if (old in _OPEN) != (new in _OPEN):
+        machine.counters.add("TcpCurrEstab", 1 if new in _OPEN else -1)
     if new is State.SYN_SENT:
         machine.counters.add("TcpActiveOpens")
     elif old in _ATTEMPTS and new in {State.CLOSED, State.LISTEN}:

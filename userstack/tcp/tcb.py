@@ -419,16 +419,19 @@ class Tcb:
         """The peer has acknowledged our FIN."""
         return self.snd_una > self.sendbuf.end
 
-    def send_challenge_ack(self, now: int, counter: str = "TcpExtTCPChallengeACK") -> None:
-        """Owe an ACK, unless the throttle of RFC 5961 7, or the connection's own, says no."""
+    def send_challenge_ack(
+        self, now: int, counter: str = "TcpExtTCPChallengeACK", *, skipped: str = "TcpExtTCPACKSkippedChallenge"
+    ) -> None:
+        """Owe an ACK, unless the throttle of RFC 5961 7, or the connection's own, says no; how each is counted."""
         if self.challenged_at is not None and now - self.challenged_at < self.config.invalid_ratelimit:
-            self.counters.add("TcpExtTCPACKSkippedChallenge")
+            self.counters.add(skipped)
         elif self.challenge.allow(now):
             self.challenged_at = now
-            self.counters.add(counter)
+            if counter:
+                self.counters.add(counter)
             self.ack_now = True
         else:
-            self.counters.add("TcpExtTCPACKSkippedChallenge")
+            self.counters.add(skipped)
 
     def answer_reset(self, segment: Segment, reset: tuple[int, int | None], port: int | None = None) -> None:
         """Owe ``segment`` a RST with that SEQ and, unless it is None, that ACK, to the remote port or to ``port``."""

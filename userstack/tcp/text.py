@@ -88,6 +88,8 @@ def _overlaps_islands(tcb: Tcb, segment: Segment) -> None:
     again = tcb.recvbuf.islands.overlap(segment.seq, segment.seq + len(segment.payload))
     if again is not None:
         arrived_again(tcb, *again, "TcpExtTCPDSACKOfoSent")
+        if again == (segment.seq, segment.seq + len(segment.payload)):
+            tcb.counters.add("TcpExtTCPOFOMerge")
 
 
 def arrived_again(tcb: Tcb, first: int, end: int, counter: str) -> None:

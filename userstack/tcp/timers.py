@@ -44,6 +44,19 @@ class Timers:
                 best = (name, deadline)
         return best
 
+    def pending(self) -> tuple[str, int] | None:
+        """The one that Linux would name (``idiag_timer``), by its word in ss: it has one for what is sent, and one beside it."""
+        for name, deadlines in (
+            ("on", (self.retransmission, self.loss_probe, self.reordering)),
+            ("persist", (self.persist, self.override)),
+            ("keepalive", (self.keepalive,)),
+            ("timewait", (self.fin_wait_2,)),
+        ):
+            found = [deadline for deadline in deadlines if deadline is not None]
+            if found:
+                return name, min(found)
+        return None
+
     def stop(self) -> None:
         """Turn every timer off."""
         self.retransmission = self.persist = self.delayed_ack = self.override = None

@@ -106,7 +106,7 @@ class TimeWait:
         stamps = segment.timestamps
         if segment.rst or stamps is None or self.timestamps is None or not self.timestamps.is_old(stamps[0], now):
             return False
-        self.counters.add("TcpExtPAWSEstab")
+        self.counters.add("TcpExtPAWSTimewait")
         return True
 
     def _unacceptable(self, segment: Segment, now: int) -> None:
@@ -137,10 +137,9 @@ class TimeWait:
 
     def _challenge(self, now: int) -> None:
         if self.throttle.allow(now):
-            self.counters.add("TcpExtTCPChallengeACK")
             self.ack_now = True
         else:
-            self.counters.add("TcpExtTCPACKSkippedChallenge")
+            self.counters.add("TcpExtTCPACKSkippedTimeWait")
 
     def _reset(self, segment: Segment, now: int) -> None:
         if self.config.rfc1337:
