@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from userstack.counters import MEANINGS, Counters, in_order
@@ -18,6 +19,7 @@ BY_TYPE = {icmp.counter_of(kind) for kind in range(256)} | {icmpv6.counter_of(ki
 UNNAMED = re.compile(r"(IcmpMsgInType|Icmp6InType)\d+")
 
 
+@cache
 def counted() -> set[str]:
     found: set[str] = set()
     for path in ROOT.rglob("*.py"):

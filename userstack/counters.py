@@ -64,7 +64,7 @@ MEANINGS: dict[str, str] = {
     "TcpInSegs": "segments that came, broken ones too",
     "TcpOutSegs": "segments sent, but those sent again",
     "TcpRetransSegs": "segments sent again",
-    "TcpInErrs": "dropped: broken",
+    "TcpInErrs": "dropped: broken; and SYNs within an established connection",
     "TcpOutRsts": "segments with RST sent",
     "TcpInCsumErrors": "dropped for their checksum",
     # --- IPv6 ---
@@ -139,6 +139,7 @@ MEANINGS: dict[str, str] = {
     "TcpExtTCPACKSkippedSeq": "ACKs of bare segments outside the window not sent: too many",
     "TcpExtTCPACKSkippedPAWS": "the same, for those with an old timestamp",
     "TcpExtTCPACKSkippedTimeWait": "the same, in TIME-WAIT",
+    "TcpExtBeyondWindow": "segments that begin beyond the window",
     "TcpExtTCPZeroWindowDrop": "segments whose text came into a window that is shut",
     # --- TcpExt: acknowledging ---
     "TcpExtDelayedACKs": "ACKs that the timer sent",

@@ -11,8 +11,7 @@ from rich.text import Text
 
 from userstack.api.control import RunningStack, query, running
 from userstack.cli.guard import guarded
-from userstack.cli.table import HEADER, format_info, format_row, format_summary
-from userstack.counters import MEANINGS, in_order
+from userstack.cli.table import HEADER, format_counters, format_info, format_row, format_summary
 from userstack.errors import SetupError
 
 INTERVAL = 1.0
@@ -77,7 +76,7 @@ def _part(stack: RunningStack, wish: _Wish) -> list[str]:
     """What one stack tells; nothing where it has ended meanwhile."""
     try:
         if wish.counters:
-            return [_head(stack), *_counted(query(stack.path, "counters"), zeros=wish.zeros)]
+            return [_head(stack), *format_counters(query(stack.path, "counters"), zeros=wish.zeros)]
         rows = query(stack.path, "connections")
         head = [_head(stack), format_summary(rows)]
     except SetupError as error:
@@ -86,12 +85,6 @@ def _part(stack: RunningStack, wish: _Wish) -> list[str]:
         return head
     lines = ((format_row(row, as_ss=wish.options), format_info(row) if wish.info else "") for row in rows)
     return [*head, HEADER, *(line for pair in lines for line in pair if line)]
-
-
-def _counted(counters: dict[str, int], *, zeros: bool) -> Iterator[str]:
-    """The lines of ``nstat``, in its order; with ``zeros`` every counter that this stack has."""
-    for name in [*MEANINGS, *(name for name in counters if name not in MEANINGS)] if zeros else in_order(counters):
-        yield f"{name:<32}{counters.get(name, 0)}"
 
 
 def _head(stack: RunningStack) -> str:

@@ -1,10 +1,12 @@
 """The connections of a running stack as text, in the columns of ss."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from userstack.cli.infoline import format_line, format_timer
 from userstack.config import MILLISECOND, SECOND
+from userstack.counters import MEANINGS, in_order
 from userstack.tcp.state import State
 
 Row = dict[str, Any]
@@ -25,6 +27,12 @@ def format_info(row: Row) -> str:
     """What ``ss -ti`` shows of a connection; empty where there is none any more, as for a listener."""
     info = row["info"]
     return "" if info is None else f"\t {format_line(info['tcp_info'], info['congestion'])}"
+
+
+def format_counters(counters: dict[str, int], *, zeros: bool) -> Iterator[str]:
+    """The lines of ``nstat``, in its order; with ``zeros`` every counter that this stack has."""
+    names = in_order([*MEANINGS, *counters] if zeros else counters)
+    return (f"{name:<32}{counters.get(name, 0)}" for name in names)
 
 
 def format_summary(rows: list[Row]) -> str:

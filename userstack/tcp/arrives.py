@@ -227,6 +227,8 @@ def _check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
             tcb.ack_now = True
             tcb.counters.add("TcpExtTCPZeroWindowDrop")
     elif not segment.rst:
+        if segment.seq > tcb.rcv_adv:
+            tcb.counters.add("TcpExtBeyondWindow")
         _answer_unacceptable(tcb, segment, now)
     return acceptable
 
@@ -250,6 +252,8 @@ def _answer_unacceptable(tcb: Tcb, segment: Segment, now: int, *, skipped: str =
 def _challenge_syn(tcb: Tcb, now: int) -> None:
     """RFC 5961 4."""
     tcb.counters.add("TcpExtTCPSYNChallenge")
+    if tcb.state is State.ESTABLISHED:
+        tcb.counters.add("TcpInErrs")
     tcb.send_challenge_ack(now)
 
 
@@ -367,6 +371,8 @@ def _check_ack_of_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
         tcb.counters.add("TcpExtTCPDeferAcceptDrop")
         return False
     tcb.unanswered_since = None
+    if not segment.length:
+        tcb.counters.add("TcpExtTCPPureAcks")
     acknowledge.advance(tcb, segment, now)
     _set_send_window(tcb, segment.seq, segment)
     tcb.reopened_from = None

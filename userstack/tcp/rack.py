@@ -136,9 +136,11 @@ class RackRecovery:
         return sum(segment.end - segment.start for segment in self._segments if segment.sacked)
 
     def lost(self, mss: int) -> tuple[int, int]:
-        """One by one."""
+        """One by one. Note: a probe is not taken as sent again, as in Linux."""
         left = [segment for segment in self._segments if not segment.sacked]
-        return sum(segment.marked for segment in left), sum(segment.again and not segment.lost for segment in left)
+        return sum(segment.marked for segment in left), sum(
+            segment.marked and segment.again and not segment.lost for segment in left
+        )
 
     def phase(self, snd_una: int) -> Phase:
         """As Linux says it."""

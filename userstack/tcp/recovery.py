@@ -48,7 +48,7 @@ class LossRecovery(Protocol):
         ...
 
     def lost(self, mss: int) -> tuple[int, int]:
-        """Segments taken as lost, and those of them and of the probes that were sent again and are on their way (Linux)."""
+        """Segments taken as lost, and those of them that were sent again and are on their way."""
         ...
 
     def phase(self, snd_una: int) -> Phase:
