@@ -23,9 +23,12 @@ _INITIAL_SEGMENTS = 10
 
 def segment_arrives(tcb: Tcb, wire: TcpSegment, *, now: int) -> None:
     """Process one segment that is addressed to this connection."""
-    tcb.segs_in += 1
     if wire.payload:
-        tcb.tally.data_segs_in += 1
+        segments = tcb.segments_in(len(wire.payload))
+        tcb.segs_in += segments
+        tcb.tally.data_segs_in += segments
+    else:
+        tcb.segs_in += 1
     match tcb.state:
         case State.CLOSED:
             _closed(tcb, from_wire(wire, near_seq=0, near_ack=0), wire.source_port)

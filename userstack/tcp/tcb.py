@@ -380,6 +380,10 @@ class Tcb:
         """The same less what the agreed options take of every segment."""
         return self.rcv_mss - self._option_octets
 
+    def segments_in(self, octets: int) -> int:
+        """How many segments so much text was on the wire: with offload a device hands over what it has put together."""
+        return 1 if octets <= self.mtu else -(-octets // self.advertised_mss)
+
     @property
     def unsent(self) -> int:
         """Octets that the application gave and that never went out."""

@@ -26,7 +26,7 @@ def process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
         tcb.delayed_ack.hurry(tcb.rcv_wnd)
         tcb.ack_now = True
     if segment.seq > tcb.rcv_nxt:
-        tcb.tally.ofo_segs += 1
+        tcb.tally.ofo_segs += tcb.segments_in(len(segment.payload))
         hold(tcb, segment)
         tcb.ack_now = True  # RFC 5681 4.2: at once above a gap (MAY-13)
         return True
