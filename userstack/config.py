@@ -118,6 +118,8 @@ class StackConfig:
     """Ranges that a peer's SACK blocks make this end remember; beyond it the highest is forgotten (TcpExtTCPSACKDiscard)."""
     challenge_ack_limit: int = 100
     """Challenge ACKs of the whole stack in a second, at most (RFC 5961 7); each second draws its share of them."""
+    md5_keys: int = 256
+    """Keys of one socket for signatures (RFC 2385); each is looked at for every SYN, so beyond it setting one gives ENOMEM."""
     neighbor_max: int = 1024
     """Neighbours of each family (as Linux gc_thresh3); who only spoke to us goes first, a gateway never."""
     neighbor_queue: int = 16

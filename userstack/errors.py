@@ -115,6 +115,18 @@ class NoBufferSpace(_Numbered, CallerError):
     number = errno.ENOBUFS
 
 
+class OutOfMemory(_Numbered, CallerError):
+    """A limit of the configuration was reached that is one of memory in Linux."""
+
+    number = errno.ENOMEM
+
+
+class NoSuchKey(_Numbered, CallerError, FileNotFoundError):
+    """A key for signatures (RFC 2385) that was never set."""
+
+    number = errno.ENOENT
+
+
 class NetworkUnreachable(_Numbered, NetworkError):
     """ICMP says so, this host has no route, or MUST-46: the remote address is broadcast or multicast."""
 

@@ -17,7 +17,7 @@ LISTENING = OPEN[: OPEN.index("+0 < S")]
 def test_what_a_system_does_follows_from_its_settings() -> None:
     assert lacking("default", []) == NOTHING
     assert lacking("freebsd", []) == Lacking("FreeBSD", urgent=True, recovery=True)
-    assert Lacking("Linux", md5=True, urgent=True, recovery=True, pushes=True, tail_probes=True) == LINUX
+    assert Lacking("Linux", urgent=True, recovery=True, pushes=True, tail_probes=True) == LINUX
     assert not lacking("linux", [Setting("net.ipv4.tcp_early_retrans", "0")]).tail_probes
     assert not lacking("linux", [Setting("net.ipv4.tcp_fastopen", "3")]).fast_open
     assert not lacking("linux", [Setting("net.ipv4.tcp_fastopen", "?")]).fast_open
@@ -29,13 +29,12 @@ def test_what_a_system_does_follows_from_its_settings() -> None:
     [
         ("S 0:0(0) win 30000 <mss 1000,FO>", "TCP Fast Open"),
         ("S 0:0(0) win 30000 <mss 1000,FOEXP>", "TCP Fast Open"),
-        (f"S 0:0(0) win 30000 <mss 1000,md5 {'00' * 16},nop,nop>", "the TCP option md5"),
     ],
 )
 def test_a_packet_that_the_system_would_take_otherwise_skips_the_script(segment: str, reason: str) -> None:
     padded = segment.replace("FO>", "FO,nop,nop>")
     script = LISTENING + f"+0 < {padded}\n+0 > S. 0:0(0) ack 1 <...>\n"
-    check_skipped(script, reason, lacking=Lacking("Linux", fast_open=True, md5=True))
+    check_skipped(script, reason, lacking=Lacking("Linux", fast_open=True))
     check_passes(script)
 
 

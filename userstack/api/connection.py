@@ -18,6 +18,7 @@ from typing import Self, overload
 from userstack.api import options
 from userstack.api.errors import ClosedHandle
 from userstack.api.guards import Exclusive
+from userstack.api.md5 import check_key
 from userstack.api.names import SocketName, socket_name
 from userstack.config import StackConfig
 from userstack.errors import ConnectionAborted, InvalidArgument, NotConnected
@@ -230,6 +231,19 @@ class Connection:
         if seconds is not None and not seconds >= 0:
             raise InvalidArgument(f"set_linger takes a number of seconds from 0 up, or None, not {seconds}")
         self._linger = seconds
+
+    def set_md5_key(self, key: bytes | None) -> None:
+        """Change what both ends sign every segment with from now on (RFC 2385); None: they do not.
+
+        Until the peer does the same, neither end hears the other.
+
+        Raises:
+            InvalidArgument: the key has not 1 to 80 octets.
+        """
+        self._check_open()
+        check_key(key)
+        self._core.md5_key = key
+        self._driver.touch(self._core)
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         """Set TCP_NODELAY, TCP_USER_TIMEOUT, or SO_LINGER (a packed ``struct linger``), as on the kernel's sockets.

@@ -8,6 +8,7 @@ from typing import Self
 from userstack.api.connection import Connection
 from userstack.api.errors import ClosedHandle
 from userstack.api.guards import check_timeout
+from userstack.api.md5 import set_key
 from userstack.api.names import SocketName, parse_address, socket_name
 from userstack.api.opening import establish
 from userstack.net.listener import Listener as CoreListener
@@ -78,6 +79,22 @@ class Listener:
         self._end()
         await establish(core, self._driver, timeout)
         return self._adopt(core)
+
+    def set_md5_key(self, peer: str, key: bytes | None) -> None:
+        """Set, change or, with None, delete the key of a peer that signs its segments (RFC 2385).
+
+        Connections that are established keep theirs (``Connection.set_md5_key``).
+
+        Args:
+            peer: an address or a prefix, ``10.9.0.1`` or ``10.9.0.0/24``; the longest prefix wins.
+            key: 1 to 80 octets.
+
+        Raises:
+            OSError: EINVAL: no address, prefix or key; ENOENT: there is no key to delete; ENOMEM: ``StackConfig.md5_keys``.
+        """
+        self._check_open()
+        set_key(self._core.md5_keys, peer, key)
+        self._core.rekey()
 
     async def close(self) -> None:
         """Stop listening; may be called twice. Connections that are half-open or not yet accepted are reset."""

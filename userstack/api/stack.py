@@ -2,7 +2,7 @@
 
 import asyncio
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ from userstack.api.connection import Connection
 from userstack.api.errors import ClosedHandle
 from userstack.api.guards import check_timeout, parse_port
 from userstack.api.listener import Listener
+from userstack.api.md5 import check_key, keys_of
 from userstack.api.names import SocketAddress, parse_address
 from userstack.api.opening import OPENING, establish
 from userstack.counters import Counters
@@ -93,6 +94,7 @@ class Stack:
         backlog: int = 128,
         reuse_address: bool = False,
         ipv6_only: bool = False,
+        md5: Mapping[str, bytes] | None = None,
     ) -> Listener:
         """Listen for connections.
 
@@ -103,6 +105,8 @@ class Stack:
             backlog: how many established connections may wait to be accepted (one more, as in Linux); then SYNs are dropped.
             reuse_address: SO_REUSEADDR: take the port although connections of its former user are still in TIME-WAIT.
             ipv6_only: IPV6_V6ONLY: leave IPv4 to others. Otherwise clients over IPv4 have mapped names, ``::ffff:10.9.0.1``.
+            md5: peers that sign every segment, and their keys (RFC 2385): ``{"10.9.0.1": b"secret", "fd3d::/64": b"other"}``.
+                ``Listener.set_md5_key`` changes them.
 
         Raises:
             OSError: EADDRINUSE, EADDRNOTAVAIL or EINVAL.
@@ -110,9 +114,11 @@ class Stack:
         self._check_open()
         if operator.index(backlog) < 0:
             raise InvalidArgument(f"a backlog is 0 or more, not {backlog}")
+        keys = keys_of(md5 or {}, self.host.config.md5_keys)
         local = self._local(address, port, ipv6=self._has_ipv6)
         binding = self.host.bind(local.endpoint, reuse_address=reuse_address, v6only=ipv6_only)
         core = self._or_unbind(binding, lambda: self.host.listen(binding, backlog=backlog, now=self.now()))
+        core.md5_keys = keys
         listener = Listener(
             core,
             self._driver,
@@ -132,6 +138,7 @@ class Stack:
         local_port: int = 0,
         timeout: float | None = None,  # noqa: ASYNC109 # an ETIMEDOUT, as of the kernel
         reuse_address: bool = False,
+        md5_key: bytes | None = None,
     ) -> Connection:
         """Open a connection and wait until it is established. Cancelling it leaves nothing behind.
 
@@ -142,6 +149,7 @@ class Stack:
             local_port: 0 for one that is free.
             timeout: seconds after which to give up; None leaves it to the stack, which sends SYNs for ``StackConfig.r2_syn``.
             reuse_address: SO_REUSEADDR: take a local port although connections of its former user are still in TIME-WAIT.
+            md5_key: what both ends sign every segment with (RFC 2385), 1 to 80 octets; None: they do not.
 
         Raises:
             ConnectionRefusedError: a RST answered.
@@ -150,6 +158,7 @@ class Stack:
         """
         self._check_open()
         check_timeout(timeout)
+        check_key(md5_key)
         remote = parse_address(address, port, device=self.device.name)
         local = self._local(local_address, local_port, ipv6=remote.ipv6)
         if local_address is None and not local_port:
@@ -157,6 +166,7 @@ class Stack:
         else:
             binding = self.host.bind(local.endpoint, reuse_address=reuse_address)
             core = self._or_unbind(binding, lambda: self.host.connect(remote.endpoint, binding=binding, now=self.now()))
+        core.md5_key = md5_key
         await establish(core, self._driver, timeout)
         return self._adopt(core, ipv6=remote.ipv6, reuse_address=reuse_address)
 

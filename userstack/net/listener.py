@@ -6,6 +6,7 @@ from typing import Protocol
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.errors import InvalidArgument
+from userstack.net.md5keys import Md5Keys
 from userstack.net.ports import Binding
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
@@ -26,7 +27,7 @@ class Owner(Protocol):
 class Listener:
     """A LISTEN that stays: each SYN gets a connection of its own, which is accepted once it is established."""
 
-    __slots__ = ("__weakref__", "_owner", "accept_queue", "backlog", "binding", "config", "machine", "syn_queue")
+    __slots__ = ("__weakref__", "_owner", "accept_queue", "backlog", "binding", "config", "machine", "md5_keys", "syn_queue")
 
     def __init__(self, owner: Owner, machine: Connection, binding: Binding, *, backlog: int, config: StackConfig) -> None:
         self._owner = owner
@@ -38,6 +39,8 @@ class Listener:
         self.syn_queue: dict[Connection, None] = {}
         """In their order of arrival."""
         self.accept_queue: deque[Connection] = deque()
+        self.md5_keys = Md5Keys(config.md5_keys)
+        """Of the peers that sign (RFC 2385); each connection gets that of its peer. After a change: ``rekey``."""
 
     @property
     def local(self) -> Endpoint:
@@ -62,6 +65,12 @@ class Listener:
     def set_backlog(self, backlog: int) -> None:
         """A second ``listen`` on the same socket changes the backlog."""
         self.backlog = min(max(backlog, 0), self.config.somaxconn)
+
+    def rekey(self) -> None:
+        """Half-open connections go by changed keys at once, as in Linux."""
+        for child in self.syn_queue:
+            if child.remote is not None:
+                child.md5_key = self.md5_keys.find(child.remote.address)
 
     def accept(self) -> Connection | None:
         """The oldest connection that is established and not yet accepted, or None."""

@@ -15,7 +15,7 @@ from userstack.net.listener import Listener
 from userstack.net.mtu import LEAST_MTU_V6
 from userstack.net.ports import Binding, Kind, PortTable, Use
 from userstack.net.table import ConnectionRow, ConnectionTable, Entry
-from userstack.tcp import seq
+from userstack.tcp import md5sig, seq
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.connection import Connection
 from userstack.tcp.isn import IsnGenerator
@@ -80,8 +80,7 @@ class Transport:
         listener = self._listener_at(local)
         if listener is not None:
             return self._to_listener(listener, local, remote, segment, now)
-        self._refuse(local, remote, segment)
-        return None
+        return self._to_nobody(local, remote, segment)
 
     def _listener_at(self, local: Endpoint) -> Listener | None:
         """Whoever listens for ``local``: on the address itself, on every one of its family, or on every one of both."""
@@ -96,28 +95,36 @@ class Transport:
             listener = self._listener_at(entry.key[0])
             if listener is not None and entry.record.reopens(segment):
                 return self._reopen(entry, listener, segment, now)
+        local, remote = entry.key
+        forged = md5sig.failure(segment, remote.address, local.address, entry.machine.md5_key)
+        if forged is not None:
+            return forged
         waiting = entry.listener
         if waiting is not None and waiting.full and segment.flags & (ACK | RST | SYN) == ACK:
             # As if the ACK had been lost: the SYN,ACK is repeated and the client tries on, neither accepted nor reset.
             self._counters.add("TcpExtListenOverflows")
             return "TcpExtListenDrops"
-        remote = entry.key[1].address
         if self.table.segment_arrives(entry, segment, now) and self._confirm is not None:
-            self._confirm(remote, now)
+            self._confirm(remote.address, now)
         return None
 
     def _to_listener(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: TcpSegment, now: int) -> str | None:
         """RFC 9293 3.10.7.2; what its steps leave, a SYN alone, gets a connection of its own in LISTEN."""
+        key = listener.md5_keys.find(remote.address)
+        forged = md5sig.failure(segment, remote.address, local.address, key)
+        if forged is not None:
+            return forged
         if segment.flags & RST:
             return None
         if segment.flags & ACK:
-            self._refuse(local, remote, segment)
+            self._refuse(local, remote, segment, key)
             return None
         if not segment.flags & SYN or not remote.port:
             return "TcpInErrs"
         if not self._has_room(listener, now):
             return "TcpExtListenDrops"
         child = self._new_connection(local, config=listener.config, listening=True)
+        child.md5_key = key
         child.on_segment(segment, now=now, source=remote.address)
         if child.state is State.SYN_RECEIVED:
             self._enter_child(child, listener)
@@ -143,9 +150,15 @@ class Transport:
 
     def _reopen(self, entry: Entry, listener: Listener, segment: TcpSegment, now: int) -> str | None:
         """RFC 9293 3.6.1, MAY-2: TIME-WAIT to SYN-RECEIVED."""
+        local, remote = entry.key
+        key = listener.md5_keys.find(remote.address)
+        forged = md5sig.failure(segment, remote.address, local.address, key)
+        if forged is not None:
+            return forged
         if listener.full or not self._has_room_for_syn(listener, now):
             return "TcpExtListenDrops"
-        connection = self._new_connection(entry.key[0], config=listener.config, reopening=entry.record)
+        connection = self._new_connection(local, config=listener.config, reopening=entry.record)
+        connection.md5_key = key
         connection.on_segment(segment, now=now)
         self.table.leave(entry)
         self._enter_child(connection, listener)
@@ -155,7 +168,23 @@ class Transport:
         use = Use(connection.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
         self.table.enter(connection, use, listener)
 
-    def _refuse(self, local: Endpoint, remote: Endpoint, segment: TcpSegment) -> None:
+    def _to_nobody(self, local: Endpoint, remote: Endpoint, segment: TcpSegment) -> str | None:
+        """RFC 9293 3.10.7.1; what is signed is answered only where the signature can be told to be right, and by a signed RST.
+
+        Note: as in Linux the key is looked for with whoever listens on the peer's port number: a BGP speaker that has lost a
+        connection that it had opened listens on port 179 itself.
+        """
+        key = None
+        if md5sig.is_signed(segment):
+            listener = self._listener_at(Endpoint(local.address, remote.port))
+            key = None if listener is None else listener.md5_keys.find(remote.address)
+            forged = md5sig.failure(segment, remote.address, local.address, key)
+            if forged is not None:
+                return forged
+        self._refuse(local, remote, segment, key)
+        return None
+
+    def _refuse(self, local: Endpoint, remote: Endpoint, segment: TcpSegment, key: bytes | None) -> None:
         """RFC 9293 3.10.7.1: nobody's segment."""
         reset = reset_for(segment, echo_timestamp=self.config.rst_echoes_timestamp)
         if reset is None:
@@ -163,6 +192,8 @@ class Transport:
         if len(self._resets) >= self.config.transmit_queue:
             self._counters.add("IpOutDiscards")
             return
+        if key is not None:
+            md5sig.sign(reset, local.address, remote.address, key)
         self._counters.add("TcpOutSegs")
         self._counters.add("TcpOutRsts")
         ttl, tos = self.config.ttl_for(local.address), self.config.tos_for(local.address)
@@ -242,6 +273,7 @@ class Transport:
         if (local, remote) in self.table.entries:
             raise AddressNotAvailable(f"there is a connection from {local} to {remote} already")
         connection.tcb.local = local
+        connection.md5_key = listener.md5_keys.find(remote.address)
         connection.open_active(remote, now=now)
         self._forget(listener, now)
         use = Use(connection.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)

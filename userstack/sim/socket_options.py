@@ -6,10 +6,13 @@ Law: what is not implemented answers ENOPROTOOPT. No option is taken and then ig
 import errno
 import socket
 import struct
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 from userstack.config import MILLISECOND, StackConfig
 from userstack.errors import InvalidArgument
+from userstack.net.md5keys import Md5Keys
+from userstack.sim.md5_option import TCP_MD5SIG, TCP_MD5SIG_EXT, set_md5
 from userstack.sim.sockaddr import ANY_V6, C_INT, failure
 from userstack.sim.tcp_options import get_setting, is_setting, set_setting
 from userstack.tcp.connection import Connection
@@ -44,9 +47,11 @@ class SocketOptions:
     traffic_class: int = 0
     stack_config: StackConfig = field(init=False)
     """The settings that the socket began with."""
+    md5_keys: Md5Keys = field(init=False)
 
     def __post_init__(self) -> None:
         self.stack_config = self.config
+        self.md5_keys = Md5Keys(self.config.md5_keys)
         self.nodelay = not self.config.nagle
         self.ttl = self.config.default_ttl
         self.tos = self.config.tos
@@ -69,9 +74,19 @@ class SocketOptions:
             traffic_class=self.traffic_class,
         )
 
+    def for_accepted(self, connection: Connection) -> "SocketOptions":
+        """What a socket begins with that is accepted: all of it, but of the keys only that of its own peer."""
+        accepted = copy(self)
+        accepted.md5_keys = Md5Keys(self.stack_config.md5_keys)
+        if connection.md5_key is not None and connection.remote is not None:
+            accepted.md5_keys.set(connection.remote.address, connection.md5_key)
+        return accepted
+
     def apply(self, connection: Connection) -> None:
         """Hand a connection what concerns it and may change while it lives."""
         connection.configure(self.for_connections())
+        if connection.remote is not None:
+            connection.md5_key = self.md5_keys.find(connection.remote.address)
         connection.nodelay = self.nodelay
         connection.cork = self.cork
         connection.user_timeout = self.user_timeout * MILLISECOND or None
@@ -129,6 +144,8 @@ class SocketOptions:
                 self.cork = int_of(raw) != 0
             case (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT):
                 self.user_timeout = _least(int_of(raw), 0)
+            case (socket.IPPROTO_TCP, _) if option in (TCP_MD5SIG, TCP_MD5SIG_EXT):
+                set_md5(self.md5_keys, option, raw, self.family)
             case (socket.IPPROTO_IP, socket.IP_TTL):
                 self._set_ttl(raw)
             case (socket.IPPROTO_IP, socket.IP_TOS):

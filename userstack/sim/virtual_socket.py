@@ -7,7 +7,6 @@ reported yet of a connection that died waits as the pending error (SO_ERROR), an
 import errno
 import operator
 import socket
-from copy import copy
 from dataclasses import replace
 from enum import Enum, auto
 
@@ -119,6 +118,7 @@ class VirtualSocket:
         binding = self._binding or self._take_port(self._naming.locked)
         config = self._options.for_connections()
         self._listener = self._engine.core.listen(binding, backlog=backlog, now=self._engine.now, config=config)
+        self._listener.md5_keys = self._options.md5_keys
         self._binding = None
 
     def accept(self) -> tuple["VirtualSocket", SocketName]:
@@ -135,7 +135,7 @@ class VirtualSocket:
             raise would_block()
         assert connection.remote is not None
         accepted = VirtualSocket(self._engine, self._naming.family)
-        accepted._options = copy(self._options)
+        accepted._options = self._options.for_accepted(connection)
         accepted._naming.inherit(self._naming, connection.remote)
         accepted._adopt(connection)
         accepted._phase = Phase.CONNECTED
@@ -370,6 +370,7 @@ class VirtualSocket:
         self._options.set(level, option, raw, bound=self._has_port)
         if self._listener is not None:
             self._listener.config = self._options.for_connections()
+            self._listener.rekey()
         if self._connection is not None:
             self._options.apply(self._connection)
             self._touch(self._connection)

@@ -203,6 +203,20 @@ class Connection:
     def tos(self, value: int) -> None:
         self.tcb.tos = value
 
+    @property
+    def md5_key(self) -> bytes | None:
+        """What every segment is signed with, and what every one that comes must be (RFC 2385); None: none is."""
+        return self.tcb.md5_key if self.tcb.time_wait is None else self.tcb.time_wait.md5_key
+
+    @md5_key.setter
+    def md5_key(self, value: bytes | None) -> None:
+        if value == self.md5_key:
+            return
+        self.tcb.md5_key = value
+        if self.tcb.time_wait is not None:
+            self.tcb.time_wait.md5_key = value
+        self.tcb.update_mss()
+
     def info(self, *, now: int | None = None) -> ConnectionInfo:
         """RFC 9293 3.10.6, STATUS. Without ``now`` what counts time stands as of when something was last sent or received."""
         tcb = self.tcb

@@ -4,7 +4,7 @@
 only when the device can take one (law 4). The order: resets, SYN, what is lost, a window probe, new data and FIN, a bare ACK.
 """
 
-from userstack.tcp import loss_counts, retransmission, seq, tlp
+from userstack.tcp import loss_counts, md5sig, retransmission, seq, tlp
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.chronograph import BUSY, IDLE, RWND_LIMITED, SNDBUF_LIMITED
 from userstack.tcp.nagle import worth_sending
@@ -32,6 +32,8 @@ def poll_transmit(tcb: Tcb, *, now: int) -> TcpSegment | None:
         tcb.segs_out += 1
         if tcb.total_retrans == retransmitted:  # RFC 4022: what is only sent again does not count
             tcb.counters.add("TcpOutSegs")
+        if tcb.md5_key is not None and tcb.remote is not None and not md5sig.is_signed(segment):  # TIME-WAIT has signed its own
+            md5sig.sign(segment, tcb.local.address, tcb.remote.address, tcb.md5_key)
     else:
         if tcb.state in _SENDS_DATA:
             _wait_for_window(tcb, now)
@@ -297,7 +299,7 @@ def _options(tcb: Tcb, now: int) -> tuple[Option, ...]:
     report = tcb.sack_report
     if not tcb.sack_permitted or not (tcb.recvbuf.has_islands or report.duplicate):
         return options
-    room = MAX_OPTIONS - OPTION_OCTETS if options else MAX_OPTIONS
+    room = MAX_OPTIONS - (OPTION_OCTETS if options else 0) - (0 if tcb.md5_key is None else md5sig.OPTION_OCTETS)
     most = (min(room, tcb.snd_mss - 1) - HEAD_OCTETS) // BLOCK_OCTETS
     blocks = report.blocks(tcb.recvbuf.islands, most)
     report.duplicate = None

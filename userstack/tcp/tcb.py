@@ -17,6 +17,7 @@ from userstack.tcp.delayed_ack import DelayedAck
 from userstack.tcp.delivery import Delivery
 from userstack.tcp.ecn import Ecn
 from userstack.tcp.isn import IsnGenerator
+from userstack.tcp.md5sig import OPTION_OCTETS as SIGNATURE_OCTETS
 from userstack.tcp.newreno import NewReno
 from userstack.tcp.options import SynOptions, default_mss, header_size
 from userstack.tcp.rack import RackRecovery
@@ -83,6 +84,7 @@ class Tcb:
         "keepalives",
         "local",
         "max_snd_wnd",
+        "md5_key",
         "more",
         "mtu",
         "nodelay",
@@ -181,6 +183,8 @@ class Tcb:
         """TCP_CORK: only full segments go out."""
         self.ttl = config.ttl_for(local.address)
         self.tos = config.tos_for(local.address)
+        self.md5_key: bytes | None = None
+        """What every segment is signed with (RFC 2385)."""
         self.error: OSError | None = None
         self.soft_error: OSError | None = None
         self._reset_counts()
@@ -298,7 +302,7 @@ class Tcb:
         window = min(self.config.receive_buffer, MAX_WINDOW)
         if not self.config.syn_window_in_segments:
             return window
-        segment = self.rcv_mss - self._option_octets
+        segment = self.rcv_mss - self._timestamp_octets
         return window - window % segment if window > segment else window
 
     @property
@@ -315,16 +319,30 @@ class Tcb:
         return Reno(self.snd_mss, self.initial_cwnd, limit=config.abc_limit, validate=config.cwnd_validation)
 
     @property
+    def _timestamp_octets(self) -> int:
+        return OPTION_OCTETS if self.snd_ts_ok and self.timestamps.recent is not None else 0
+
+    @property
     def _option_octets(self) -> int:
         """What the agreed options take of every segment."""
-        return OPTION_OCTETS if self.snd_ts_ok and self.timestamps.recent is not None else 0
+        return self._timestamp_octets + (0 if self.md5_key is None else SIGNATURE_OCTETS)
+
+    def has_room_for_timestamps(self, sack_permitted: bool) -> bool:
+        """RFC 2385 4.3: beside a signature there is no room for every option.
+
+        Note: as in Linux our SYN goes without timestamps, and our SYN,ACK has them only where there is no SACK: of its blocks none
+        would fit.
+        """
+        return self.md5_key is None or (self.passive and not sack_permitted)
 
     def syn_options(self, now: int) -> SynOptions:
         """What our SYN, or SYN,ACK, says: of the options that take two, what is still possible (RFC 7323 2.2, 3.2)."""
         return SynOptions(
             mss=self.rcv_mss,
             window_scale=self._offered_shift if self.window_scaling else None,
-            timestamps=(self.timestamps.value(now), self.timestamps.recent or 0) if self.snd_ts_ok else None,
+            timestamps=(self.timestamps.value(now), self.timestamps.recent or 0)
+            if self.snd_ts_ok and self.has_room_for_timestamps(self.sack_permitted)
+            else None,
             sack_permitted=self.sack_permitted,
         )
 
@@ -339,11 +357,11 @@ class Tcb:
         self.window_scaling = self.window_scaling and peer.window_scale is not None
         if self.window_scaling and peer.window_scale is not None:
             self.rcv_wind_shift, self.snd_wind_shift = self._offered_shift, peer.window_scale
-        self.snd_ts_ok = self.snd_ts_ok and peer.timestamps is not None
+        self.sack_permitted = self.sack_permitted and peer.sack_permitted
+        self.snd_ts_ok = self.snd_ts_ok and peer.timestamps is not None and self.has_room_for_timestamps(self.sack_permitted)
         if peer.timestamps is not None:
             self.timestamps.begin(peer.timestamps[0], now)
         self.timestamps.last_ack_sent = self.rcv_nxt
-        self.sack_permitted = self.sack_permitted and peer.sack_permitted
         if self.sack_permitted:
             self.recovery = (
                 RackRecovery(self.iss, self.rtt, self.counters)

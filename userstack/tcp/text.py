@@ -155,6 +155,7 @@ def _time_wait_of(tcb: Tcb, *, now: int) -> TimeWait:
         now=now,
         ttl=tcb.ttl,
         tos=tcb.tos,
+        md5_key=tcb.md5_key,
     )
     record.ack_now = tcb.ack_now
     return record

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
-from userstack.tcp import seq
+from userstack.tcp import md5sig, seq
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.segment import Segment, from_wire
 from userstack.tcp.state import State, move
@@ -23,6 +23,7 @@ class TimeWait:
         "counters",
         "deadline",
         "local",
+        "md5_key",
         "oldest_ack",
         "owner",
         "rcv_nxt",
@@ -57,6 +58,7 @@ class TimeWait:
         now: int,
         ttl: int,
         tos: int,
+        md5_key: bytes | None = None,
     ) -> None:
         self.state = State.TIME_WAIT
         self.local = local
@@ -76,6 +78,8 @@ class TimeWait:
         self.throttle = throttle
         self.ttl = ttl
         self.tos = tos
+        self.md5_key = md5_key
+        """What its segments are signed with (RFC 2385)."""
         self.ack_now = False
         self.reset_owed: tuple[int, int | None] | None = None
         """SEQ and ACK of a RST to send."""
@@ -212,7 +216,10 @@ class TimeWait:
         return self._segment(self.snd_nxt, self.rcv_nxt, ACK, self.window, options)
 
     def _segment(self, number: int, ack: int, flags: int, window: int, options: tuple[Option, ...] = ()) -> TcpSegment:
-        return TcpSegment(self.local.port, self.remote.port, seq.wrap(number), seq.wrap(ack), flags, window, options=options)
+        segment = TcpSegment(self.local.port, self.remote.port, seq.wrap(number), seq.wrap(ack), flags, window, options=options)
+        if self.md5_key is not None:
+            md5sig.sign(segment, self.local.address, self.remote.address, self.md5_key)
+        return segment
 
     def next_deadline(self) -> int | None:
         """The end of the 2 MSL."""

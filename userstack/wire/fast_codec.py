@@ -160,6 +160,7 @@ class FastCodec:
             bits >> 9 & 7,
             bad_options,
             packet.tos & 3,
+            header,
         )
 
     def encode_tcp(self, segment: TcpSegment, source: bytes, destination: bytes) -> bytes:

@@ -423,6 +423,7 @@ def _dissect_tcp(octets: bytes) -> TcpSegment:
         payload=octets[header:],
         reserved=layer.reserved,
         bad_options=bad_options,
+        header=header,
     )
 
 

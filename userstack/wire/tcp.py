@@ -1,6 +1,6 @@
 """The TCP header and its payload as a value, every number as it stands on the wire (RFC 9293 3.1)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from userstack.wire.ip import Buffer
@@ -67,6 +67,8 @@ class TcpSegment:
     """An option's length was illegal (below 2, or past the header): those before it stand in ``options`` (MUST-7). Not written."""
     ecn: int = 0
     """The ECN field of the IP header that it came in, or is to go out in (RFC 3168 5). Not written: that is IP's part."""
+    header: int = field(default=0, compare=False)
+    """Octets of the header that it came in, options and whatever pads them included; 0: it did not come from a wire."""
 
 
 def flag_names(flags: int) -> str:
