@@ -10,7 +10,7 @@ from tests.interop.families import FAMILIES, IPV4, Family
 from tests.interop.waiting import becomes
 from tests.interop.world import PORT, World, facing_kernel, kernel_receives_all, receive_all
 from tests.support.md5 import FLAG_PREFIX, TCP_MD5SIG, TCP_MD5SIG_EXT, tcp_md5sig
-from userstack import Connection, State, StackConfig
+from userstack import Connection, StackConfig, State
 from userstack.config import MILLISECOND
 from userstack.packetio.impairment import Impairment
 
