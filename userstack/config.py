@@ -164,6 +164,8 @@ class StackConfig:
     """MUST-25: keep-alives of connections that do not ask (SO_KEEPALIVE)."""
     max_segment: int | None = None
     """The most that either end's segments may have (TCP_MAXSEG); None: what the link takes."""
+    min_snd_mss: int = 48
+    """What a peer's MSS counts as at least, so that none has every octet sent alone (CVE-2019-11479; Linux tcp_min_snd_mss)."""
     defer_accept: int = 0
     """TCP_DEFER_ACCEPT: for how many SYN,ACKs a connection that brings no data is not yet established."""
     invalid_ratelimit: int = 0
@@ -240,6 +242,7 @@ class StackConfig:
             abc_limit=2,
             double_socket_buffers=False,
             tolerate_missing_ts=False,
+            min_snd_mss=216,  # net.inet.tcp.minmss
             rst_echoes_timestamp=False,
             kernel_resets=True,
             keepalive_probes=8,
@@ -286,6 +289,7 @@ _RANGES = {
     "timestamp_clock": (59, 1 * SECOND, "ns, RFC 7323 5.4"),
     "window_scale": (0, 14, "RFC 7323 2.3"),
     "max_segment": (1, 65535, "RFC 9293 3.2"),
+    "min_snd_mss": (1, 536, "RFC 9293 MUST-15"),
     "ecn": (0, 2, "as tcp_ecn of Linux"),
     "default_ttl": (1, 255, "RFC 791"),
     "tos": (0, 255, "RFC 791"),

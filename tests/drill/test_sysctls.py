@@ -38,6 +38,8 @@ def made(name: str, value: str) -> StackConfig:
         ("net.ipv4.tcp_sack", "0", "sack", False),
         ("net.ipv4.tcp_sack", "1", "sack", True),
         ("net.ipv4.tcp_dsack", "0", "dsack", False),
+        ("net.ipv4.tcp_min_snd_mss", "88", "min_snd_mss", 88),
+        ("net.inet.tcp.minmss", "256", "min_snd_mss", 256),
         ("net.ipv4.tcp_timestamps", "0", "timestamps", False),
         ("net.ipv4.tcp_timestamps", "2", "timestamps", True),
         ("net.ipv4.tcp_window_scaling", "0", "window_scaling", False),

@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.machine import Machine, mss_option
 from userstack.address import Endpoint, pack_address
+from userstack.config import StackConfig
 from userstack.tcp.state import State
 from userstack.wire.tcp import NOP, WINDOW_SCALE, Option
 
@@ -111,6 +112,30 @@ def test_absurdly_small_mss_still_lets_data_through(absurd: int) -> None:
         m.arrives("ACK")
     assert m.snd_una == 101
     assert b"".join(segment.data for segment in m.sent()) == b"x" * 100
+
+
+@pytest.mark.parametrize(
+    ("peer", "least", "size"), [(1, 48, 48), (47, 48, 48), (49, 48, 49), (10, 216, 216), (216, 216, 216), (10, 1, 10)]
+)
+def test_an_absurdly_small_mss_counts_as_the_least(peer: int, least: int, size: int) -> None:
+    """CVE-2019-11479: a peer must not have every octet sent in a segment of its own."""
+    m = Machine.in_state(State.ESTABLISHED, config=StackConfig(min_snd_mss=least), mss=peer)
+    m.send(b"x" * 2 * size)
+    assert sizes(m) == [size, size]
+
+
+def test_beside_options_the_least_is_less() -> None:
+    m = Machine.in_state(State.ESTABLISHED, mss=1, tsval=100)
+    m.send(b"x" * 72)
+    assert sizes(m) == [36, 36]
+
+
+def test_of_two_options_the_last_counts_that_says_something() -> None:
+    m = Machine.in_state(State.SYN_SENT)
+    m.arrives("SYN,ACK", seq=0, ack=1, options=(mss_option(500), mss_option(1000), mss_option(0), Option(2, b"\x01")))
+    m.sent()
+    m.send(b"x" * 2000)
+    assert sizes(m) == [1000, 1000]
 
 
 def test_window_scale_of_the_peer_is_not_taken_up_unasked() -> None:

@@ -112,13 +112,14 @@ def test_a_shift_above_14_counts_as_14() -> None:
     m = Machine.in_state(State.ESTABLISHED, window=3, scale=15)
     m.arrives("ACK")
     assert m.connection.info().snd_wnd == 3 << 14
+    assert m.counters["TcpExtTCPBadWindowScale"] == 1
 
 
 def test_what_is_no_window_scale_option_is_passed_over() -> None:
     syn = read_syn(
-        (Option(NOP), Option(WINDOW_SCALE, b""), Option(WINDOW_SCALE, b"\x02"), Option(WINDOW_SCALE, b"\x09"), Option(EOL))
+        (Option(NOP), Option(WINDOW_SCALE, b"\x02"), Option(WINDOW_SCALE, b"\x09"), Option(WINDOW_SCALE, b""), Option(EOL))
     )
-    assert syn.window_scale == 2
+    assert syn.window_scale == 9
     assert read_syn((Option(MSS, b"\x05\xb4"),)).window_scale is None
 
 

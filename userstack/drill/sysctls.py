@@ -247,7 +247,7 @@ _LINUX: Mapping[str, Meaning] = {
     "ip_no_pmtu_disc": _inverted("path_mtu_discovery"),
     "tcp_mtu_probing": _only("0"),
     "tcp_base_mss": NOTHING,
-    "tcp_min_snd_mss": NOTHING,
+    "tcp_min_snd_mss": _number_of("min_snd_mss"),
     "tcp_probe_interval": NOTHING,
     "tcp_probe_threshold": NOTHING,
     # the host
@@ -302,7 +302,7 @@ _FREEBSD: Mapping[str, Meaning] = {
     "pmtud_blackhole_detection": _only("0"),
     "mssdflt": _only("536"),
     "v6mssdflt": _only("1220"),
-    "minmss": NOTHING,
+    "minmss": _number_of("min_snd_mss"),
     "icmp_may_rst": _only("1"),
     "initcwnd_segments": _number_of("initial_window"),
     "cc.algorithm": _only("newreno"),

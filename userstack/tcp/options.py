@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from userstack.tcp.layout import LAYOUTS
 from userstack.tcp.timestamps import encode, read_timestamps
-from userstack.tcp.windowscale import MAX_SHIFT
 from userstack.wire.tcp import MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE, Option
 
 DEFAULT_MSS_IPV4 = 536
@@ -27,21 +26,25 @@ class SynOptions:
 
     mss: int | None = None
     window_scale: int | None = None
+    """As it stands in the option, above 14 too."""
     timestamps: tuple[int, int] | None = None
     """TSval and TSecr."""
     sack_permitted: bool = False
 
 
 def read_syn(options: tuple[Option, ...]) -> SynOptions:
-    """The options of a SYN. One of a wrong length, or an MSS of zero, is passed over; of two of a kind the first counts."""
+    """The options of a SYN. One of a wrong length, or an MSS of zero, is passed over; of two of a kind the last counts.
+
+    Note: no RFC says which does; Linux and FreeBSD let the last overwrite the one before.
+    """
     found = SynOptions(timestamps=read_timestamps(options))
     for kind, data in options:
-        if kind == MSS and len(data) == 2 and found.mss is None:
-            found.mss = int.from_bytes(data, "big") or None
+        if kind == MSS and len(data) == 2:
+            found.mss = int.from_bytes(data, "big") or found.mss
         elif kind == SACK_PERMITTED and not data:
             found.sack_permitted = True
-        elif kind == WINDOW_SCALE and len(data) == 1 and found.window_scale is None:
-            found.window_scale = min(data[0], MAX_SHIFT)  # RFC 7323 2.3: more than 14 counts as 14
+        elif kind == WINDOW_SCALE and len(data) == 1:
+            found.window_scale = data[0]
     return found
 
 

@@ -16,8 +16,11 @@ _REMEMBERED = 4
 
 
 def read_blocks(options: tuple[Option, ...], near: int) -> list[Block]:
-    """The blocks of a segment's SACK option, unwrapped near SND.UNA; none where there is no option, or a broken one."""
-    for kind, data in options:
+    """The blocks of a segment's SACK option, unwrapped near SND.UNA; none where there is no option, or a broken one.
+
+    Of two options the last counts.
+    """
+    for kind, data in reversed(options):
         if kind == SACK and data and len(data) % BLOCK_OCTETS == 0:
             edges = [seq.unwrap(int.from_bytes(data[at : at + 4], "big"), near) for at in range(0, len(data), 4)]
             return list(zip(edges[::2], edges[1::2], strict=True))

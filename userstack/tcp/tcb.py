@@ -34,7 +34,7 @@ from userstack.tcp.tally import Tally
 from userstack.tcp.timers import Timers
 from userstack.tcp.timestamps import OPTION_OCTETS, OffsetGenerator, Timestamps
 from userstack.tcp.timewait import TimeWait
-from userstack.tcp.windowscale import MAX_WINDOW, shift_for, to_field
+from userstack.tcp.windowscale import MAX_SHIFT, MAX_WINDOW, shift_for, to_field
 from userstack.trace import Tracer
 
 
@@ -356,7 +356,9 @@ class Tcb:
         self.peer_mss = peer.mss
         self.window_scaling = self.window_scaling and peer.window_scale is not None
         if self.window_scaling and peer.window_scale is not None:
-            self.rcv_wind_shift, self.snd_wind_shift = self._offered_shift, peer.window_scale
+            self.rcv_wind_shift, self.snd_wind_shift = self._offered_shift, min(peer.window_scale, MAX_SHIFT)
+            if peer.window_scale > MAX_SHIFT:  # RFC 7323 2.3: "SHOULD log the error but MUST use 14"
+                self.counters.add("TcpExtTCPBadWindowScale")
         self.sack_permitted = self.sack_permitted and peer.sack_permitted
         self.snd_ts_ok = self.snd_ts_ok and peer.timestamps is not None and self.has_room_for_timestamps(self.sack_permitted)
         if peer.timestamps is not None:
@@ -376,7 +378,7 @@ class Tcb:
         self.congestion.set_mss(self.snd_mss)
 
     def _effective_mss(self) -> int:
-        offered = self.peer_mss if self.peer_mss is not None else default_mss(self.address)  # MUST-15
+        offered = default_mss(self.address) if self.peer_mss is None else max(self.peer_mss, self.config.min_snd_mss)  # MUST-15
         most = min(offered, self.path_mtu - header_size(self.address), self.config.max_segment or 65535)
         return max(most - self._option_octets, 1)
 

@@ -47,8 +47,8 @@ def encode(tsval: int, tsecr: int) -> Option:
 
 
 def read_timestamps(options: tuple[Option, ...]) -> tuple[int, int] | None:
-    """TSval and TSecr as they stand in a segment's options; None where there is no option of the right length."""
-    for kind, data in options:
+    """TSval and TSecr as they stand in a segment's options, of two the last; None where there is none of the right length."""
+    for kind, data in reversed(options):
         if kind == TIMESTAMPS and len(data) == 8:
             return int.from_bytes(data[:4], "big"), int.from_bytes(data[4:], "big")
     return None
