@@ -61,6 +61,14 @@ async def test_keys_of_a_listener_and_of_a_connection_change() -> None:
 
 
 @virtual_time
+async def test_a_listener_that_turns_active_signs_with_the_key_of_its_peer() -> None:
+    async with two_stacks() as (first, second), await second.listen(179, md5={FIRST: KEY}) as listener:
+        own = await first.listen(179, md5={SECOND: KEY})
+        async with await own.connect(SECOND, 179), await listener.accept() as theirs:
+            assert theirs.getpeername() == (FIRST, 179)
+
+
+@virtual_time
 async def test_what_cannot_be_a_key_or_a_peer_is_refused_before_anything_happens() -> None:
     async with two_stacks(config=StackConfig(md5_keys=2)) as (first, _):
         for key in (b"", bytes(81)):

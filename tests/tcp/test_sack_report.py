@@ -214,3 +214,12 @@ def test_duplicates_are_counted() -> None:
     segment(m, 2)
     segment(m, 2)
     assert (m.counters["TcpExtTCPDSACKOldSent"], m.counters["TcpExtTCPDSACKOfoSent"]) == (1, 1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 11, 12])
+def test_segments_that_have_no_room_for_a_block_have_none(size: int) -> None:
+    """RFC 6691: the option takes its octets of what MSS leaves, of which one is for text."""
+    m = Machine.in_state(State.ESTABLISHED, config=StackConfig(max_segment=size), sack=True)
+    for number in (11, 31, 51):
+        m.arrives("ACK", seq=number, data=b"x")
+    assert m.blocks(m.sent()[-1]) == []

@@ -300,7 +300,7 @@ def _options(tcb: Tcb, now: int) -> tuple[Option, ...]:
     if not tcb.sack_permitted or not (tcb.recvbuf.has_islands or report.duplicate):
         return options
     room = MAX_OPTIONS - (OPTION_OCTETS if options else 0) - (0 if tcb.md5_key is None else md5sig.OPTION_OCTETS)
-    most = (min(room, tcb.snd_mss - 1) - HEAD_OCTETS) // BLOCK_OCTETS
+    most = max(min(room, tcb.snd_mss - 1) - HEAD_OCTETS, 0) // BLOCK_OCTETS
     blocks = report.blocks(tcb.recvbuf.islands, most)
     report.duplicate = None
     return options + write_blocks(blocks) if blocks else options
