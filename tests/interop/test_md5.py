@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from scapy.utils import rdpcap
 
 from tests.interop.families import FAMILIES, IPV4, Family
 from tests.interop.waiting import becomes
@@ -13,6 +14,11 @@ from tests.support.md5 import FLAG_PREFIX, TCP_MD5SIG, TCP_MD5SIG_EXT, tcp_md5si
 from userstack import Connection, StackConfig, State
 from userstack.config import MILLISECOND
 from userstack.packetio.impairment import Impairment
+from userstack.wire.codec import make_codec
+from userstack.wire.ip import TCP
+from userstack.wire.tcp import ACK, MD5, MSS, NOP, SACK_PERMITTED, SYN, WINDOW_SCALE
+
+CODEC = make_codec("fast")
 
 KEY = b"between routers"
 DATA = bytes(range(256)) * 800
@@ -201,3 +207,58 @@ async def test_over_a_bad_link_holes_are_told_beside_the_signature(role: str, tm
             assert ours.info().total_retrans > 0
             theirs.close()
         assert set((await kernel_counts(world)).values()) == {0}
+
+
+@FAMILIES
+@pytest.mark.matrix("TCP-MD5", "active")
+@pytest.mark.asyncio
+async def test_the_kernel_refuses_by_the_key_of_who_listens_on_our_port_number(family: Family, tmp_path: Path) -> None:
+    async with facing_kernel("tun", tmp_path, family) as world:
+        server = world.socket()
+        give_key(server, family.ours, KEY)
+        server.bind((family.kernel, PORT))
+        server.listen()
+        with pytest.raises(TimeoutError):
+            await world.stack.connect(family.kernel, PORT + 1, local_port=PORT + 2, md5_key=KEY, timeout=0.3)
+        with pytest.raises(ConnectionRefusedError):
+            await world.stack.connect(family.kernel, PORT + 1, local_port=PORT, md5_key=KEY, timeout=5)
+        server.close()
+
+
+@FAMILIES
+@pytest.mark.matrix("TCP-MD5", "passive")
+@pytest.mark.asyncio
+async def test_so_do_we(family: Family, tmp_path: Path) -> None:
+    async with facing_kernel("tun", tmp_path, family) as world, await world.stack.listen(PORT) as listener:
+        client = world.socket()
+        give_key(client, family.ours, KEY)
+        client.bind((family.kernel, PORT))
+        connecting = asyncio.create_task(asyncio.get_running_loop().sock_connect(client, (family.ours, PORT + 1)))
+        await becomes(lambda: world.stack.counters["TcpExtTCPMD5Unexpected"] > 0, "our end drops the SYN")
+        assert not connecting.done()
+        listener.set_md5_key(family.kernel, KEY)
+        with pytest.raises(ConnectionRefusedError):  # of the SYN that is sent again after a second
+            await connecting
+        assert world.stack.counters["TcpOutRsts"] == 1
+        client.close()
+
+
+@FAMILIES
+@ROLE
+@pytest.mark.asyncio
+async def test_the_syns_of_both_ends_have_the_same_options_in_the_same_places(role: str, family: Family, tmp_path: Path) -> None:
+    async with facing_kernel("tun", tmp_path, family) as first:
+        ours, theirs = await open_signed(first, role, KEY, KEY)
+        theirs.close()
+        await ours.close()
+        await ours.wait_closed()
+    kinds = {}
+    for packet in rdpcap(str(tmp_path / "world.pcapng")):
+        outer = CODEC.decode_ip(bytes(packet))
+        if outer.protocol != TCP:
+            continue  # the kernel's router solicitations and group reports
+        segment = CODEC.decode_tcp(outer)
+        if segment.flags & SYN:
+            kinds[segment.flags] = [option.kind for option in segment.options]
+        assert [option.kind for option in segment.options[:3]] == [NOP, NOP, MD5]
+    assert kinds[SYN] == kinds[SYN | ACK] == [NOP, NOP, MD5, MSS, NOP, NOP, SACK_PERMITTED, NOP, WINDOW_SCALE]
