@@ -178,6 +178,8 @@ class StackConfig:
     """Accept a RST anywhere in the window, as before RFC 5961 (FreeBSD's name)."""
     kernel_resets: bool = False
     """Reset as the kernels do: the RST of ABORT has an ACK and a window, that for text after CLOSE takes its SEQ from SEG.ACK."""
+    stdurg: bool = False
+    """The urgent pointer that comes is the last urgent octet's, as in RFC 1122 (Linux tcp_stdurg), not the next one's (MUST-62)."""
     insecure_syn: bool = False
     """Reset on a SYN in the window, as before RFC 5961 (FreeBSD's name)."""
     rfc1337: bool = False

@@ -16,8 +16,8 @@ LISTENING = OPEN[: OPEN.index("+0 < S")]
 
 def test_what_a_system_does_follows_from_its_settings() -> None:
     assert lacking("default", []) == NOTHING
-    assert lacking("freebsd", []) == Lacking("FreeBSD", urgent=True, recovery=True)
-    assert Lacking("Linux", urgent=True, recovery=True, pushes=True, tail_probes=True) == LINUX
+    assert lacking("freebsd", []) == Lacking("FreeBSD", recovery=True)
+    assert Lacking("Linux", recovery=True, pushes=True, tail_probes=True) == LINUX
     assert not lacking("linux", [Setting("net.ipv4.tcp_early_retrans", "0")]).tail_probes
     assert not lacking("linux", [Setting("net.ipv4.tcp_fastopen", "3")]).fast_open
     assert not lacking("linux", [Setting("net.ipv4.tcp_fastopen", "?")]).fast_open
@@ -36,14 +36,6 @@ def test_a_packet_that_the_system_would_take_otherwise_skips_the_script(segment:
     script = LISTENING + f"+0 < {padded}\n+0 > S. 0:0(0) ack 1 <...>\n"
     check_skipped(script, reason, lacking=Lacking("Linux", fast_open=True))
     check_passes(script)
-
-
-def test_urgent_octets_skip_the_script_where_the_system_takes_them_out_of_the_stream() -> None:
-    urgent = OPEN + "+0 < PU. 1:11(10) ack 1 win 30000 urg 10\n"
-    check_skipped(urgent, "urgent data", lacking=LINUX)
-    check_passes(urgent + "* > . 1:1(0) ack 11\n+0 read(4, ..., 20) = 10\n")
-    for nothing in ("U. 1:1(0) ack 1 win 30000 urg 10", "P. 1:11(10) ack 1 win 30000 urg 10", "RU. 1:11(10) ack 1 win 0 urg 10"):
-        check_passes(OPEN + f"+0 < {nothing}\n", lacking=LINUX)
 
 
 def test_a_tail_loss_probe_skips_the_script() -> None:

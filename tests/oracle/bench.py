@@ -230,6 +230,7 @@ class Bench:
         self._expect(f"{event}: SND.WND", info.snd_wnd, reference.snd_wnd)
         self._expect(f"{event}: RCV.WND", info.rcv_wnd, reference.rcv_wnd)
         self._expect(f"{event}: unread", info.unread, len(reference.readable))
+        self._expect(f"{event}: urgent", info.urgent_unread, reference.urgent())
 
     def _expect(self, what: str, got: object, expected: object) -> None:
         if got != expected:

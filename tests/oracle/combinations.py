@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from tests.oracle.bench import IRS, WINDOW, octets
 from tests.oracle.rfc9293 import Reference
@@ -16,11 +17,12 @@ TEXT = 10
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Control bits and octets of text; ``closes``: also with SEG.WND zero."""
+    """Control bits and octets of text; ``closes``: also with SEG.WND zero; ``urg``: the urgent pointers."""
 
     ctl: str
     size: int = 0
     closes: bool = False
+    urg: tuple[int, ...] = (0,)
 
     def __str__(self) -> str:
         return f"{self.ctl or 'no flags'}{f'+{self.size}' if self.size else ''}"
@@ -43,7 +45,7 @@ KINDS = (
     Kind("", TEXT),
     Kind("R", TEXT),
     Kind("S", TEXT),
-    Kind("AU", 1),
+    Kind("AU", 1, urg=(1, INSIDE)),
     Kind("FA", BUFFER + TEXT),
 )
 
@@ -90,5 +92,5 @@ def _all_segments(reference: Reference) -> Iterator[Segment]:
                 yield Segment(kind.ctl, seq, 0, WINDOW, text)
                 continue
             for ack in acknowledgments(reference):
-                for wnd in (WINDOW, 0) if kind.closes else (WINDOW,):
-                    yield Segment(kind.ctl, seq, ack, wnd, text)
+                for wnd, urg in product((WINDOW, 0) if kind.closes else (WINDOW,), kind.urg):
+                    yield Segment(kind.ctl, seq, ack, wnd, text, urg)

@@ -154,8 +154,9 @@ class Reference(Tcb):
             self._second_rst(segment)
         elif "S" in segment.ctl and self._fourth_syn(segment):
             pass
-        elif self._first_sequence_number(segment) and self._fifth_ack(segment := self._trim(segment)):
-            self._take_text_and_fin(segment)
+        elif self._first_sequence_number(segment) and self._fifth_ack(new := self._trim(segment)):
+            self._sixth_urg(segment)
+            self._take_text_and_fin(new)
 
     def _trim_syn_of_figure_7(self, segment: Segment) -> Segment:
         """Choice: the SYN,ACK of a simultaneous open repeats the SYN that was taken. Figure 7 goes to ESTABLISHED with it, while
@@ -178,8 +179,9 @@ class Reference(Tcb):
             return True
         # "If the RCV.WND is zero ... special allowance should be made to accept valid ACKs": the text and the FIN, which lie beyond
         # the window, are trimmed off, and what is left begins at RCV.NXT.
-        if self.rcv_wnd == 0 and segment.seq == self.rcv_nxt and self._ack_is_in_range(segment):
-            self._fifth_ack(segment)
+        at_edge = self.rcv_wnd == 0 and segment.seq == self.rcv_nxt
+        if at_edge and self._ack_is_in_range(segment) and self._fifth_ack(segment):
+            self._sixth_urg(segment)  # MUST-66
         if self.state == "TIME-WAIT" and "F" in segment.ctl and segment.end == self.rcv_nxt:
             # Choice: steps 5 and 8 restart the timeout for a retransmitted FIN, which step 1 would drop before they see it.
             self._restart_time_wait()
@@ -298,8 +300,23 @@ class Reference(Tcb):
                 return False
         return True
 
+    def _sixth_urg(self, segment: Segment) -> None:
+        """RCV.UP <- max(RCV.UP, SEG.UP). Its text is delivered in line, as all text."""
+        up = (segment.seq + segment.urg) % MODULO
+        if "U" in segment.ctl and self.state in MAY_RECEIVE and (self.rcv_up is None or before(self.rcv_up, up)):
+            self.rcv_up = up
+
+    def urgent(self) -> int:
+        """What of the urgent data the user has not read (3.8.5). Choice: none lies behind a FIN, whatever the pointer says."""
+        read = (self.rcv_nxt - len(self.readable) - self.fin_received) % MODULO
+        end = read if self.rcv_up is None else self.rcv_up
+        fin = (self.rcv_nxt - 1) % MODULO if self.fin_received else self.held_fin
+        if fin is not None and before(fin, end):
+            end = fin
+        return (end - read) % MODULO if before(read, end) else 0
+
     def _take_text_and_fin(self, segment: Segment) -> None:
-        """Steps 7 and 8. Step 6: urgent data is delivered in line here, as all text."""
+        """Steps 7 and 8."""
         if self.state not in MAY_RECEIVE:
             self._ignore_after_fin(segment)
             return

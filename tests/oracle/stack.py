@@ -1,6 +1,6 @@
 """The stack's side of the comparison: a ``VirtualHost`` with one connection, and what can be seen of it from outside."""
 
-from socket import AF_INET, AF_INET6, SHUT_WR, SO_ERROR, SOL_SOCKET
+from socket import AF_INET, AF_INET6, SHUT_WR, SO_ERROR, SO_OOBINLINE, SOL_SOCKET
 from typing import NamedTuple
 
 from tests.oracle.values import MODULO, Segment, Sent
@@ -63,7 +63,7 @@ class Stack:
     def packet(self, segment: Segment) -> bytes:
         """The segment from the peer as an IP packet."""
         flags = sum(BITS[letter] for letter in segment.ctl)
-        value = TcpSegment(REMOTE_PORT, LOCAL_PORT, segment.seq, segment.ack, flags, segment.wnd, payload=segment.data)
+        value = TcpSegment(REMOTE_PORT, LOCAL_PORT, segment.seq, segment.ack, flags, segment.wnd, segment.urg, payload=segment.data)
         payload = CODEC.encode_tcp(value, self.source, self.destination)
         return CODEC.encode_ip(IPPacket(self.source, self.destination, TCP, payload))
 
@@ -86,11 +86,13 @@ class Stack:
 
     def listen(self) -> None:
         self.listener = self.host.socket(self.family.number)
+        self.listener.setsockopt(SOL_SOCKET, SO_OOBINLINE, 1)
         self.listener.bind((self.family.local, LOCAL_PORT))
         self.listener.listen(5)
 
     def connect(self) -> None:
         self.socket = self.host.socket(self.family.number)
+        self.socket.setsockopt(SOL_SOCKET, SO_OOBINLINE, 1)  # urgent data is text as any other (RFC 6093 2.1)
         self.socket.bind((self.family.local, LOCAL_PORT))
         self.socket.connect_ex((self.family.remote, REMOTE_PORT))
 
@@ -124,9 +126,12 @@ class Stack:
         """All that can be read, or the errno."""
         assert self.socket is not None
         try:
-            return self.socket.recv(2 * BUFFER)
+            got = self.socket.recv(2 * BUFFER)
         except OSError as error:
             return error.errno or 0
+        # Reading stops where the last urgent octet is next.
+        more = self.socket.sockatmark() and self.socket.queued()[0] > 0
+        return got + self.socket.recv(2 * BUFFER) if more else got
 
     def send_nothing(self) -> int:
         """The errno of a send() of no octets, 0 where they are taken."""

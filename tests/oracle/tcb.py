@@ -39,6 +39,8 @@ class Tcb:
     max_snd_wnd: int = 0
     rcv_nxt: int = 0
     rcv_wnd: int = 0
+    rcv_up: int | None = None
+    """None: nothing urgent was ever received."""
     iss: int = 0
     irs: int = 0
     queue: bytes = b""
@@ -258,6 +260,6 @@ class Tcb:
         """A new connection: nothing of the one before is left."""
         self.queue = self.readable = b""
         self.closing = self.fin_received = self.accepted = self.abandoned = False
-        self.fin_sent = self.held_fin = self.previous = None
+        self.fin_sent = self.held_fin = self.previous = self.rcv_up = None
         self.held = {}
         self.error = self.max_snd_wnd = 0

@@ -21,6 +21,7 @@ MOST_WAITING = 40 * SECOND
 """Below every time after which a connection is given up."""
 CONTROLS = st.sampled_from(["A", "A", "A", "A", "FA", "FA", "S", "SA", "R", "RA", "F", "SF", "SFA", "", "SFRAPUEC", "AU"])
 OFFSETS = st.sampled_from([-BUFFER, -20, -2, -1, 0, 0, 0, 0, 1, 5, 30, BUFFER - 1, BUFFER, BUFFER + 1, MODULO // 2])
+POINTERS = st.sampled_from([0, 1, 10, BUFFER, 65535])
 WINDOWS = st.sampled_from([WINDOW, WINDOW, WINDOW, 0])
 
 
@@ -40,12 +41,12 @@ class WholeConnections(RuleBasedStateMachine):
 
     # --- what the peer does ---
 
-    @rule(ctl=CONTROLS, seq=OFFSETS, ack=OFFSETS, size=st.sampled_from([0, 0, 1, 10, 40, BUFFER]), wnd=WINDOWS)
-    def anything_arrives(self, ctl: str, seq: int, ack: int, size: int, wnd: int) -> None:
+    @rule(ctl=CONTROLS, seq=OFFSETS, ack=OFFSETS, size=st.sampled_from([0, 0, 1, 10, 40, BUFFER]), wnd=WINDOWS, urg=POINTERS)
+    def anything_arrives(self, ctl: str, seq: int, ack: int, size: int, wnd: int, urg: int) -> None:
         reference = self.bench.reference
         seq = (reference.rcv_nxt + seq) % MODULO
         text = octets(seq + ("S" in ctl), size)
-        self.deliver(Segment(ctl, seq, (reference.snd_una + ack) % MODULO, wnd, text))
+        self.deliver(Segment(ctl, seq, (reference.snd_una + ack) % MODULO, wnd, text, urg))
 
     @rule(
         ctl=st.sampled_from(["A", "A", "A", "A", "A", "FA", "S"]),

@@ -17,13 +17,15 @@ def between(low: int, number: int, high: int) -> bool:
 
 
 class Segment(NamedTuple):
-    """A segment that arrives. ``ctl`` holds a letter for each control bit: S, F, R, A; others (P, U, E, C) change nothing here."""
+    """A segment that arrives. ``ctl`` holds a letter for each control bit: S, F, R, A, U; others (P, E, C) change nothing here."""
 
     ctl: str
     seq: int
     ack: int = 0
     wnd: int = 0
     data: bytes = b""
+    urg: int = 0
+    """The urgent pointer, which counts from SEG.SEQ."""
 
     def __str__(self) -> str:
         return shown(self)

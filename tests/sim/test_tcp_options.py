@@ -111,5 +111,5 @@ def test_more_to_come_is_waited_for() -> None:
     client.send(b"two")
     assert server.recv(100) == b"one two"
     with pytest.raises(OSError, match="not supported") as caught:
-        client.send(b"x", socket.MSG_OOB)
+        client.send(b"x", socket.MSG_EOR)
     assert caught.value.errno == errno.EOPNOTSUPP

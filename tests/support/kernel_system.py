@@ -37,7 +37,7 @@ TOLERANCE = 20 * MILLISECOND
 GLANCE = 1 * MILLISECOND
 """How often calls that sleep are tried again."""
 LARGEST_PACKET = 65535
-SIOCINQ, SIOCOUTQ = 0x541B, 0x5411
+SIOCINQ, SIOCOUTQ, SIOCATMARK = 0x541B, 0x5411, 0x8905
 STATES: dict[int, State] = {number: state for state, number in linux_info.STATES.items()}
 STATES[12] = State.SYN_RECEIVED
 PHASES = {number: phase for phase, number in linux_info.PHASES.items()}
@@ -64,11 +64,14 @@ class KernelSocket:
     def connect(self, address: tuple[str, int]) -> None:
         self._sock.connect(address)
 
-    def send(self, data: bytes) -> int:
-        return self._sock.send(data, socket.MSG_NOSIGNAL)
+    def send(self, data: bytes, flags: int = 0) -> int:
+        return self._sock.send(data, socket.MSG_NOSIGNAL | flags)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         return self._sock.recv(size, flags)
+
+    def sockatmark(self) -> bool:
+        return fcntl.ioctl(self._sock, SIOCATMARK, bytes(4)) != bytes(4)
 
     def shutdown(self, how: int) -> None:
         self._sock.shutdown(how)

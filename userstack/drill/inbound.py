@@ -7,7 +7,7 @@ from userstack.drill.flow import MODULUS, Flow, filler
 from userstack.drill.script import IcmpSpec, IpFields, OptionSpec, TcpSpec
 from userstack.wire.codec import make_codec
 from userstack.wire.ip import TCP, IPPacket
-from userstack.wire.tcp import ACK, SACK, SYN, TIMESTAMPS, Option, TcpSegment
+from userstack.wire.tcp import ACK, SACK, SYN, TIMESTAMPS, URG, Option, TcpSegment
 
 CODEC = make_codec("fast")
 _TTL = 255
@@ -64,7 +64,7 @@ def _payload(flow: Flow, spec: TcpSpec, flags: int) -> bytes:
     if spec.payload is not None:
         flow.plain = False
         return spec.payload
-    if spec.urgent:
+    if flags & URG:
         flow.plain = False
     return filler(flow.inbound_offset(spec.seq + bool(flags & SYN)), spec.length)
 

@@ -11,7 +11,7 @@ from userstack.drill.flow import Flow, Sent
 from userstack.drill.option_rules import FAST_OPEN_MAGIC
 from userstack.drill.script import OptionSpec, TcpSpec
 from userstack.drill.shell import Setting
-from userstack.wire.tcp import ACK, EXPERIMENT, FAST_OPEN, FIN, RST, SYN, URG
+from userstack.wire.tcp import ACK, EXPERIMENT, FAST_OPEN, FIN, SYN
 
 DECIDED = frozenset({"seq", "time"})
 """Of a packet, what loss recovery decides: which it is, and when it goes."""
@@ -33,8 +33,6 @@ class Lacking:
     system: str = ""
     fast_open: bool = False
     """Gives every peer that asks a cookie (RFC 7413)."""
-    urgent: bool = False
-    """Takes the last urgent octet out of the stream (RFC 6093 2, 3.1)."""
     recovery: bool = False
     """Repairs losses in its own way: RACK, PRR, CUBIC, F-RTO, undoing."""
     pushes: bool = False
@@ -48,8 +46,6 @@ class Lacking:
         options = spec.options or ()
         if self.fast_open and opening and any(map(_is_fast_open, options)):
             return "TCP Fast Open"
-        if self.urgent and spec.length and spec.urgent and spec.flags & (URG | SYN | RST) == URG:
-            return "urgent data"
         return None
 
     def of_packet(self, flow: Flow, spec: TcpSpec, fields: Iterable[str], got: Sent | None, now: int) -> str | None:
@@ -80,13 +76,12 @@ def lacking(profile: str, settings: Iterable[Setting]) -> Lacking:
         return Lacking(
             "Linux",
             fast_open=bool(fast_open & _FAST_OPEN_SERVER and fast_open & _FAST_OPEN_EVERY_LISTENER),
-            urgent=True,
             recovery=True,
             pushes=True,
             tail_probes=values.get("net.ipv4.tcp_early_retrans") != "0",
         )
     if profile == "freebsd":
-        return Lacking("FreeBSD", urgent=True, recovery=True)
+        return Lacking("FreeBSD", recovery=True)
     return NOTHING
 
 

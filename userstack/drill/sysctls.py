@@ -242,7 +242,7 @@ _LINUX: Mapping[str, Meaning] = {
     # answers and limits
     "tcp_challenge_ack_limit": _number_of("challenge_ack_limit"),
     "tcp_invalid_ratelimit": NOTHING,
-    "tcp_stdurg": _only("0"),
+    "tcp_stdurg": _switch("stdurg"),
     # path MTU
     "ip_no_pmtu_disc": _inverted("path_mtu_discovery"),
     "tcp_mtu_probing": _only("0"),

@@ -32,12 +32,16 @@ class DrillSocket(Protocol):
         """``connect(2)``."""
         ...
 
-    def send(self, data: bytes, /) -> int:
-        """``send(2)``."""
+    def send(self, data: bytes, flags: int = 0, /) -> int:
+        """``send(2)``; MSG_OOB is the one flag."""
         ...
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """``recv(2)``; MSG_PEEK is the one flag."""
+        """``recv(2)``; MSG_PEEK and MSG_OOB are the flags."""
+        ...
+
+    def sockatmark(self) -> bool:
+        """``sockatmark(3)``."""
         ...
 
     def shutdown(self, how: int, /) -> None:

@@ -4,7 +4,7 @@ from userstack.net.listener import Listener
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
 
-POLLIN, POLLOUT, POLLERR, POLLHUP = 0x001, 0x004, 0x008, 0x010
+POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP = 0x001, 0x002, 0x004, 0x008, 0x010
 POLLRDNORM, POLLWRNORM, POLLRDHUP = 0x040, 0x100, 0x2000
 READABLE, WRITABLE = POLLIN | POLLRDNORM, POLLOUT | POLLWRNORM
 RD, WR = 1, 2
@@ -28,8 +28,10 @@ def connection_events(connection: Connection | None, tcp: State, shut: int, *, f
         events |= READABLE | POLLRDHUP
     if tcp in {State.SYN_SENT, State.SYN_RECEIVED}:
         return events
-    if connection is not None and connection.tcb.recvbuf.size:
+    if connection is not None and connection.has_text:
         events |= READABLE
+    if connection is not None and connection.urgent_waits:
+        events |= POLLPRI
     if shut & WR or connection is None or _has_room(connection):
         events |= WRITABLE
     return events

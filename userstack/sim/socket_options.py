@@ -38,6 +38,7 @@ class SocketOptions:
     linger_seconds: int = 0
     nodelay: bool = False
     cork: bool = False
+    oob_inline: bool = False
     user_timeout: int = 0
     """Milliseconds, 0 for the configuration's R2."""
     ttl: int = 0
@@ -89,6 +90,7 @@ class SocketOptions:
             connection.md5_key = self.md5_keys.find(connection.remote.address)
         connection.nodelay = self.nodelay
         connection.cork = self.cork
+        connection.oob_inline = self.oob_inline
         connection.user_timeout = self.user_timeout * MILLISECOND or None
         over_ipv4 = len(connection.local.address) == 4
         connection.ttl = self.ttl if over_ipv4 else self.hop_limit
@@ -132,6 +134,8 @@ class SocketOptions:
         match (level, option):
             case (socket.SOL_SOCKET, socket.SO_REUSEADDR):
                 self.reuse_address = int_of(raw) != 0
+            case (socket.SOL_SOCKET, socket.SO_OOBINLINE):
+                self.oob_inline = int_of(raw) != 0
             case (socket.SOL_SOCKET, socket.SO_LINGER):
                 self._set_linger(raw)
             case (socket.SOL_SOCKET, socket.SO_SNDBUF):
@@ -203,6 +207,8 @@ class SocketOptions:
                 return socket.IPPROTO_TCP
             case socket.SO_REUSEADDR:
                 return self.reuse_address
+            case socket.SO_OOBINLINE:
+                return self.oob_inline
             case socket.SO_SNDBUF:
                 return self.config.send_buffer * (2 if self.config.double_socket_buffers else 1)
             case socket.SO_RCVBUF:

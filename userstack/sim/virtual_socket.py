@@ -26,6 +26,7 @@ from userstack.sim.engine import Engine
 from userstack.sim.naming import Naming
 from userstack.sim.raw_info import raw_info
 from userstack.sim.readiness import connection_events, listener_events
+from userstack.sim.receiving import check_arguments, read_out_of_band
 from userstack.sim.sockaddr import SocketAddress, SocketName, buffer_of, failure, parse_address, room_in, would_block
 from userstack.sim.socket_options import INT, SocketOptions, int_of, pack_value, shape_value
 from userstack.tcp.connection import Connection
@@ -208,14 +209,14 @@ class VirtualSocket:
     # --- transfer ---
 
     def send(self, data: Buffer, flags: int = 0) -> int:
-        """Queue octets for sending; how many were taken. MSG_MORE says that others follow.
+        """Queue octets for sending; how many were taken. MSG_MORE says that others follow, MSG_OOB that they are urgent.
 
         Raises:
             OSError: EAGAIN: no room, or not connected yet; what killed the connection, once; EPIPE: nothing can be sent any more;
                 EOPNOTSUPP: another flag.
         """
         view = buffer_of(data)
-        if flags & ~(socket.MSG_MORE | socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT):
+        if flags & ~(socket.MSG_MORE | socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT | socket.MSG_OOB):
             raise failure(errno.EOPNOTSUPP)
         self._check_open()
         if self._tcp in HANDSHAKE:
@@ -228,33 +229,38 @@ class VirtualSocket:
             raise BrokenPipe
         if not len(view):
             return 0
-        taken = connection.send(view, now=self._engine.now, more=flags & socket.MSG_MORE != 0)
+        more, urgent = flags & socket.MSG_MORE != 0, flags & socket.MSG_OOB != 0
+        taken = connection.send(view, now=self._engine.now, more=more, urgent=urgent)
         self._touch(connection)
         return taken
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Up to ``size`` octets in order; ``b""`` at the end of the stream. With MSG_PEEK they can be read again.
 
+        With MSG_OOB the last octet of urgent data, which without SO_OOBINLINE no other read gives.
+
         Raises:
-            OSError: EAGAIN: nothing is there yet; ENOTCONN: not connected; what killed it, once; EOPNOTSUPP: another flag.
+            OSError: EAGAIN: nothing is there yet; ENOTCONN: not connected; what killed it, once; EOPNOTSUPP: another flag;
+                EINVAL: there is no urgent octet to read.
         """
-        size = operator.index(size)
-        if flags & ~socket.MSG_PEEK:
-            raise failure(errno.EOPNOTSUPP)
-        if size < 0:
-            raise ValueError("negative buffersize in recv")
-        if size == 0:
+        size = check_arguments(size, flags)
+        if not size:
             return b""
         self._check_open()
-        connection = self._connection
-        if connection is None or not connection.tcb.recvbuf.size:
+        connection, data = self._connection, b""
+        if flags & socket.MSG_OOB and self._listener is None:
+            return read_out_of_band(connection, flags, shut=self._shut & RD != 0)
+        if connection is not None:
+            data = connection.peek(size) if flags else connection.read(size)
+            self._touch(connection)
+        if not data:
             self._check_end()
-            return b""
-        if flags:
-            return connection.tcb.recvbuf.peek(size)
-        data = connection.receive(size, now=self._engine.now)
-        self._touch(connection)
         return data
+
+    def sockatmark(self) -> bool:
+        """The next octet to read is the last one of urgent data (SIOCATMARK)."""
+        self._check_open()
+        return self._connection is not None and self._connection.at_mark
 
     def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0) -> int:
         """``recv`` into the caller's own buffer; how many octets came."""
@@ -397,7 +403,8 @@ class VirtualSocket:
         if self._listener is not None:
             raise InvalidArgument("a listening socket has nothing queued")
         info = self.info()
-        return info.unread, 0 if self._tcp in HANDSHAKE else info.unacked + info.unsent
+        unread = 0 if self._connection is None else self._connection.unread
+        return unread, 0 if self._tcp in HANDSHAKE else info.unacked + info.unsent
 
     @property
     def state(self) -> State:

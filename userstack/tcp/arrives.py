@@ -7,7 +7,7 @@ from typing import assert_never
 
 from userstack.config import MILLISECOND
 from userstack.errors import BrokenPipe, ConnectionRefused, ConnectionReset
-from userstack.tcp import acknowledge, keepalive, retransmission, seq, text
+from userstack.tcp import acknowledge, keepalive, retransmission, seq, text, urgent
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.options import read_syn
 from userstack.tcp.segment import Segment, from_wire
@@ -107,6 +107,8 @@ def _take_syn(tcb: Tcb, segment: Segment, now: int) -> None:
     # Note: 3.10.7.2 leaves SND.WND to the ACK, but a FIN may have to be sent before that one comes (3.10.4, SYN-RECEIVED).
     _update_send_window(tcb, segment)
     # 3.10.7.2, 3.10.7.3: other text and controls are queued until ESTABLISHED.
+    tcb.rcv_up = tcb.rcv_nxt
+    urgent.take(tcb, segment)
     text.hold(
         tcb,
         Segment(tcb.rcv_nxt, segment.ack, segment.flags & ~SYN, segment.window, segment.payload).trimmed(tcb.rcv_nxt, tcb.rcv_adv),
@@ -176,7 +178,8 @@ def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
         if tcb.snd_ts_ok and segment.timestamps is not None:
             # Note: R3 of RFC 7323 5.3, but after the ACK was believed, so that whoever guesses only SEQ sets nothing.
             tcb.timestamps.update(segment.timestamps[0], segment.seq, now)
-        _sixth_step_on(tcb, _idealized(tcb, segment), now)
+        urgent.process_urgent(tcb, segment)
+        _seventh_step_on(tcb, _idealized(tcb, segment), now)
 
 
 def _idealized(tcb: Tcb, segment: Segment) -> Segment:
@@ -415,8 +418,7 @@ def _set_send_window(tcb: Tcb, first: int, segment: Segment) -> None:
         acknowledge.leave_persist(tcb)
 
 
-def _sixth_step_on(tcb: Tcb, segment: Segment, now: int) -> None:
-    # Note: the sixth step, URG, needs an urgent mode in the API (RFC 6093); its text is ordinary text here, as SO_OOBINLINE has it.
+def _seventh_step_on(tcb: Tcb, segment: Segment, now: int) -> None:
     if text.process_text(tcb, segment, now):
         text.process_fin(tcb, segment, now)
     if tcb.state is State.FIN_WAIT_1 and tcb.fin_acked:

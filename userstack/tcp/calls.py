@@ -14,6 +14,7 @@ from userstack.errors import (
     NetworkUnreachable,
     NotConnected,
 )
+from userstack.tcp import urgent as urgent_data
 from userstack.tcp.state import State, move
 from userstack.tcp.tcb import Tcb
 from userstack.wire.ip import Buffer
@@ -53,7 +54,7 @@ def _check_remote(remote: Endpoint) -> None:
         raise NetworkUnreachable(f"{remote} is no address of one host (RFC 9293 MUST-46)")
 
 
-def send(tcb: Tcb, data: Buffer, *, remote: Endpoint | None, now: int) -> int:
+def send(tcb: Tcb, data: Buffer, *, remote: Endpoint | None, now: int, urgent: bool = False) -> int:
     """3.10.2: take octets for sending; how many were taken."""
     match tcb.state:
         case State.CLOSED:
@@ -61,24 +62,26 @@ def send(tcb: Tcb, data: Buffer, *, remote: Endpoint | None, now: int) -> int:
             raise BrokenPipe if tcb.remote is not None else NotConnected(_UNOPENED)
         case State.LISTEN:
             open_active(tcb, remote, now=now, cause="call SEND", clause="3.10.2")
-            return _queue(tcb, data)
+            return _queue(tcb, data, urgent=urgent)
         case State.SYN_SENT | State.SYN_RECEIVED | State.ESTABLISHED | State.CLOSE_WAIT:
             if tcb.close_requested:
                 raise BrokenPipe(_CLOSING)
-            return _queue(tcb, data)
+            return _queue(tcb, data, urgent=urgent)
         case State.FIN_WAIT_1 | State.FIN_WAIT_2 | State.CLOSING | State.LAST_ACK | State.TIME_WAIT:
             raise BrokenPipe(_CLOSING)
         case _:
             assert_never(tcb.state)
 
 
-def _queue(tcb: Tcb, data: Buffer) -> int:
+def _queue(tcb: Tcb, data: Buffer, *, urgent: bool) -> int:
     if tcb.unsent < tcb.snd_mss and tcb.flight < tcb.congestion.cwnd:  # and it could have sent more
         tcb.delivery.gave_all()
     taken = tcb.sendbuf.write(data)
     if len(data) and not taken:
         raise BlockingIOError(11, "the send buffer is full")
     tcb.bytes_sent += taken
+    if urgent and taken:
+        tcb.snd_up = tcb.sendbuf.end  # MUST-62: what follows the urgent data
     return taken
 
 
@@ -86,10 +89,9 @@ def receive(tcb: Tcb, limit: int, *, now: int) -> bytes:
     """3.10.3: octets in order, ``b""`` at the end of the stream."""
     if limit < 0:
         raise InvalidArgument(f"the number of octets to receive must not be below 0, but is {limit}")
-    if tcb.recvbuf.size:
-        data = tcb.recvbuf.read(limit)
-        tcb.receiver_rtt.read(tcb.rcv_nxt - tcb.recvbuf.size, now)
-        _window_opened(tcb)
+    waiting = tcb.recvbuf.size
+    data = read(tcb, limit, now)
+    if data or (waiting and not limit):
         return data
     match tcb.state:
         case State.LISTEN | State.SYN_SENT | State.SYN_RECEIVED | State.ESTABLISHED | State.FIN_WAIT_1 | State.FIN_WAIT_2:
@@ -103,6 +105,16 @@ def receive(tcb: Tcb, limit: int, *, now: int) -> bytes:
             return b""  # "connection closing", as sockets say it
         case _:
             assert_never(tcb.state)
+
+
+def read(tcb: Tcb, limit: int, now: int) -> bytes:
+    """The octets of a RECEIVE; ``b""`` where none wait, or only one that is out of band: that one is passed by."""
+    if not tcb.recvbuf.size:
+        return b""
+    data = urgent_data.read(tcb, limit)
+    tcb.receiver_rtt.read(tcb.rcv_nxt - tcb.recvbuf.size, now)
+    _window_opened(tcb)
+    return data
 
 
 def _raise_dead(tcb: Tcb) -> None:

@@ -21,6 +21,7 @@ from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.errors import InvalidArgument
 from userstack.tcp import arrives, calls, icmp, keepalive, measured, output, retransmission, timeouts
+from userstack.tcp import urgent as urgent_data
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.isn import IsnGenerator
@@ -114,9 +115,14 @@ class Connection:
         return self.tcb.soft_error
 
     @property
+    def has_text(self) -> bool:
+        """Octets wait to be read, and not only one that is out of band."""
+        return urgent_data.has_text(self.tcb)
+
+    @property
     def readable(self) -> bool:
         """True when ``receive`` would not block: octets, the end of the stream, or an error."""
-        return self.tcb.recvbuf.size > 0 or self.eof or self.tcb.error is not None
+        return self.has_text or self.eof or self.tcb.error is not None
 
     @property
     def writable(self) -> bool:
@@ -129,7 +135,7 @@ class Connection:
     def eof(self) -> bool:
         """True when nothing more will ever be received."""
         ended = self.tcb.state in {State.CLOSED, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK, State.TIME_WAIT}
-        return ended and not self.tcb.recvbuf.size
+        return ended and not self.has_text
 
     @property
     def fin_received(self) -> bool:
@@ -163,6 +169,40 @@ class Connection:
     def quickack(self, value: bool) -> None:
         self.tcb.delayed_ack.set_quick(value)
         self.tcb.ack_now |= value and self.tcb.timers.delayed_ack is not None
+
+    @property
+    def oob_inline(self) -> bool:
+        """SO_OOBINLINE: the last octet of urgent data stays in the stream, as RFC 6093 6 wants it; else it is read apart."""
+        return self.tcb.mark.inline
+
+    @oob_inline.setter
+    def oob_inline(self, value: bool) -> None:
+        self.tcb.mark.inline = value
+
+    @property
+    def urgent_end(self) -> int:
+        """RCV.UP, unwrapped: it moves with every announcement of more urgent data (MUST-32)."""
+        return self.tcb.rcv_up
+
+    @property
+    def urgent_remaining(self) -> int:
+        """MUST-33: octets of urgent data that have not been read, be they here or on their way."""
+        return urgent_data.remaining(self.tcb)
+
+    @property
+    def urgent_waits(self) -> bool:
+        """The last octet of urgent data is here, and was read neither out of band nor in the stream (POLLPRI)."""
+        return self.tcb.mark.is_waiting
+
+    @property
+    def at_mark(self) -> bool:
+        """The next octet to read is the last one of urgent data (``sockatmark``)."""
+        return urgent_data.at_mark(self.tcb)
+
+    @property
+    def unread(self) -> int:
+        """Octets that can be read: those before the mark, where there is one and it is out of band (SIOCINQ)."""
+        return urgent_data.unread(self.tcb)
 
     @property
     def config(self) -> StackConfig:
@@ -247,6 +287,7 @@ class Connection:
             unacked=tcb.flight,
             unsent=tcb.unsent,
             unread=tcb.recvbuf.size,
+            urgent_unread=urgent_data.remaining(tcb),
             retransmits=tcb.retransmits,
             backoffs=tcb.rtt.backoffs,
             probes=tcb.probes,
@@ -282,8 +323,10 @@ class Connection:
         """
         calls.open_active(self.tcb, remote, now=now)
 
-    def send(self, data: Buffer, *, now: int, remote: Endpoint | None = None, more: bool = False) -> int:
+    def send(self, data: Buffer, *, now: int, remote: Endpoint | None = None, more: bool = False, urgent: bool = False) -> int:
         """SEND: the number of octets taken; ``remote`` turns a LISTEN active, ``more`` (MSG_MORE) says that another SEND follows.
+
+        ``urgent`` (MSG_OOB) makes all that is sent up to the last of these octets urgent data; new programs should not (SHLD-13).
 
         Raises:
             BlockingIOError: the send buffer is full.
@@ -292,7 +335,7 @@ class Connection:
             OSError: what killed the connection, once.
         """
         self.tcb.more = more
-        return calls.send(self.tcb, data, remote=remote, now=now)
+        return calls.send(self.tcb, data, remote=remote, now=now, urgent=urgent)
 
     def receive(self, limit: int, *, now: int) -> bytes:
         """RECEIVE: up to ``limit`` octets; ``b""`` at the end of the stream.
@@ -303,6 +346,24 @@ class Connection:
             OSError: what killed the connection, once.
         """
         return calls.receive(self.tcb, limit, now=now)
+
+    def read(self, limit: int) -> bytes:
+        """What a RECEIVE would give at once; ``b""`` where it would have to wait, or say something else."""
+        return calls.read(self.tcb, limit)
+
+    def peek(self, limit: int) -> bytes:
+        """What ``read`` would give, without taking it."""
+        return urgent_data.peek(self.tcb, limit)
+
+    def receive_urgent(self, *, peek: bool = False) -> bytes:
+        """The last octet of urgent data, where it is out of band; ``b""`` where it will never come.
+
+        Raises:
+            InvalidArgument: there is none, or it has been read, or it is in line.
+            NotConnected: the connection is gone.
+            BlockingIOError: it was announced and is not here yet.
+        """
+        return urgent_data.read_octet(self.tcb, peek=peek)
 
     def receive_into(self, buffer: bytearray | memoryview, *, now: int) -> int:
         """RECEIVE into ``buffer``; the number of octets. Raises what ``receive`` raises."""

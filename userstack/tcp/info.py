@@ -44,6 +44,8 @@ class ConnectionInfo:
     """Given by the application and not yet sent."""
     unread: int
     """Received in order and not yet read."""
+    urgent_unread: int
+    """Octets up to the urgent pointer that have not been read; 0: nothing urgent is known of."""
     retransmits: int
     """Retransmissions of what is outstanding now."""
     backoffs: int

@@ -1,4 +1,7 @@
-"""What is worth a segment now: silly window avoidance of the sender (RFC 9293 3.8.6.2.1), Nagle (3.7.4), TCP_CORK and MSG_MORE."""
+"""What is worth a segment now: silly window avoidance of the sender (RFC 9293 3.8.6.2.1), Nagle (3.7.4), TCP_CORK and MSG_MORE.
+
+Note: nothing of these holds urgent data back, which asks to be told of at once; so do the kernels.
+"""
 
 from userstack.tcp.tcb import Tcb
 
@@ -10,8 +13,8 @@ def worth_sending(tcb: Tcb, unsent: int, usable: int) -> bool:
         return False
     if size >= tcb.segment_limit:  # (1)
         return True
-    idle = tcb.nodelay or not _holds(tcb)
-    held = (tcb.cork or tcb.more) and not tcb.close_requested
+    idle = tcb.nodelay or tcb.urgent or not _holds(tcb)
+    held = (tcb.cork or tcb.more) and not tcb.close_requested and not tcb.urgent
     if unsent <= usable and not held and (idle or tcb.close_requested):  # (2): every SEND is pushed, nothing follows a CLOSE
         return True
     if idle and not held and 2 * size >= tcb.max_snd_wnd:  # (3)

@@ -18,9 +18,10 @@ from userstack.tcp.tcb import OwedReset, Tcb
 from userstack.tcp.timestamps import OPTION_OCTETS, encode
 from userstack.tcp.windowscale import MAX_WINDOW, to_field
 from userstack.wire.encodable import MAX_OPTIONS
-from userstack.wire.tcp import ACK, ECE, FIN, NOP, PSH, RST, SACK, SYN, Option, TcpSegment
+from userstack.wire.tcp import ACK, ECE, FIN, NOP, PSH, RST, SACK, SYN, URG, Option, TcpSegment
 
 _SENDS_DATA = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
+MAX_URGENT_POINTER = 65535
 _ACKS = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.TIME_WAIT})
 
 
@@ -185,6 +186,11 @@ def _probe(tcb: Tcb, now: int) -> TcpSegment | None:
     """Zero-window probe (RFC 9293 3.8.6.1): the first octet that is not acknowledged, or the next new one, or the FIN."""
     if not tcb.probe_due:
         return None
+    if tcb.urgent_probe_due:
+        # As in Linux: the other one lies left of the window, and the peer would not look at its URG.
+        tcb.urgent_probe_due = False
+        tcb.counters.add("TcpExtTCPWinProbe")
+        return _with_ack(tcb, tcb.snd_una, 0, _options(tcb, now))
     tcb.probe_due = False
     if tcb.config.empty_probes:
         tcb.counters.add("TcpExtTCPWinProbe")
@@ -317,7 +323,12 @@ def _with_ack(tcb: Tcb, number: int, flags: int, options: tuple[Option, ...], pa
     if tcb.ecn.echo:
         flags |= ECE
     _ack_goes_out(tcb)
-    return _segment(tcb, number, tcb.rcv_nxt, flags | ACK, window, options, payload)
+    segment = _segment(tcb, number, tcb.rcv_nxt, flags | ACK, window, options, payload)
+    if tcb.urgent and number < tcb.snd_up:
+        # 3.8.5: in all segments, those without text too. What lies farther than the field can say is told by those that follow.
+        segment.flags |= URG
+        segment.urgent_pointer = min(tcb.snd_up - number, MAX_URGENT_POINTER)
+    return segment
 
 
 def _ack_goes_out(tcb: Tcb) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from userstack.tcp import seq
 from userstack.tcp.timestamps import read_timestamps
 from userstack.wire.ip import Buffer
-from userstack.wire.tcp import ACK, FIN, RST, SYN, Option, TcpSegment, flag_names
+from userstack.wire.tcp import ACK, FIN, RST, SYN, URG, Option, TcpSegment, flag_names
 
 
 @dataclass(slots=True)
@@ -23,6 +23,8 @@ class Segment:
     """SEG.TSval and SEG.TSecr, 32 bits each."""
     ecn: int = 0
     """The ECN field of its IP header."""
+    up: int | None = None
+    """SEG.UP, counted from SEG.SEQ as a sequence number; None: without the URG bit."""
 
     @property
     def length(self) -> int:
@@ -88,13 +90,16 @@ class Segment:
             flags &= ~FIN
         elif len(payload) == room:
             flags &= ~FIN
-        return Segment(first, self.ack, flags, self.window, payload, self.options, self.bad_options, self.timestamps, self.ecn)
+        return Segment(
+            first, self.ack, flags, self.window, payload, self.options, self.bad_options, self.timestamps, self.ecn, self.up
+        )
 
 
 def from_wire(segment: TcpSegment, *, near_seq: int, near_ack: int, shift: int = 0) -> Segment:
     """Unwrap SEG.SEQ near RCV.NXT and SEG.ACK near SND.UNA; scale SEG.WND by ``shift``, but never that of a SYN (RFC 7323 2.2)."""
+    first = seq.unwrap(segment.seq, near_seq)
     return Segment(
-        seq.unwrap(segment.seq, near_seq),
+        first,
         seq.unwrap(segment.ack, near_ack),
         segment.flags,
         segment.window if segment.flags & SYN else segment.window << shift,
@@ -103,4 +108,5 @@ def from_wire(segment: TcpSegment, *, near_seq: int, near_ack: int, shift: int =
         segment.bad_options,
         read_timestamps(segment.options) if segment.options else None,
         segment.ecn,
+        first + segment.urgent_pointer if segment.flags & URG else None,
     )

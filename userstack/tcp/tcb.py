@@ -17,6 +17,7 @@ from userstack.tcp.delayed_ack import DelayedAck
 from userstack.tcp.delivery import Delivery
 from userstack.tcp.ecn import Ecn
 from userstack.tcp.isn import IsnGenerator
+from userstack.tcp.mark import UrgentMark
 from userstack.tcp.md5sig import OPTION_OCTETS as SIGNATURE_OCTETS
 from userstack.tcp.newreno import NewReno
 from userstack.tcp.options import SynOptions, default_mss, header_size
@@ -83,6 +84,7 @@ class Tcb:
         "keepalive_due",
         "keepalives",
         "local",
+        "mark",
         "max_snd_wnd",
         "md5_key",
         "more",
@@ -98,6 +100,7 @@ class Tcb:
         "quiet_until",
         "rcv_adv",
         "rcv_nxt",
+        "rcv_up",
         "rcv_wind_shift",
         "receiver_rtt",
         "recovery",
@@ -118,6 +121,7 @@ class Tcb:
         "snd_nxt",
         "snd_ts_ok",
         "snd_una",
+        "snd_up",
         "snd_wind_shift",
         "snd_wl1",
         "snd_wl2",
@@ -140,6 +144,7 @@ class Tcb:
         "trace",
         "ttl",
         "unanswered_since",
+        "urgent_probe_due",
         "user_timeout",
         "window_scaling",
     )  # fmt: skip
@@ -204,9 +209,10 @@ class Tcb:
     def start(self, iss: int) -> None:
         """A new incarnation with that initial send sequence number: all send and receive variables afresh."""
         self.iss = iss
-        self.snd_una = self.snd_nxt = iss
+        self.snd_una = self.snd_nxt = self.snd_up = iss
         self.snd_wnd = self.max_snd_wnd = self.snd_wl1 = self.snd_wl2 = 0
-        self.irs = self.rcv_nxt = 0
+        self.irs = self.rcv_nxt = self.rcv_up = 0
+        self.mark = UrgentMark(inline=True)
         self._start_options()
         self.rcv_adv = self.syn_window
         """RCV.NXT + RCV.WND: the right edge that was offered; it never moves left (SHLD-14)."""
@@ -274,7 +280,8 @@ class Tcb:
 
     def owe_nothing(self) -> None:
         """Forget what processing has promised to send."""
-        self.ack_now = self.syn_due = self.probe_due = self.keepalive_due = self.tlp_due = self.override_due = False
+        self.ack_now = self.syn_due = self.probe_due = self.urgent_probe_due = False
+        self.keepalive_due = self.tlp_due = self.override_due = False
 
     @property
     def address(self) -> bytes:
@@ -422,6 +429,11 @@ class Tcb:
         answer to us likewise: each would answer the other for ever. Linux sends the same.
         """
         return min(self.snd_nxt, self.snd_una + self.snd_wnd) if self.syn_acked else self.snd_nxt
+
+    @property
+    def urgent(self) -> bool:
+        """The peer has not acknowledged all urgent data (RFC 9293 3.8.5)."""
+        return self.snd_up > self.snd_una
 
     @property
     def flight(self) -> int:

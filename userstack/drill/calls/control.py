@@ -17,7 +17,7 @@ O_RDWR = 2
 UNFINISHED = frozenset({State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
 """Something that was sent is not acknowledged."""
 F_GETFD, F_SETFD, F_GETFL, F_SETFL = 1, 2, 3, 4
-FIONBIO, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD = 0x5421, 0x541B, 0x5411, 0x894B
+FIONBIO, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK = 0x5421, 0x541B, 0x5411, 0x894B, 0x8905
 
 
 def shutdown(context: Context, call: SystemCall) -> Attempt:
@@ -108,6 +108,8 @@ def ioctl(context: Context, call: SystemCall) -> Attempt:
                 return Done(0, _differs(context, value, request, descriptor.socket.queued()[0]))
             case _ if what == SIOCOUTQ:
                 return Done(0, _differs(context, value, request, descriptor.socket.queued()[1]))
+            case _ if what == SIOCATMARK:
+                return Done(0, _differs(context, value, request, int(descriptor.socket.sockatmark())))
             case _ if what == SIOCOUTQNSD:
                 return Done(0, _differs(context, value, request, descriptor.socket.info().unsent))
             case _:

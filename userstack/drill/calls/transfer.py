@@ -11,8 +11,8 @@ from userstack.drill.flow import filler
 from userstack.drill.script import Anything, Number, Sequence, Structure, Symbol, SystemCall, Text, Value
 from userstack.drill.values import BadArgument, describe, is_anything, items
 
-SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
-RECEIVE_FLAGS = socket.MSG_DONTWAIT | socket.MSG_PEEK | socket.MSG_WAITALL | socket.MSG_TRUNC
+SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL | socket.MSG_OOB
+RECEIVE_FLAGS = socket.MSG_DONTWAIT | socket.MSG_PEEK | socket.MSG_WAITALL | socket.MSG_TRUNC | socket.MSG_OOB
 LARGEST_BUFFER = 1 << 28
 """Octets: what a script writes is made, and kept to be compared with what leaves."""
 
@@ -72,7 +72,7 @@ def _sending(context: Context, descriptor: Descriptor, pieces: list[Piece], flag
             raise failure(errno.EFAULT)
         while True:
             try:
-                now = descriptor.socket.send(data[taken:])
+                now = descriptor.socket.send(data[taken:], flags & socket.MSG_OOB)
             except OSError as error:
                 waits = isinstance(error, BlockingIOError) and not at_once
                 if flow is not None:
@@ -134,8 +134,9 @@ def recvmsg(context: Context, call: SystemCall) -> Attempt:
 
 def _receiving(descriptor: Descriptor, pieces: list[Piece], flags: int) -> Attempt:
     size = sum(piece.size for piece in pieces)
-    at_once = not descriptor.blocking or bool(flags & socket.MSG_DONTWAIT)
-    peek = flags & socket.MSG_PEEK
+    # As in Linux, to read out of band never waits.
+    at_once = not descriptor.blocking or bool(flags & (socket.MSG_DONTWAIT | socket.MSG_OOB))
+    apart = flags & (socket.MSG_PEEK | socket.MSG_OOB)
     data = b""
 
     def attempt() -> Done:
@@ -143,7 +144,7 @@ def _receiving(descriptor: Descriptor, pieces: list[Piece], flags: int) -> Attem
         null = any(piece.null for piece in pieces)
         while True:
             try:
-                part = descriptor.socket.recv(size - len(data), socket.MSG_PEEK if null else peek)
+                part = descriptor.socket.recv(size - len(data), socket.MSG_PEEK if null else apart)
             except OSError as error:
                 if isinstance(error, BlockingIOError) and not at_once:
                     raise Wait from None
@@ -153,15 +154,18 @@ def _receiving(descriptor: Descriptor, pieces: list[Piece], flags: int) -> Attem
             data += part
             if part and null:
                 raise failure(errno.EFAULT)
-            if not part or len(data) == size or peek or not flags & socket.MSG_WAITALL:
+            if not part or len(data) == size or apart or not flags & socket.MSG_WAITALL:
                 break
-        return Done(len(data), _check(descriptor, pieces, data, peek=bool(peek)))
+        return Done(len(data), _check(descriptor, pieces, data, apart=bool(apart)))
 
     return attempt
 
 
-def _check(descriptor: Descriptor, pieces: list[Piece], data: bytes, *, peek: bool) -> tuple[Field, ...]:
-    """What was read against the strings of the script and, where it gives none, against what came in."""
+def _check(descriptor: Descriptor, pieces: list[Piece], data: bytes, *, apart: bool) -> tuple[Field, ...]:
+    """What was read against the strings of the script and, where it gives none, against what came in.
+
+    ``apart``: it was only looked at, or is no part of the stream.
+    """
     flow = descriptor.flow
     offset = 0 if flow is None else flow.read
     found, at = [], 0
@@ -175,7 +179,7 @@ def _check(descriptor: Descriptor, pieces: list[Piece], data: bytes, *, peek: bo
         if got != wanted:
             found.append(Field("octets read", repr(wanted[:40]), repr(got[:40])))
         at += piece.size
-    if flow is not None and not peek:
+    if flow is not None and not apart:
         flow.read += len(data)
     return tuple(found)
 
