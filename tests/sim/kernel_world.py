@@ -3,6 +3,7 @@
 ``python -m tests.sim.kernel_world`` prints the record of every script as JSON; ``kernel_records`` starts it in the namespace.
 """
 
+import fcntl
 import json
 import os
 import select
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from tests.sim.scripts import CASES
-from tests.sim.world import IPV4, IPV6, LOCAL_HERE, LOCAL_SILENT, LOCAL_THERE, Names, Sock, World, port_of
+from tests.sim.world import EVENTS, IPV4, IPV6, LOCAL_HERE, LOCAL_SILENT, LOCAL_THERE, Names, Sock, World, port_of
 
 SETUP = f"""
 set -e
@@ -33,6 +34,7 @@ ip route add default via {IPV4.silent}
 ip -6 route add default via {IPV6.silent}
 exec "$@"
 """
+SIOCATMARK = 0x8905
 QUIET = 0.002
 """Seconds: the loopback delivers inside the call, so this only waits for what the kernel defers."""
 
@@ -50,6 +52,14 @@ class KernelWorld(World):
     def _ready(self, accepted: Sock) -> Sock:
         cast("socket.socket", accepted).setblocking(False)
         return accepted
+
+    def at_mark(self, sock: Sock) -> bool:
+        return fcntl.ioctl(cast("socket.socket", sock), SIOCATMARK, bytes(4)) != bytes(4)
+
+    def events(self, sock: Sock) -> int:
+        poller = select.poll()
+        poller.register(cast("socket.socket", sock), EVENTS)
+        return next((events for _, events in poller.poll(0)), 0)
 
     def settle(self) -> None:
         select.select([], [], [], QUIET)

@@ -1,12 +1,14 @@
 """userstack's sockets as a ``World``: both ends on one virtual host, or one host each with a link between them."""
 
 from collections.abc import Callable
+from typing import cast
 
-from tests.sim.world import IPV4, IPV6, LOCAL_HERE, LOCAL_THERE, Names, Sock, World
+from tests.sim.world import EVENTS, IPV4, IPV6, LOCAL_HERE, LOCAL_THERE, Names, Sock, World
 from tests.support.virtual import VirtualNetwork
 from userstack.address import LINK_INDEX
 from userstack.config import MILLISECOND
 from userstack.sim import VirtualHost
+from userstack.sim.virtual_socket import VirtualSocket
 
 MOMENT = 50 * MILLISECOND
 """Longer than a delayed ACK, shorter than a retransmission."""
@@ -14,7 +16,17 @@ CLIENT = [f"{IPV4.outside}/24", f"{IPV4.here}/32", f"{IPV6.outside}/64", f"{IPV6
 SERVER = [f"{IPV4.there}/32", f"{IPV6.there}/128", f"{LOCAL_THERE}/64"]
 
 
-class OneHostWorld(World):
+class VirtualWorld(World):
+    """What both have in common."""
+
+    def at_mark(self, sock: Sock) -> bool:
+        return cast("VirtualSocket", sock).sockatmark()
+
+    def events(self, sock: Sock) -> int:
+        return cast("VirtualSocket", sock).poll() & EVENTS
+
+
+class OneHostWorld(VirtualWorld):
     """Both ends on one host: what it sends to itself never reaches the link."""
 
     link = LINK_INDEX
@@ -33,7 +45,7 @@ class OneHostWorld(World):
         self.host.run(self.host.now + MOMENT)
 
 
-class TwoHostWorld(World):
+class TwoHostWorld(VirtualWorld):
     """One host each, a millisecond apart."""
 
     link = LINK_INDEX

@@ -6,6 +6,7 @@ the same text runs with both ends on one host and with one host each.
 """
 
 import errno
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -39,6 +40,7 @@ FIRST_PORT = 4000
 PORTS = 20
 """How many ports a script has to itself."""
 SHUT_RD, SHUT_WR, SHUT_RDWR = socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR
+EVENTS = select.POLLIN | select.POLLPRI | select.POLLRDHUP | select.POLLHUP | select.POLLERR
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -50,8 +52,8 @@ class Sock(Protocol):
     def accept(self) -> "tuple[Any, Any]": ...
     def connect(self, address: Any, /) -> None: ...
     def connect_ex(self, address: Any, /) -> int: ...
-    def send(self, data: Any, /) -> int: ...
-    def recv(self, size: int, /) -> bytes: ...
+    def send(self, data: Any, flags: int = ..., /) -> int: ...
+    def recv(self, size: int, flags: int = ..., /) -> bytes: ...
     def recv_into(self, buffer: Any, nbytes: int = ..., /) -> int: ...
     def shutdown(self, how: int, /) -> None: ...
     def close(self) -> None: ...
@@ -105,6 +107,14 @@ class World:
         raise NotImplementedError
 
     def settle(self) -> None:
+        raise NotImplementedError
+
+    def at_mark(self, sock: Sock) -> bool:
+        """``sockatmark``."""
+        raise NotImplementedError
+
+    def events(self, sock: Sock) -> int:
+        """What ``poll`` tells of reading, and of errors."""
         raise NotImplementedError
 
     def client(self, family: int | None = None) -> Sock:

@@ -26,7 +26,7 @@ from userstack.runtime.driver import Driver
 from userstack.sim.raw_info import raw_info
 from userstack.tcp import connection as tcp
 from userstack.tcp.info import ConnectionInfo
-from userstack.tcp.state import CAN_SEND, State
+from userstack.tcp.state import CAN_RECEIVE_TEXT, CAN_SEND, State
 from userstack.wire.ip import Buffer
 
 SHUT_RD = socket.SHUT_RD
@@ -43,6 +43,11 @@ class Connection:
     """One end of a TCP connection; made by ``Stack.connect`` and ``Listener.accept``. An async context manager.
 
     One that nobody holds any more is closed, with a ``ResourceWarning``, as the kernel's sockets are.
+
+    Urgent data (RFC 9293 3.8.5) is for programs that speak old protocols; new ones should not use it (SHLD-13), for what lies
+    between the ends may clear the mark. It comes in line, as RFC 6093 6 demands; with SO_OOBINLINE set to 0 its last byte is
+    read by ``recv_urgent`` and by nothing else, which is where the kernel's sockets begin. ``recv`` stops before that byte
+    either way; then ``sockatmark`` holds.
 
     Args:
         core: the connection of the sans-I/O host.
@@ -71,6 +76,9 @@ class Connection:
         self._closed: Callable[[], OSError] | None = None
         self._receiving = Exclusive("recv of this connection")
         self._sending = Exclusive("send of this connection")
+        self._warned = Exclusive("wait_urgent of this connection")
+        self._told_urgent = 0
+        """The end of the urgent data that ``wait_urgent`` has told of."""
 
     @property
     def state(self) -> State:
@@ -122,8 +130,46 @@ class Connection:
             self._driver.touch(self._core)
             return size
 
-    async def send(self, data: Buffer) -> None:
+    async def wait_urgent(self) -> int:
+        """Wait until the peer announces urgent data, or more than was told of before (MUST-32). Returns ``urgent_remaining``.
+
+        The bytes themselves may still be on their way, even held up by a window that is shut. 0: the peer will send no more.
+
+        Raises:
+            Busy: another task is waiting.
+            ClosedHandle: this end was closed. ``ConnectionAborted``: it was aborted.
+        """
+        with self._warned:
+            await self._driver.until(self._core, lambda: self._urgent_news() or self._closed is not None)
+            self._check_open()
+            self._told_urgent = self._core.urgent_end
+            return self._core.urgent_remaining
+
+    @property
+    def urgent_remaining(self) -> int:
+        """How many bytes of urgent data have not been read, be they here or on their way (MUST-33); 0: no more is known of."""
+        return self._core.urgent_remaining
+
+    def sockatmark(self) -> bool:
+        """Whether the next byte is the last of urgent data (SIOCATMARK)."""
+        self._check_open()
+        return self._core.at_mark
+
+    def recv_urgent(self) -> bytes:
+        """Receive the last byte of urgent data where SO_OOBINLINE is 0 (``recv`` with MSG_OOB); ``b""``: it will never come.
+
+        Raises:
+            OSError: with EINVAL, there is none, it has been read or passed by, or it is in line.
+            BlockingIOError: it was announced and is not here yet; as on the kernel's sockets there is no waiting for it.
+            ClosedHandle: this end was closed. ``ConnectionAborted``: it was aborted.
+        """
+        self._check_open()
+        return self._core.receive_urgent()
+
+    async def send(self, data: Buffer, *, urgent: bool = False) -> None:
         """Send all of ``data``; waits while the send buffer is full, that is while the peer or the network does not keep up.
+
+        With ``urgent`` the data ends in an urgent byte (MSG_OOB): the peer is told at once that it has to read up to there.
 
         Returning means that the stack has the bytes, not that the peer has. As with asyncio's ``sock_sendall``, a send that is
         cancelled or fails has sent a part that cannot be known: what to do then is close or abort.
@@ -142,7 +188,7 @@ class Connection:
                 await self._driver.until(self._core, lambda: self._core.writable or self._closed is not None)
                 self._check_open()
                 self._driver.check()
-                taken = self._core.send(rest, now=self._driver.now())
+                taken = self._core.send(rest, now=self._driver.now(), urgent=urgent)
                 self._driver.touch(self._core)
                 rest = rest[taken:]
                 if not rest:
@@ -246,7 +292,7 @@ class Connection:
         self._driver.touch(self._core)
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
-        """Set TCP_NODELAY, TCP_USER_TIMEOUT, or SO_LINGER (a packed ``struct linger``), as on the kernel's sockets.
+        """Set TCP_NODELAY, TCP_USER_TIMEOUT, SO_OOBINLINE, or SO_LINGER (a packed ``struct linger``), as on the kernel's sockets.
 
         A connection over IPv4 has IP_TTL and IP_TOS, one over IPv6 IPV6_UNICAST_HOPS and IPV6_TCLASS instead.
 
@@ -310,6 +356,10 @@ class Connection:
         await self._driver.until(self._core, lambda: self._core.readable or self._reading_shut or self._closed is not None)
         self._check_open()
         return self._core.readable
+
+    def _urgent_news(self) -> bool:
+        core = self._core
+        return (core.urgent_end > self._told_urgent and core.urgent_remaining > 0) or core.state not in CAN_RECEIVE_TEXT
 
     def _check_open(self) -> None:
         if self._closed is not None:

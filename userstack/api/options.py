@@ -75,6 +75,10 @@ def _set_quickack(connection: Connection, value: int, config: StackConfig) -> No
     connection.quickack = bool(value & 1)
 
 
+def _set_oob_inline(connection: Connection, value: int, config: StackConfig) -> None:
+    connection.oob_inline = bool(value)
+
+
 def _set_keepalive(connection: Connection, value: int, config: StackConfig) -> None:
     connection.configure(replace(connection.config, keepalive=bool(value)))
 
@@ -123,6 +127,7 @@ _OVER_BOTH = {
     (socket.IPPROTO_TCP, TCP_KEEPINTVL): _setting("keepalive_intvl", SECOND, 32767),
     (socket.IPPROTO_TCP, TCP_KEEPCNT): _setting("keepalive_probes", 1, 127),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE): _Option(lambda c, _: int(c.config.keepalive), _set_keepalive),
+    (socket.SOL_SOCKET, socket.SO_OOBINLINE): _Option(lambda c, _: int(c.oob_inline), _set_oob_inline),
     (socket.SOL_SOCKET, socket.SO_ERROR): _Option(_take_error, None),
     (socket.SOL_SOCKET, socket.SO_SNDBUF): _Option(lambda _, config: config.send_buffer, None),
     (socket.SOL_SOCKET, socket.SO_RCVBUF): _Option(lambda _, config: config.receive_buffer, None),

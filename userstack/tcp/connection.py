@@ -349,7 +349,7 @@ class Connection:
 
     def read(self, limit: int) -> bytes:
         """What a RECEIVE would give at once; ``b""`` where it would have to wait, or say something else."""
-        return calls.read(self.tcb, limit)
+        return calls.read(self.tcb, limit, now)
 
     def peek(self, limit: int) -> bytes:
         """What ``read`` would give, without taking it."""

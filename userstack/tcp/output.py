@@ -187,7 +187,7 @@ def _probe(tcb: Tcb, now: int) -> TcpSegment | None:
     if not tcb.probe_due:
         return None
     if tcb.urgent_probe_due:
-        # As in Linux: the other one lies left of the window, and the peer would not look at its URG.
+        # As in Linux: a peer may drop the other one, left of the window or with text beyond it, and never look at its URG.
         tcb.urgent_probe_due = False
         tcb.counters.add("TcpExtTCPWinProbe")
         return _with_ack(tcb, tcb.snd_una, 0, _options(tcb, now))

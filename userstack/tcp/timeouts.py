@@ -68,7 +68,7 @@ def _persist(tcb: Tcb, now: int) -> None:
         _give_up(tcb, now)
         return
     tcb.probe_due = True
-    tcb.urgent_probe_due = tcb.urgent and tcb.config.empty_probes
+    tcb.urgent_probe_due = tcb.urgent
     tcb.tally.acks_expected += 1
     tcb.probes = min(tcb.probes + 1, 32)
     retransmission.restart_persist(tcb, now)

@@ -30,7 +30,7 @@ def take(tcb: Tcb, segment: Segment) -> None:
     mark = tcb.mark
     if mark.place is not None and mark.octet is None:
         offset = mark.place - segment.seq - segment.syn
-        if 0 <= offset < len(segment.payload):
+        if 0 <= offset < len(segment.payload) and mark.place < tcb.rcv_adv:
             mark.octet = segment.payload[offset]
 
 

@@ -1,6 +1,19 @@
 """What each call gives in each condition: one short script per condition, for ``World``. Their names say the condition."""
 
-from tests.sim.scripts import binding, connecting, ending, families, fresh, listening, md5, options, scopes, transfer
+from tests.sim.scripts import binding, connecting, ending, families, fresh, listening, md5, options, scopes, transfer, urgent
 from tests.sim.scripts.registry import CASES
 
-__all__ = ["CASES", "binding", "connecting", "ending", "families", "fresh", "listening", "md5", "options", "scopes", "transfer"]
+__all__ = [
+    "CASES",
+    "binding",
+    "connecting",
+    "ending",
+    "families",
+    "fresh",
+    "listening",
+    "md5",
+    "options",
+    "scopes",
+    "transfer",
+    "urgent",
+]
