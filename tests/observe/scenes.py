@@ -70,6 +70,7 @@ def build(
     data: bytes,
     options: tuple[Option, ...],
     window: int,
+    urgent_pointer: int = 0,
 ) -> bytes:
     """One packet with right checksums."""
     bits = {name: bit for bit, name in FLAG_NAMES}
@@ -80,7 +81,7 @@ def build(
         wire[1] & 0xFFFFFFFF,
         sum(bits[name] for name in flags.split(",")),
         window,
-        0,
+        urgent_pointer,
         options,
         data,
     )

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
-from tests.observe.scenes import OUR_SYN, Scene, peer_closes_first, we_close_first
+from tests.observe.scenes import OUR_SYN, Scene, build, peer_closes_first, we_close_first
 from tests.observe.watching import record
 from userstack.observe.ladder import Ladder
 from userstack.observe.steps import Alarm, Arrow, Discard, Folded, Step
+from userstack.trace import PacketReceived
 from userstack.wire.tcp import Option
 
 WITHOUT_COLOUR = """
@@ -129,6 +130,12 @@ def test_words_that_do_not_fit_are_cut() -> None:
     picture = drawn(record(scene.events))
     assert "..." in picture
     assert max(map(len, picture.splitlines())) <= 106
+
+
+def test_an_urgent_pointer_is_told() -> None:
+    scene = Scene()
+    urgent = build(scene.remote, scene.local, "ACK,URG", (5, 5), b"abc", (), 100, 2)
+    assert " ACK,URG seq 0 ack 0 len 3 win 100 urg 2 " in drawn(record([PacketReceived(0, urgent)]))
 
 
 def test_a_segment_lost_on_its_way_to_us_points_nowhere() -> None:

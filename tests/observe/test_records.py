@@ -27,6 +27,7 @@ def test_a_segment_as_json() -> None:
         "ack": 0,
         "length": 3,
         "window": 65535,
+        "urgent_pointer": None,
         "options": [],
         "wire_seq": 0xFFFFFFFF,
         "wire_ack": 0x7FFFFFF1,

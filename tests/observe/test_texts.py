@@ -68,8 +68,8 @@ def test_a_reset_and_urgent_data() -> None:
     scene = Scene()
     packet = build(LOCAL, REMOTE, "RST", (5, 0), b"", (), 0)
     assert line_of(packet).endswith("Flags [R], seq 0, win 0, length 0")
-    urgent = build(scene.remote, scene.local, "ACK,URG", (5, 5), b"abc", (), 100)
-    assert "Flags [.U], seq 0:3, ack 0, win 100, urg 0, length 3" in line_of(urgent)
+    urgent = build(scene.remote, scene.local, "ACK,URG", (5, 5), b"abc", (), 100, 2)
+    assert "Flags [.U], seq 0:3, ack 0, win 100, urg 2, length 3" in line_of(urgent)
 
 
 def test_transitions_in_the_columns_of_tcpstates() -> None:

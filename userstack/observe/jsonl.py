@@ -73,6 +73,7 @@ def _segment(arrow: Arrow) -> Record:
         "ack": arrow.ack,
         "length": arrow.length,
         "window": arrow.window,
+        "urgent_pointer": arrow.urgent_pointer,
         "options": list(arrow.options),
         "wire_seq": arrow.wire_seq,
         "wire_ack": arrow.wire_ack,

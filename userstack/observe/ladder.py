@@ -150,6 +150,8 @@ class Ladder:
         if arrow.length:
             parts.append(f"len {arrow.length}")
         parts.append(f"win {arrow.window}")
+        if arrow.urgent_pointer is not None:
+            parts.append(f"urg {arrow.urgent_pointer}")
         shown = [_short(option) for option in arrow.options if option not in {"nop", "eol"}]
         if shown and (arrow.flags & SYN or shown != ["TS"]):
             parts.append(f"<{' '.join(shown)}>")

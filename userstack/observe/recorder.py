@@ -17,7 +17,7 @@ from userstack.tcp.state import State
 from userstack.trace import Event, Freed, PacketDropped, PacketReceived, PacketSent, TimerFired, Transition
 from userstack.wire import ip
 from userstack.wire.codec import Codec, WireError
-from userstack.wire.tcp import TcpSegment
+from userstack.wire.tcp import URG, TcpSegment
 
 PeerState = Callable[[Endpoint, Endpoint, str | None], str]
 """(our end, the other end, a state) -> the other end's state as its own kernel tells it, or ``UNKNOWN``.
@@ -227,5 +227,6 @@ class Recorder:
             marks=(*reading.marks, Mark.ACKED_AGAIN) if finding.again else reading.marks,
             note=finding.note,
             lost=held.lost,
+            urgent_pointer=segment.urgent_pointer if segment.flags & URG else None,
             preview=bytes(segment.payload[:PREVIEW]),
         )

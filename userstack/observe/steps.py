@@ -68,6 +68,8 @@ class Arrow:
     note: str = ""
     lost: bool = False
     """It was taken off the link on purpose and never arrived."""
+    urgent_pointer: int | None = None
+    """As the field has it; None without URG."""
     preview: bytes = b""
     """The first octets of the payload, at most ``PREVIEW``."""
 

@@ -190,6 +190,7 @@ class Tcb:
         self.tos = config.tos_for(local.address)
         self.md5_key: bytes | None = None
         """What every segment is signed with (RFC 2385)."""
+        self.mark = UrgentMark(inline=True)
         self.error: OSError | None = None
         self.soft_error: OSError | None = None
         self._reset_counts()
@@ -212,7 +213,7 @@ class Tcb:
         self.snd_una = self.snd_nxt = self.snd_up = iss
         self.snd_wnd = self.max_snd_wnd = self.snd_wl1 = self.snd_wl2 = 0
         self.irs = self.rcv_nxt = self.rcv_up = 0
-        self.mark = UrgentMark(inline=True)
+        self.mark.clear()
         self._start_options()
         self.rcv_adv = self.syn_window
         """RCV.NXT + RCV.WND: the right edge that was offered; it never moves left (SHLD-14)."""
