@@ -184,6 +184,20 @@ FAULTS = (
         "pass",
         "ESTABLISHED",
     ),
+    Fault(
+        "URG does not count at a zero window",
+        ARRIVES,
+        "        urgent.process_urgent(tcb, segment)",
+        "        if tcb.rcv_wnd:\n            urgent.process_urgent(tcb, segment)",
+        "ESTABLISHED, RCV.WND zero",
+    ),
+    Fault(
+        "what was received is no more urgent",
+        "urgent.py",
+        "- consumed(tcb), 0)",
+        "- tcb.rcv_nxt, 0)",
+        "ESTABLISHED",
+    ),
 )
 
 

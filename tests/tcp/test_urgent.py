@@ -149,6 +149,15 @@ def test_what_was_urgent_before_established_is_sent_as_urgent() -> None:
     assert pointers(m)[-1] == 4
 
 
+def test_a_keep_alive_after_urgent_data_has_no_urgent_pointer() -> None:
+    m = Machine.in_state(State.ESTABLISHED, config=StackConfig(keepalive=True))
+    send(m, b"abC")
+    m.arrives("ACK", ack=4)
+    m.sent()
+    probe = m.next_sent(within=7_200_001)
+    assert (probe.seq, probe.raw.flags & URG) == (3, 0)
+
+
 def test_a_syn_and_a_reset_have_no_urgent_pointer() -> None:
     m = Machine.in_state(State.LISTEN)
     m.connection.send(b"x", now=m.now, remote=m.remote, urgent=True)
@@ -285,12 +294,22 @@ def test_urg_that_comes_with_the_syn_waits_for_established(passive: bool) -> Non
     assert (m.receive(), m.receive()) == (b"a", b"c")
 
 
-def test_a_new_incarnation_knows_nothing_urgent() -> None:
-    m = Machine.in_state(State.SYN_RECEIVED, passive=True)
-    arrives(m, 2, data=b"x", flags="ACK,URG")
+def test_the_syn_ack_of_a_simultaneous_open_may_bring_urgent_data() -> None:
+    m = Machine.in_state(State.SYN_RECEIVED)
+    arrives(m, 3, flags="SYN,ACK,URG", seq=0, data=b"aBc")
+    m.expect_state(State.ESTABLISHED)
     assert m.connection.urgent_remaining == 2
-    fresh = Machine.in_state(State.ESTABLISHED)
-    assert (fresh.connection.urgent_remaining, fresh.connection.at_mark) == (0, False)
+
+
+def test_a_new_incarnation_knows_nothing_urgent() -> None:
+    m = Machine.in_state(State.LISTEN)
+    arrives(m, 3, flags="SYN,URG", seq=0, data=b"aBc")
+    m.arrives("RST", seq=1)
+    m.expect_state(State.LISTEN)
+    m.arrives("SYN", seq=0, options=m.syn_options())
+    m.arrives("ACK", seq=1, ack=1, data=b"abc")
+    assert (m.connection.urgent_remaining, m.connection.urgent_waits) == (0, False)
+    assert m.receive() == b"abc"
 
 
 def test_tcp_stdurg_takes_the_pointer_as_that_of_the_last_octet() -> None:
@@ -313,6 +332,14 @@ def test_an_octet_that_waits_alone_is_no_text() -> None:
         m.connection.receive_urgent()
     m.arrives("FIN,ACK")
     assert (m.connection.eof, m.receive()) == (True, b"")
+
+
+def test_looking_past_the_octet_gives_as_much_as_reading() -> None:
+    m = out_of_band()
+    arrives(m, 1, data=b"Abc")
+    assert (m.connection.peek(1), m.connection.peek(9)) == (b"b", b"bc")
+    assert m.connection.read(1) == b"b"
+    assert (m.connection.peek(1), m.connection.at_mark) == (b"c", False)
 
 
 def test_passing_the_octet_by_makes_room() -> None:

@@ -161,7 +161,7 @@ def leave_persist(tcb: Tcb) -> None:
     """The window has opened, or nothing waits for it any more: probing ends, and what was thrown away is sent again at once."""
     tcb.timers.persist = None
     tcb.probes = 0
-    tcb.probe_due = tcb.urgent_probe_due = False
+    tcb.probe_due = False
     tcb.unanswered_since = None
     if tcb.flight and tcb.syn_acked:
         tcb.recovery.resend_all(tcb.snd_una, tcb.snd_nxt)

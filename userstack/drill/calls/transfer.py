@@ -121,8 +121,9 @@ def recvmsg(context: Context, call: SystemCall) -> Attempt:
     pieces = _message(context, header)
     expected = header.get("msg_flags") if isinstance(header, Structure) else None
     differences: tuple[Field, ...] = ()
-    if expected is not None and not is_anything(expected) and context.reader.number(expected):
-        differences = (Field("msg_flags", describe(expected), "0"),)
+    told = taken & socket.MSG_OOB
+    if expected is not None and not is_anything(expected) and context.reader.number(expected) != told:
+        differences = (Field("msg_flags", describe(expected), str(told)),)
     inner = _receiving(context.socket(number), pieces, taken)
 
     def attempt() -> Done:
@@ -154,7 +155,8 @@ def _receiving(descriptor: Descriptor, pieces: list[Piece], flags: int) -> Attem
             data += part
             if part and null:
                 raise failure(errno.EFAULT)
-            if not part or len(data) == size or apart or not flags & socket.MSG_WAITALL:
+            patient = flags & socket.MSG_WAITALL and not descriptor.socket.sockatmark()
+            if not part or len(data) == size or apart or not patient:
                 break
         return Done(len(data), _check(descriptor, pieces, data, apart=bool(apart)))
 
