@@ -58,7 +58,7 @@ def remaining(tcb: Tcb) -> int:
 
 def at_mark(tcb: Tcb) -> bool:
     """The next octet to read is the mark's (``sockatmark``)."""
-    return tcb.mark.place == consumed(tcb)
+    return tcb.mark.place is not None and tcb.mark.place == consumed(tcb)
 
 
 def has_text(tcb: Tcb) -> bool:
@@ -76,13 +76,13 @@ def unread(tcb: Tcb) -> int:
 
 def read(tcb: Tcb, limit: int) -> bytes:
     """Up to ``limit`` octets, not across the mark; from the mark on, without its octet where that is out of band."""
-    if not limit:
-        return b""
     mark = tcb.mark
+    if mark.place is None or not limit:
+        return tcb.recvbuf.read(limit)
     if not mark.inline and at_mark(tcb):
         tcb.recvbuf.read(1)
     data = tcb.recvbuf.read(_up_to_mark(tcb, limit))
-    if mark.place is not None and consumed(tcb) > mark.place:
+    if consumed(tcb) > mark.place:
         mark.clear()
     return data
 
