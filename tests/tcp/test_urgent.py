@@ -338,7 +338,7 @@ def test_looking_past_the_octet_gives_as_much_as_reading() -> None:
     m = out_of_band()
     arrives(m, 1, data=b"Abc")
     assert (m.connection.peek(1), m.connection.peek(9)) == (b"b", b"bc")
-    assert m.connection.read(1) == b"b"
+    assert m.connection.read(1, now=m.now) == b"b"
     assert (m.connection.peek(1), m.connection.at_mark) == (b"c", False)
 
 
@@ -378,8 +378,8 @@ def test_no_order_of_arrival_moves_the_mark(end: int, cuts: set[int], seed: int,
         if not apart and m.connection.urgent_waits and not inline:
             apart = m.connection.receive_urgent()
         while draw.random() < 0.7 and m.connection.has_text:
-            got += m.connection.read(appetite)
+            got += m.connection.read(appetite, now=m.now)
     while m.connection.has_text:
-        got += m.connection.read(appetite)
+        got += m.connection.read(appetite, now=m.now)
     octet = STREAM[end - 1 : end]
     assert (got, apart) == ((STREAM, b"") if inline else (STREAM.replace(octet, b""), octet))

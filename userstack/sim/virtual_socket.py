@@ -251,7 +251,7 @@ class VirtualSocket:
         if flags & socket.MSG_OOB and self._listener is None:
             return read_out_of_band(connection, flags, shut=self._shut & RD != 0)
         if connection is not None:
-            data = connection.peek(size) if flags else connection.read(size)
+            data = connection.peek(size) if flags else connection.read(size, now=self._engine.now)
             self._touch(connection)
         if not data:
             self._check_end()

@@ -347,7 +347,7 @@ class Connection:
         """
         return calls.receive(self.tcb, limit, now=now)
 
-    def read(self, limit: int) -> bytes:
+    def read(self, limit: int, *, now: int) -> bytes:
         """What a RECEIVE would give at once; ``b""`` where it would have to wait, or say something else."""
         return calls.read(self.tcb, limit, now)
 
