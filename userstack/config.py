@@ -7,6 +7,8 @@ from userstack.errors import InvalidArgument
 MICROSECOND = 1_000
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
+FOREVER = 1 << 62
+"""ns: longer than anything runs. As a time after which a connection is given up: never (RFC 9293 3.8.3 (d))."""
 
 OPTION_LAYOUTS = ("freebsd", "linux")
 """The names of the tables in ``tcp/layout.py``."""
@@ -38,7 +40,9 @@ class StackConfig:
     r1: int = 3
     """RFC 9293 3.8.3, SHLD-10: retransmissions after which the application is told."""
     r2: int = 100 * SECOND
-    """SHLD-11: how long data or FIN is retransmitted before the connection is closed."""
+    """SHLD-11: how long data or FIN is retransmitted before the connection is closed; ``FOREVER``: never (MUST-21)."""
+    give_up_as_linux: bool = False
+    """Linux: R2 and the user timeout count from the first retransmission on, and R2 is looked at when another one is due."""
     r2_syn: int = 180 * SECOND
     """MUST-23: the same for a SYN, at least three minutes."""
     syn_linear_timeouts: int = 0
@@ -50,13 +54,19 @@ class StackConfig:
     quick_acks: int = 0
     """Linux, 16: so many ACKs at the start and after trouble go out at once; then the delay adapts, and full segments count."""
     fin_timeout: int = 60 * SECOND
-    """How long a connection that the application has closed waits in FIN-WAIT-2 for the peer's FIN (Linux tcp_fin_timeout)."""
+    """How long a connection that the application has closed waits in FIN-WAIT-2 for the peer's FIN (Linux tcp_fin_timeout), at
+    least 3.5 RTO; 0: not at all, it is reset (TCP_LINGER2 below 0)."""
+    orphan_retries: int = 0
+    """So many retransmissions or probes without success end a connection that the program has closed, where that is before R2;
+    0 stands for 8, as long as the RTO is below ``rto_max`` (Linux tcp_orphan_retries)."""
     keepalive_time: int = 7200 * SECOND
     """MUST-28: idle time before the first keep-alive, where they are asked for (Linux tcp_keepalive_time)."""
     keepalive_intvl: int = 75 * SECOND
     """Between keep-alives that nobody answers (Linux tcp_keepalive_intvl)."""
     keepalive_probes: int = 9
     """So many without an answer end the connection (Linux tcp_keepalive_probes)."""
+    keepalive_garbage: bool = False
+    """MAY-6: a keep-alive carries one octet that the peer has had already, for those that answer no segment without data."""
     override_timeout: int = 200 * MILLISECOND
     """RFC 9293 3.8.6.2.1: how long the sender's silly window avoidance may hold data back (0.1 to 1 s)."""
 
@@ -103,9 +113,23 @@ class StackConfig:
     option_layout: str = "linux"
     """Whose order and padding the options of a SYN have: "linux" or "freebsd"."""
 
+    uto: bool = False
+    """User Timeout Option, RFC 5482: ENABLED of connections that do not ask. No kernel has it."""
+    uto_advertise: int | None = None
+    """ADV_UTO; None: the connection's user timeout, or R2."""
+    uto_changeable: bool = True
+    """CHANGEABLE: the peer's option may change the user timeout, unless the application has set it."""
+    uto_lower: int = 100 * SECOND
+    """L_LIMIT of RFC 5482 3.1: SHOULD be at least 100 s; nor is it ever below the RTO."""
+    uto_upper: int = 3600 * SECOND
+    """U_LIMIT: what a peer can make this end wait at most, for it costs memory (RFC 5482 6; the RFC leaves the number open)."""
+
     # --- limits (each with a counter that shows when it was hit) ---
     max_connections: int = 65536
     """Connections at once. Beyond it a SYN is dropped (TcpExtListenDrops) and an active open gives ENOBUFS."""
+    max_orphans: int = 8192
+    """Connections that no program has any more and that are not in TIME-WAIT; beyond it they are reset (TcpExtTCPAbortOnMemory):
+    nobody is there to notice that a peer keeps their data from leaving (Linux tcp_max_orphans)."""
     syn_backlog: int = 1024
     """Half-open connections of one listener, so that a flood of SYNs takes bounded memory (Linux tcp_max_syn_backlog)."""
     somaxconn: int = 4096
@@ -205,6 +229,7 @@ class StackConfig:
             rto_max=120 * SECOND,
             clock_granularity=200 * MILLISECOND,
             r2=924_600 * MILLISECOND,  # tcp_retries2 = 15: the timeouts of sixteen transmissions from 200 ms on
+            give_up_as_linux=True,
             r2_syn=127 * SECOND,  # tcp_syn_retries = 6
             r2_synack=63 * SECOND,  # tcp_synack_retries = 5
             send_buffer=2 << 20,  # half of tcp_wmem's 4 MiB, which it grows to
@@ -274,6 +299,8 @@ class StackConfig:
     def _check_ranges(self) -> None:
         if self.rto_min > self.rto_max:
             raise InvalidArgument(f"rto_min ({self.rto_min}) must not be above rto_max ({self.rto_max})")
+        if self.uto_lower > self.uto_upper:
+            raise InvalidArgument(f"uto_lower ({self.uto_lower}) must not be above uto_upper ({self.uto_upper})")
         if self.option_layout not in OPTION_LAYOUTS:
             raise InvalidArgument(f"option_layout must be one of {', '.join(OPTION_LAYOUTS)}, not {self.option_layout!r}")
         for name, (least, most, source) in _RANGES.items():
@@ -290,6 +317,7 @@ _RANGES = {
     "override_timeout": (100 * MILLISECOND, 1 * SECOND, "ns, RFC 9293 3.8.6.2.1"),
     "timestamp_clock": (59, 1 * SECOND, "ns, RFC 7323 5.4"),
     "window_scale": (0, 14, "RFC 7323 2.3"),
+    "uto_advertise": (1, FOREVER, "ns"),
     "max_segment": (1, 65535, "RFC 9293 3.2"),
     "min_snd_mss": (1, 536, "RFC 9293 MUST-15"),
     "ecn": (0, 2, "as tcp_ecn of Linux"),
@@ -308,6 +336,9 @@ _MAY_BE_ZERO = frozenset(
         "ecn",
         "rto_slop",
         "delayed_ack",
+        "fin_timeout",
+        "orphan_retries",
+        "max_orphans",
         "somaxconn",
         "time_wait_max",
         "out_of_order_ranges",

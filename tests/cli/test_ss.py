@@ -74,6 +74,7 @@ INFO: dict[str, Any] = {
     "pending_expires_in": 250 * MILLISECOND,
     "congestion": "reno",
     "tcp_info": TOLD,
+    "orphan": False,
 }
 
 
@@ -226,3 +227,9 @@ def deaf_stack() -> Iterator[Path]:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
             path.unlink()
+
+
+def test_an_orphan_is_told_as_one() -> None:
+    orphan = {**row("FIN-WAIT-1", timer="persist", expires=SECOND), "info": {**INFO, "orphan": True}}
+    assert format_row(orphan).endswith("(persist,1.0s,2) orphan")
+    assert format_summary([orphan, row("ESTABLISHED", info=True)]) == "TCP: 2 (ESTABLISHED 1, FIN-WAIT-1 1, orphaned 1)"

@@ -65,7 +65,7 @@ class KernelSocket:
         self._sock.connect(address)
 
     def send(self, data: bytes, flags: int = 0) -> int:
-        return self._sock.send(data, socket.MSG_NOSIGNAL | flags)
+        return self._sock.send(data, flags | socket.MSG_NOSIGNAL)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         return self._sock.recv(size, flags)

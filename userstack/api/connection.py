@@ -27,6 +27,7 @@ from userstack.sim.raw_info import raw_info
 from userstack.tcp import connection as tcp
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.state import CAN_RECEIVE_TEXT, CAN_SEND, State
+from userstack.tcp.uto import nanoseconds
 from userstack.wire.ip import Buffer
 
 SHUT_RD = socket.SHUT_RD
@@ -166,10 +167,11 @@ class Connection:
         self._check_open()
         return self._core.receive_urgent()
 
-    async def send(self, data: Buffer, *, urgent: bool = False) -> None:
+    async def send(self, data: Buffer, *, urgent: bool = False, more: bool = False) -> None:
         """Send all of ``data``; waits while the send buffer is full, that is while the peer or the network does not keep up.
 
         With ``urgent`` the data ends in an urgent byte (MSG_OOB): the peer is told at once that it has to read up to there.
+        With ``more`` (MSG_MORE) another send follows, and what makes no full segment waits for it, for 200 ms at most.
 
         Returning means that the stack has the bytes, not that the peer has. As with asyncio's ``sock_sendall``, a send that is
         cancelled or fails has sent a part that cannot be known: what to do then is close or abort.
@@ -188,7 +190,7 @@ class Connection:
                 await self._driver.until(self._core, lambda: self._core.writable or self._closed is not None)
                 self._check_open()
                 self._driver.check()
-                taken = self._core.send(rest, now=self._driver.now(), urgent=urgent)
+                taken = self._core.send(rest, now=self._driver.now(), more=more, urgent=urgent)
                 self._driver.touch(self._core)
                 rest = rest[taken:]
                 if not rest:
@@ -289,6 +291,31 @@ class Connection:
         self._check_open()
         check_key(key)
         self._core.md5_key = key
+        self._driver.touch(self._core)
+
+    def set_user_timeout(self, seconds: float | None) -> None:
+        """Say how long something sent may stay unacknowledged before the connection is given up (RFC 9293 3.8.3, MUST-21).
+
+        None: ``StackConfig.r2``; infinity: for ever. TCP_USER_TIMEOUT is the same in milliseconds.
+
+        Raises:
+            OSError: with EINVAL where it is not above 0.
+        """
+        self._check_open()
+        self._core.user_timeout = nanoseconds(seconds)
+        self._driver.touch(self._core)
+
+    def set_user_timeout_option(self, *, enabled: bool = True, advertise: float | None = None, changeable: bool = True) -> None:
+        """Say what the User Timeout Option of RFC 5482 does: ENABLED, ADV_UTO in seconds (None: the user timeout), CHANGEABLE.
+
+        The peer is told with the next segment; ``StackConfig.uto`` puts the option into SYNs too. ``info()`` tells what the peer
+        has said and what came of it.
+
+        Raises:
+            OSError: with EINVAL where ``advertise`` is not above 0.
+        """
+        self._check_open()
+        self._core.set_user_timeout_option(enabled=enabled, advertise=nanoseconds(advertise), changeable=changeable)
         self._driver.touch(self._core)
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:

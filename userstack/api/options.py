@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from userstack.api.errors import NoSuchOption
 from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.errors import InvalidArgument
+from userstack.sim.tcp_options import get_setting, set_setting
 from userstack.tcp.connection import Connection
 
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18)
@@ -20,6 +21,7 @@ TCP_CORK = getattr(socket, "TCP_CORK", 3)
 TCP_KEEPIDLE = getattr(socket, "TCP_KEEPIDLE", 4)
 TCP_KEEPINTVL = getattr(socket, "TCP_KEEPINTVL", 5)
 TCP_KEEPCNT = getattr(socket, "TCP_KEEPCNT", 6)
+TCP_LINGER2 = getattr(socket, "TCP_LINGER2", 8)
 TCP_INFO = getattr(socket, "TCP_INFO", 11)
 TCP_QUICKACK = getattr(socket, "TCP_QUICKACK", 12)
 IPV6_UNICAST_HOPS = getattr(socket, "IPV6_UNICAST_HOPS", 16)
@@ -30,6 +32,10 @@ _ECN_BITS = 0x03
 class _Option(NamedTuple):
     get: Callable[[Connection, StackConfig], int]
     set: Callable[[Connection, int, StackConfig], None] | None
+
+
+def _get_user_timeout(connection: Connection, config: StackConfig) -> int:
+    return min((connection.user_timeout or 0) // MILLISECOND, 2**31 - 1)
 
 
 def _set_user_timeout(connection: Connection, value: int, config: StackConfig) -> None:
@@ -83,6 +89,11 @@ def _set_keepalive(connection: Connection, value: int, config: StackConfig) -> N
     connection.configure(replace(connection.config, keepalive=bool(value)))
 
 
+def _set_linger2(connection: Connection, value: int, config: StackConfig) -> None:
+    changed = set_setting(connection.config, socket.IPPROTO_TCP, TCP_LINGER2, value, default=config)
+    connection.configure(changed)
+
+
 def _setting(field: str, unit: int, most: int) -> _Option:
     """An option whose number, 1 to ``most``, times ``unit`` is a field of the connection's settings."""
 
@@ -120,12 +131,15 @@ _OVER_IPV6 = {
 _OVER_BOTH = {
     (socket.IPPROTO_TCP, socket.TCP_NODELAY): _Option(lambda c, _: int(c.nodelay), _set_nodelay),
     (socket.IPPROTO_TCP, socket.TCP_MAXSEG): _Option(lambda c, _: c.info().snd_mss, None),
-    (socket.IPPROTO_TCP, TCP_USER_TIMEOUT): _Option(lambda c, _: (c.user_timeout or 0) // MILLISECOND, _set_user_timeout),
+    (socket.IPPROTO_TCP, TCP_USER_TIMEOUT): _Option(
+        lambda c, _: min((c.user_timeout or 0) // MILLISECOND, 2**31 - 1), _set_user_timeout
+    ),
     (socket.IPPROTO_TCP, TCP_CORK): _Option(lambda c, _: int(c.cork), _set_cork),
     (socket.IPPROTO_TCP, TCP_QUICKACK): _Option(lambda c, _: int(c.quickack), _set_quickack),
     (socket.IPPROTO_TCP, TCP_KEEPIDLE): _setting("keepalive_time", SECOND, 32767),
     (socket.IPPROTO_TCP, TCP_KEEPINTVL): _setting("keepalive_intvl", SECOND, 32767),
     (socket.IPPROTO_TCP, TCP_KEEPCNT): _setting("keepalive_probes", 1, 127),
+    (socket.IPPROTO_TCP, TCP_LINGER2): _Option(lambda c, _: get_setting(c.config, socket.IPPROTO_TCP, TCP_LINGER2), _set_linger2),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE): _Option(lambda c, _: int(c.config.keepalive), _set_keepalive),
     (socket.SOL_SOCKET, socket.SO_OOBINLINE): _Option(lambda c, _: int(c.oob_inline), _set_oob_inline),
     (socket.SOL_SOCKET, socket.SO_ERROR): _Option(_take_error, None),

@@ -20,7 +20,8 @@ def format_row(row: Row, *, as_ss: bool = False) -> str:
     """One line; ``as_ss``: the timer is the one that ``ss -o`` would show, in its words."""
     ends = (_endpoint(row["local"]), _endpoint(row["remote"]))
     timer = _timer_of_ss(row) if as_ss else _timer(row)
-    return _COLUMNS.format(row["state"], row["recv_q"], row["send_q"], *ends, timer).rstrip()
+    about = f"{timer} orphan" if _is_orphan(row) else timer
+    return _COLUMNS.format(row["state"], row["recv_q"], row["send_q"], *ends, about).rstrip()
 
 
 def format_info(row: Row) -> str:
@@ -39,7 +40,14 @@ def format_summary(rows: list[Row]) -> str:
     """The number of connections and how many are in which state."""
     counts = Counter(row["state"] for row in rows)
     states = ", ".join(f"{state} {counts[state]}" for state in State if counts[state])
+    orphans = sum(map(_is_orphan, rows))
+    states += f", orphaned {orphans}" if orphans else ""
     return f"TCP: {len(rows)}" + (f" ({states})" if states else "")
+
+
+def _is_orphan(row: Row) -> bool:
+    """No program has it any more."""
+    return row["info"] is not None and row["info"]["orphan"]
 
 
 def _endpoint(endpoint: dict[str, Any] | None) -> str:

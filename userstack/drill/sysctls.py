@@ -229,10 +229,12 @@ _LINUX: Mapping[str, Meaning] = {
     "tcp_abort_on_overflow": _only("0"),
     "tcp_migrate_req": _only("0"),
     # time
-    "tcp_fin_timeout": _number_of("fin_timeout", SECOND),
+    "tcp_fin_timeout": Meaning(lambda text, _: {"fin_timeout": max(_number(text) * SECOND, 1)}),
     "tcp_keepalive_time": _number_of("keepalive_time", SECOND),
     "tcp_keepalive_intvl": _number_of("keepalive_intvl", SECOND),
     "tcp_keepalive_probes": _number_of("keepalive_probes"),
+    "tcp_orphan_retries": _number_of("orphan_retries"),
+    "tcp_max_orphans": _number_of("max_orphans"),
     "tcp_retries1": _number_of("r1"),
     "tcp_retries2": Meaning(_retries2),
     "tcp_tw_reuse": NOTHING,

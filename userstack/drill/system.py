@@ -33,7 +33,7 @@ class DrillSocket(Protocol):
         ...
 
     def send(self, data: bytes, flags: int = 0, /) -> int:
-        """``send(2)``; MSG_OOB is the one flag."""
+        """``send(2)``; MSG_MORE and MSG_OOB are the flags."""
         ...
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:

@@ -19,6 +19,7 @@ from userstack.tcp import md5sig, seq
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.connection import Connection
 from userstack.tcp.isn import IsnGenerator
+from userstack.tcp.orphancount import OrphanCount
 from userstack.tcp.output import reset_for
 from userstack.tcp.state import State
 from userstack.tcp.timestamps import OffsetGenerator
@@ -67,6 +68,7 @@ class Transport:
         self._confirm = confirm
         """Told, with the time, of a remote address that has just proved to hear us."""
         self._challenge = ChallengeThrottle(config.challenge_ack_limit, random)
+        self.orphans = OrphanCount(config.max_orphans)
         self._quiet_until = start + config.msl if config.quiet_time else 0
         self._resets: deque[Outgoing] = deque()
 
@@ -366,6 +368,7 @@ class Transport:
             mtu=self._mtu_for(local),
             trace=self._trace,
             challenge=self._challenge,
+            orphans=self.orphans,
             quiet_until=self._quiet_until,
             reopening=reopening,
             listening=listening,

@@ -21,6 +21,7 @@ from userstack.wire.ip import Buffer
 INT = struct.Struct("@i")
 LINGER = struct.Struct("@ii")
 ECN_BITS = 0x03
+LARGEST_INT = 2**31 - 1
 SEND_BUFFER_LEAST, RECEIVE_BUFFER_LEAST = 2304, 1152
 """Octets of payload. As Linux does, the options give back twice what was set, and what is set is at least this."""
 OPTLEN_MOST = 1024
@@ -39,8 +40,8 @@ class SocketOptions:
     nodelay: bool = False
     cork: bool = False
     oob_inline: bool = False
-    user_timeout: int = 0
-    """Milliseconds, 0 for the configuration's R2."""
+    user_timeout: int | None = None
+    """In ns; None for the configuration's R2."""
     ttl: int = 0
     tos: int = 0
     v6only: bool = False
@@ -91,7 +92,7 @@ class SocketOptions:
         connection.nodelay = self.nodelay
         connection.cork = self.cork
         connection.oob_inline = self.oob_inline
-        connection.user_timeout = self.user_timeout * MILLISECOND or None
+        connection.user_timeout = self.user_timeout
         over_ipv4 = len(connection.local.address) == 4
         connection.ttl = self.ttl if over_ipv4 else self.hop_limit
         connection.tos = self.tos if over_ipv4 else self.traffic_class
@@ -112,7 +113,7 @@ class SocketOptions:
             case (socket.IPPROTO_TCP, socket.TCP_CORK):
                 value = self.cork
             case (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT):
-                value = self.user_timeout
+                value = min((self.user_timeout or 0) // MILLISECOND, LARGEST_INT)
             case (socket.IPPROTO_IP, socket.IP_TTL):
                 value = self.ttl
             case (socket.IPPROTO_IP, socket.IP_TOS):
@@ -147,7 +148,7 @@ class SocketOptions:
             case (socket.IPPROTO_TCP, socket.TCP_CORK):
                 self.cork = int_of(raw) != 0
             case (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT):
-                self.user_timeout = _least(int_of(raw), 0)
+                self.user_timeout = _least(int_of(raw), 0) * MILLISECOND or None
             case (socket.IPPROTO_TCP, _) if option in (TCP_MD5SIG, TCP_MD5SIG_EXT):
                 set_md5(self.md5_keys, option, raw, self.family)
             case (socket.IPPROTO_IP, socket.IP_TTL):

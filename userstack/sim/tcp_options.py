@@ -9,7 +9,7 @@ from userstack.errors import InvalidArgument
 
 TCP_DEFER_ACCEPT_MOST = 255
 FIN_TIMEOUT_MOST = 120
-"""Seconds that TCP_LINGER2 can ask for; more is as if it had not been set."""
+"""Seconds that TCP_LINGER2 can ask for; more is as much."""
 MAXSEG_LEAST, MAXSEG_MOST = 88, 32767
 
 
@@ -54,7 +54,7 @@ def get_setting(config: StackConfig, level: int, option: int) -> int:
         case socket.TCP_SYNCNT:
             return _retries_in(config.r2_syn, config)
         case socket.TCP_LINGER2:
-            return config.fin_timeout // SECOND
+            return config.fin_timeout // SECOND if config.fin_timeout else -1
         case socket.TCP_DEFER_ACCEPT:
             return _time_of(config.defer_accept - 1, config) // SECOND if config.defer_accept else 0
         case _:
@@ -79,15 +79,20 @@ def set_setting(config: StackConfig, level: int, option: int, value: int, *, def
             _check(value, 1, 127)
             return replace(config, r2_syn=_time_of(value, config))
         case socket.TCP_LINGER2:
-            # Note: below 0 there is no FIN-WAIT-2 for a socket that was closed.
-            own = 0 < value <= FIN_TIMEOUT_MOST
-            return replace(config, fin_timeout=1 if value < 0 else value * SECOND if own else default.fin_timeout)
+            return replace(config, fin_timeout=_fin_timeout(value, default))
         case socket.TCP_DEFER_ACCEPT:
             return replace(config, defer_accept=_retries_in(value * SECOND, config) + 1 if value > 0 else 0)
         case _:
             if value:
                 _check(value, MAXSEG_LEAST, MAXSEG_MOST)
             return replace(config, max_segment=value or None)
+
+
+def _fin_timeout(seconds: int, default: StackConfig) -> int:
+    """TCP_LINGER2: below 0 there is no FIN-WAIT-2 for a socket that was closed, 0 is the stack's own."""
+    if seconds < 0:
+        return 0
+    return min(seconds, FIN_TIMEOUT_MOST) * SECOND or default.fin_timeout
 
 
 def _time_of(retries: int, config: StackConfig) -> int:

@@ -29,6 +29,7 @@ from userstack.sim.readiness import connection_events, listener_events
 from userstack.sim.receiving import check_arguments, read_out_of_band
 from userstack.sim.sockaddr import SocketAddress, SocketName, buffer_of, failure, parse_address, room_in, would_block
 from userstack.sim.socket_options import INT, SocketOptions, int_of, pack_value, shape_value
+from userstack.sim.user_timeouts import UserTimeouts
 from userstack.tcp.connection import Connection
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.state import CAN_SEND, State
@@ -48,7 +49,7 @@ class Phase(Enum):
     DISCONNECTING = auto()
 
 
-class VirtualSocket:
+class VirtualSocket(UserTimeouts):
     """One stream socket of a ``VirtualHost``. No call waits: what cannot be done now raises ``BlockingIOError``."""
 
     __slots__ = (
@@ -374,6 +375,9 @@ class VirtualSocket:
             self._set_quickack(bool(int_of(raw) & 1))
             return
         self._options.set(level, option, raw, bound=self._has_port)
+        self._apply_options()
+
+    def _apply_options(self) -> None:
         if self._listener is not None:
             self._listener.config = self._options.for_connections()
             self._listener.rekey()

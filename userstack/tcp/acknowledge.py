@@ -162,6 +162,7 @@ def leave_persist(tcb: Tcb) -> None:
     tcb.timers.persist = None
     tcb.probes = 0
     tcb.probe_due = False
-    tcb.unanswered_since = None
+    tcb.unanswered_since, tcb.unanswered_probes = None, 0
+    tcb.shut_since = None
     if tcb.flight and tcb.syn_acked:
         tcb.recovery.resend_all(tcb.snd_una, tcb.snd_nxt)

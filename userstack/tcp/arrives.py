@@ -7,7 +7,7 @@ from typing import assert_never
 
 from userstack.config import MILLISECOND
 from userstack.errors import BrokenPipe, ConnectionRefused, ConnectionReset
-from userstack.tcp import acknowledge, keepalive, retransmission, seq, text, urgent
+from userstack.tcp import acknowledge, finwait2, keepalive, retransmission, seq, text, urgent
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.options import read_syn
 from userstack.tcp.segment import Segment, from_wire
@@ -102,6 +102,7 @@ def _take_syn(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.irs = segment.seq
     tcb.rcv_nxt = segment.seq + 1
     tcb.agree(read_syn(segment.options), now)
+    tcb.uto.arrived(segment.options, user_timeout=tcb.user_timeout, rto=tcb.rtt.rto)
     tcb.ecn.agree(segment.flags)
     tcb.rcv_adv = tcb.rcv_nxt + (tcb.syn_window if tcb.passive else offered)
     # Note: 3.10.7.2 leaves SND.WND to the ACK, but a FIN may have to be sent before that one comes (3.10.4, SYN-RECEIVED).
@@ -156,6 +157,7 @@ def _established(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.heard_at = now
     tcb.tally.established(now)
     tcb.receiver_rtt.begin(tcb.rcv_nxt, min(tcb.rcv_wnd, _INITIAL_SEGMENTS * tcb.advertised_mss), now)
+    tcb.uto.due = tcb.uto.enabled  # RFC 5482 3: in the first segment without SYN too
     keepalive.arm(tcb)
     carry_out_close(tcb, now=now)
     text.text_in_order(tcb)
@@ -178,8 +180,17 @@ def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
         if tcb.snd_ts_ok and segment.timestamps is not None:
             # Note: R3 of RFC 7323 5.3, but after the ACK was believed, so that whoever guesses only SEQ sets nothing.
             tcb.timestamps.update(segment.timestamps[0], segment.seq, now)
+        if tcb.uto.enabled and segment.options:
+            _take_user_timeout(tcb, segment)
         urgent.process_urgent(tcb, segment)
         _seventh_step_on(tcb, _idealized(tcb, segment), now)
+
+
+def _take_user_timeout(tcb: Tcb, segment: Segment) -> None:
+    """RFC 5482 3.1; it is told on: "whenever it starts using a new user timeout" (3)."""
+    if tcb.uto.arrived(segment.options, user_timeout=tcb.user_timeout, rto=tcb.rtt.rto):
+        retransmission.watch(tcb)
+        keepalive.arm(tcb)
 
 
 def _idealized(tcb: Tcb, segment: Segment) -> Segment:
@@ -335,7 +346,7 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not tcb.snd_una - tcb.max_snd_wnd <= segment.ack <= tcb.snd_nxt:
         tcb.send_challenge_ack(now)
         return False
-    tcb.unanswered_since = None
+    tcb.unanswered_since, tcb.unanswered_probes = None, 0
     tcb.more = False
     _count_ack(tcb, segment, now)
     acknowledge.selective(tcb, segment, now)
@@ -376,7 +387,7 @@ def _check_ack_of_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
         tcb.deferred = True
         tcb.counters.add("TcpExtTCPDeferAcceptDrop")
         return False
-    tcb.unanswered_since = None
+    tcb.unanswered_since, tcb.unanswered_probes = None, 0
     if not segment.length:
         tcb.counters.add("TcpExtTCPPureAcks")
     acknowledge.advance(tcb, segment, now)
@@ -425,4 +436,4 @@ def _seventh_step_on(tcb: Tcb, segment: Segment, now: int) -> None:
         # Fifth step; done last, so that a FIN in the same segment leads straight to TIME-WAIT (figure 5, note 2).
         move(tcb, State.FIN_WAIT_2, cause=segment.cause, clause="3.10.7.4 step 5", now=now)
         if tcb.released:
-            tcb.timers.fin_wait_2 = now + tcb.config.fin_timeout
+            finwait2.entered_by_orphan(tcb, segment, now)

@@ -14,6 +14,7 @@ from userstack.errors import (
     NetworkUnreachable,
     NotConnected,
 )
+from userstack.tcp import finwait2, orphans
 from userstack.tcp import urgent as urgent_data
 from userstack.tcp.state import State, move
 from userstack.tcp.tcb import Tcb
@@ -183,10 +184,10 @@ def release(tcb: Tcb, *, now: int) -> None:
         case State.ESTABLISHED | State.FIN_WAIT_1 | State.FIN_WAIT_2 | State.CLOSE_WAIT:
             if not _reset_unread(tcb, now):
                 close(tcb, now=now)
-            if tcb.state is State.FIN_WAIT_2:
-                tcb.timers.fin_wait_2 = now + tcb.config.fin_timeout
+            finwait2.closed_in_it(tcb, now)
         case _:
             assert_never(tcb.state)
+    orphans.begin(tcb, now)
 
 
 def _reset_unread(tcb: Tcb, now: int) -> bool:

@@ -25,6 +25,7 @@ from userstack.tcp import urgent as urgent_data
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.isn import IsnGenerator
+from userstack.tcp.orphancount import OrphanCount
 from userstack.tcp.state import CAN_SEND, State
 from userstack.tcp.tcb import Tcb
 from userstack.tcp.timestamps import OffsetGenerator
@@ -54,6 +55,7 @@ class Connection:
         mtu: int = 1500,
         trace: Tracer | None = None,
         challenge: ChallengeThrottle | None = None,
+        orphans: OrphanCount | None = None,
         quiet_until: int = 0,
         reopening: TimeWait | None = None,
         listening: bool = False,
@@ -65,6 +67,7 @@ class Connection:
             timestamp_offset=timestamp_offset,
             counters=counters,
             challenge=challenge or ChallengeThrottle(config.challenge_ack_limit),
+            orphans=orphans or OrphanCount(config.max_orphans),
             mtu=mtu,
             trace=trace,
             quiet_until=quiet_until,
@@ -150,6 +153,8 @@ class Connection:
     @nodelay.setter
     def nodelay(self, value: bool) -> None:
         self.tcb.nodelay = value
+        # As in Linux it lets go what waits, even before a cork.
+        self.tcb.override_due |= value and self.tcb.unsent > 0
 
     @property
     def cork(self) -> bool:
@@ -218,12 +223,21 @@ class Connection:
 
     @property
     def user_timeout(self) -> int | None:
-        """TCP_USER_TIMEOUT in ns: how long something sent may stay unacknowledged; None: R2 of the configuration (MUST-21)."""
+        """TCP_USER_TIMEOUT in ns: how long something sent may stay unacknowledged; None: R2; ``FOREVER``: no limit (MUST-21)."""
         return self.tcb.user_timeout
 
     @user_timeout.setter
     def user_timeout(self, value: int | None) -> None:
         retransmission.set_user_timeout(self.tcb, value)
+
+    def set_user_timeout_option(self, *, enabled: bool, advertise: int | None, changeable: bool) -> None:
+        """Say what the User Timeout Option does on this connection (RFC 5482 3): ENABLED, ADV_UTO in ns and CHANGEABLE.
+
+        ``advertise`` None is the user timeout, or R2. Before the connection is opened the option goes into the SYN too.
+        """
+        self.tcb.uto.set(enabled=enabled, advertise=advertise, changeable=changeable)
+        retransmission.watch(self.tcb)
+        keepalive.arm(self.tcb)
 
     @property
     def ttl(self) -> int:
@@ -298,6 +312,9 @@ class Connection:
             bytes_retrans=tcb.bytes_retrans,
             segs_out=tcb.segs_out,
             segs_in=tcb.segs_in,
+            orphan=tcb.orphan,
+            user_timeout=retransmission.user_timeout(tcb),
+            peer_user_timeout=tcb.uto.remote,
             timer=timer[0] if timer else "",
             timer_expires=timer[1] if timer else None,
             **measured.of(tcb, measured.last_event(tcb) if now is None else now),

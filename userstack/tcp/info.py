@@ -60,6 +60,12 @@ class ConnectionInfo:
     bytes_retrans: int
     segs_out: int
     segs_in: int
+    orphan: bool
+    """The program has closed it, and it finishes by itself."""
+    user_timeout: int | None
+    """What was set, or adopted from the peer (RFC 5482); None: R2 counts."""
+    peer_user_timeout: int | None
+    """What the peer's User Timeout Option said last."""
     timer: str
     """The next deadline's name, empty where there is none."""
     timer_expires: int | None

@@ -1,5 +1,6 @@
 """Keep-alives (RFC 9293 3.8.4): whether a peer that says nothing is still there. Off unless asked for (MUST-25)."""
 
+from userstack.config import SECOND
 from userstack.errors import ConnectionTimedOut
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
@@ -11,7 +12,13 @@ def arm(tcb: Tcb) -> None:
     """The setting, or the state, has changed, or a probe was answered: begin to watch, or stop."""
     tcb.keepalives = 0
     watched = tcb.config.keepalive and tcb.state in _WATCHED
-    tcb.timers.keepalive = tcb.heard_at + tcb.config.keepalive_time if watched else None
+    tcb.timers.keepalive = tcb.heard_at + idle_time(tcb) if watched else None
+
+
+def idle_time(tcb: Tcb) -> int:
+    """After how long a silence the first probe goes out; RFC 5482 4.2: later than an adopted user timeout."""
+    least = 0 if tcb.uto.adopted is None else tcb.uto.adopted + SECOND
+    return max(tcb.config.keepalive_time, least)
 
 
 def expired(tcb: Tcb, now: int) -> bool:
@@ -21,8 +28,8 @@ def expired(tcb: Tcb, now: int) -> bool:
     """
     config = tcb.config
     silence = now - tcb.heard_at
-    if tcb.waiting or silence < config.keepalive_time:  # MUST-26: only an idle connection is probed
-        tcb.timers.keepalive = (now if tcb.waiting else tcb.heard_at) + config.keepalive_time
+    if tcb.waiting or silence < idle_time(tcb):  # MUST-26: only an idle connection is probed
+        tcb.timers.keepalive = (now if tcb.waiting else tcb.heard_at) + idle_time(tcb)
         return False
     if _given_up(tcb, silence):
         tcb.counters.add("TcpExtTCPAbortOnTimeout")
@@ -40,6 +47,7 @@ def expired(tcb: Tcb, now: int) -> bool:
 
 def _given_up(tcb: Tcb, silence: int) -> bool:
     """So many probes, or the user timeout where there is one, as Linux has it."""
-    if tcb.user_timeout is not None:
-        return tcb.keepalives > 0 and silence >= tcb.user_timeout
+    own = tcb.user_timeout
+    if own is not None:
+        return tcb.keepalives > 0 and silence >= own
     return tcb.keepalives >= tcb.config.keepalive_probes

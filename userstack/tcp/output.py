@@ -4,7 +4,7 @@
 only when the device can take one (law 4). The order: resets, SYN, what is lost, a window probe, new data and FIN, a bare ACK.
 """
 
-from userstack.tcp import loss_counts, md5sig, retransmission, seq, tlp
+from userstack.tcp import loss_counts, md5sig, retransmission, seq, tlp, uto
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.chronograph import BUSY, IDLE, RWND_LIMITED, SNDBUF_LIMITED
 from userstack.tcp.nagle import worth_sending
@@ -79,7 +79,8 @@ def _next(tcb: Tcb, now: int) -> TcpSegment | None:
         return _send(tcb, tcb.snd_nxt, 0, now)  # 3.10.4: CLOSE in SYN-RECEIVED sends its FIN at once
     if tcb.keepalive_due:
         tcb.keepalive_due = False
-        return _with_ack(tcb, tcb.snd_una - 1, 0, _options(tcb, now))  # SHLD-12: without data
+        garbage = b"\0" if tcb.config.keepalive_garbage else b""  # SHLD-12: without data, unless asked for (MAY-6)
+        return _with_ack(tcb, tcb.snd_una - 1, 0, _options(tcb, now), garbage)
     if tcb.ack_now and tcb.state in _ACKS:
         return _with_ack(tcb, tcb.acceptable_seq, 0, _options(tcb, now))
     return None
@@ -110,6 +111,8 @@ def _syn(tcb: Tcb, now: int) -> TcpSegment:
         tcb.counters.add("TcpExtTCPSynRetrans")
     retransmission.arm(tcb, now)
     options = write_syn(tcb.syn_options(now), tcb.config.option_layout)  # SHLD-5, MAY-3; MUST-65: here and nowhere else
+    if tcb.uto.enabled:
+        options = uto.added(options, tcb.uto.write(tcb.user_timeout), MAX_OPTIONS)  # RFC 5482 3
     window = min(tcb.rcv_wnd, MAX_WINDOW)  # RFC 7323 2.2: not scaled
     if tcb.state is State.SYN_SENT:
         return _segment(tcb, tcb.iss, 0, SYN | tcb.ecn.syn_flags(answer=False, first=tcb.syns_sent == 1), window, options)
@@ -247,7 +250,7 @@ def _wait_for_window(tcb: Tcb, now: int) -> None:
 def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) -> TcpSegment:
     """At most ``size`` octets from ``first`` on, and the FIN if it is asked for, stands right behind them and before ``most``."""
     options = _options(tcb, now)
-    full = tcb.snd_mss - _octets_of_sack(options)
+    full = tcb.snd_mss - _octets_of_others(options)
     size = min(size, full)
     end = first + size
     payload = tcb.sendbuf.read(first, size) if size else b""
@@ -300,21 +303,28 @@ def _count_retransmission(tcb: Tcb, size: int) -> None:
 
 
 def _options(tcb: Tcb, now: int) -> tuple[Option, ...]:
-    """The timestamps, and what there is to tell by SACK."""
+    """The timestamps, the user timeout where it is due, and what there is to tell by SACK."""
     options = tcb.timestamps.padded(now) if tcb.snd_ts_ok else ()
+    told = 0
+    if tcb.uto.due:
+        options += (tcb.uto.write(tcb.user_timeout),)
+        told = uto.OPTION_OCTETS
     report = tcb.sack_report
     if not tcb.sack_permitted or not (tcb.recvbuf.has_islands or report.duplicate):
         return options
-    room = MAX_OPTIONS - (OPTION_OCTETS if options else 0) - (0 if tcb.md5_key is None else md5sig.OPTION_OCTETS)
-    most = max(min(room, tcb.snd_mss - 1) - HEAD_OCTETS, 0) // BLOCK_OCTETS
+    room = MAX_OPTIONS - (OPTION_OCTETS if tcb.snd_ts_ok else 0) - (0 if tcb.md5_key is None else md5sig.OPTION_OCTETS)
+    most = max(min(room, tcb.snd_mss - 1) - told - HEAD_OCTETS, 0) // BLOCK_OCTETS
     blocks = report.blocks(tcb.recvbuf.islands, most)
     report.duplicate = None
     return options + write_blocks(blocks) if blocks else options
 
 
-def _octets_of_sack(options: tuple[Option, ...]) -> int:
-    """What of Eff.snd.MSS the SACK option takes (RFC 6691)."""
-    return HEAD_OCTETS + len(options[-1].data) if options and options[-1].kind == SACK else 0
+def _octets_of_others(options: tuple[Option, ...]) -> int:
+    """What of Eff.snd.MSS the options take that not every segment has: SACK and user timeout (RFC 6691)."""
+    if not options:
+        return 0
+    octets = HEAD_OCTETS + len(options[-1].data) if options[-1].kind == SACK else 0
+    return octets + uto.OPTION_OCTETS * any(kind == uto.USER_TIMEOUT for kind, _ in options)
 
 
 def _with_ack(tcb: Tcb, number: int, flags: int, options: tuple[Option, ...], payload: bytes = b"") -> TcpSegment:

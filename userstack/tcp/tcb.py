@@ -21,6 +21,7 @@ from userstack.tcp.mark import UrgentMark
 from userstack.tcp.md5sig import OPTION_OCTETS as SIGNATURE_OCTETS
 from userstack.tcp.newreno import NewReno
 from userstack.tcp.options import SynOptions, default_mss, header_size
+from userstack.tcp.orphancount import OrphanCount
 from userstack.tcp.rack import RackRecovery
 from userstack.tcp.receiver_rtt import ReceiverRtt
 from userstack.tcp.recovery import LossRecovery
@@ -35,6 +36,7 @@ from userstack.tcp.tally import Tally
 from userstack.tcp.timers import Timers
 from userstack.tcp.timestamps import OPTION_OCTETS, OffsetGenerator, Timestamps
 from userstack.tcp.timewait import TimeWait
+from userstack.tcp.uto import UserTimeoutOption
 from userstack.tcp.windowscale import MAX_SHIFT, MAX_WINDOW, shift_for, to_field
 from userstack.trace import Tracer
 
@@ -90,6 +92,8 @@ class Tcb:
         "more",
         "mtu",
         "nodelay",
+        "orphan",
+        "orphans",
         "outstanding_since",
         "override_due",
         "passive",
@@ -110,12 +114,14 @@ class Tcb:
         "reopened_from",
         "resets",
         "retransmits",
+        "retransmitted_since",
         "rtt",
         "sack_permitted",
         "sack_report",
         "segs_in",
         "segs_out",
         "sendbuf",
+        "shut_since",
         "small_sent_end",
         "snd_mss",
         "snd_nxt",
@@ -143,9 +149,11 @@ class Tcb:
         "total_retrans",
         "trace",
         "ttl",
+        "unanswered_probes",
         "unanswered_since",
         "urgent_probe_due",
         "user_timeout",
+        "uto",
         "window_scaling",
     )  # fmt: skip
 
@@ -158,6 +166,7 @@ class Tcb:
         timestamp_offset: OffsetGenerator,
         counters: Counters,
         challenge: ChallengeThrottle,
+        orphans: OrphanCount,
         mtu: int,
         trace: Tracer | None,
         quiet_until: int,
@@ -172,6 +181,9 @@ class Tcb:
         self.timestamp_offset = timestamp_offset
         self.counters = counters
         self.challenge = challenge
+        self.orphans = orphans
+        self.orphan = False
+        """Counted in ``orphans``: the program has closed it, and it is not over yet."""
         self.mtu = mtu
         self.trace = trace
         self.quiet_until = quiet_until
@@ -184,6 +196,7 @@ class Tcb:
         """From TIME-WAIT on, this record is the connection."""
         self.nodelay = not config.nagle
         self.user_timeout: int | None = None
+        self.uto = UserTimeoutOption(config)
         self.cork = False
         """TCP_CORK: only full segments go out."""
         self.ttl = config.ttl_for(local.address)
@@ -266,6 +279,8 @@ class Tcb:
         self.outstanding_since: int | None = None
         """Since when the front of what is outstanding has waited: the measure of R2 and the user timeout."""
         self.retransmits = 0
+        self.retransmitted_since: int | None = None
+        """When the front of what is outstanding was first sent again after a timeout."""
         self.probes = 0
         self.tlp_end: int | None = None
         """TLP.end_seq: after the tail loss probe that is on its way."""
@@ -275,6 +290,9 @@ class Tcb:
         """Keep-alives that nobody has answered."""
         self.unanswered_since: int | None = None
         """When the first zero-window probe went out that nobody has answered."""
+        self.unanswered_probes = 0
+        self.shut_since: int | None = None
+        """When the first probe of the zero window went out, answered or not."""
         self.rtt = RttEstimator(self.config)
         self.timers = Timers()
         self.delayed_ack = DelayedAck(self.config)
@@ -492,6 +510,7 @@ class Tcb:
 
     def flush(self) -> None:
         """All queues but what is in order for the application; all timers; all that is owed but a RST."""
+        self.end_orphan()
         self.timers.stop()
         self.sendbuf.clear()
         self.delivery.forget()
@@ -499,6 +518,12 @@ class Tcb:
         self.recvbuf.drop_islands()
         self.outstanding_since = None
         self.owe_nothing()
+
+    def end_orphan(self) -> None:
+        """It is over, and no more to be counted."""
+        if self.orphan:
+            self.orphan = False
+            self.orphans.count -= 1
 
     def die(self, error: OSError | None, *, cause: str, clause: str, now: int) -> None:
         """Flush, remember why, enter CLOSED."""

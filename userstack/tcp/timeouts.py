@@ -1,7 +1,7 @@
 """TIMEOUTS: what happens when a deadline of a connection comes (RFC 9293 3.8 and 3.10.8, RFC 6298 5)."""
 
 from userstack.errors import ConnectionTimedOut
-from userstack.tcp import acknowledge, calls, keepalive, loss_counts, retransmission, tlp
+from userstack.tcp import acknowledge, calls, keepalive, loss_counts, orphans, retransmission, tlp
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
 from userstack.trace import TimerFired
@@ -26,7 +26,7 @@ def on_deadline(tcb: Tcb, *, now: int) -> None:
     if timers.persist is not None and now >= timers.persist:
         _persist(tcb, now)
     if timers.user_timeout is not None and now >= timers.user_timeout:
-        _give_up(tcb, now)
+        _patience_ends(tcb, now)
     if timers.reordering is not None and now >= timers.reordering:
         acknowledge.judge(tcb, now)
     if timers.loss_probe is not None and now >= timers.loss_probe:
@@ -38,10 +38,18 @@ def on_deadline(tcb: Tcb, *, now: int) -> None:
 
 def _retransmission(tcb: Tcb, now: int) -> None:
     """3.10.8, RETRANSMISSION TIMEOUT, with RFC 6298 (5.4) to (5.6)."""
+    if retransmission.spent(tcb, now) and not _shut_but_answering(tcb, now):
+        _give_up(tcb, now)
+        return
+    if tcb.orphan and orphans.out_of_memory(tcb, now):
+        return
     tcb.counters.add("TcpExtTCPTimeouts")
     loss_counts.timed_out(tcb)
     tcb.tally.timed_out(now, first=not tcb.retransmits)
     tcb.retransmits += 1
+    if tcb.retransmitted_since is None:
+        tcb.retransmitted_since = now
+        retransmission.watch(tcb)
     if tcb.state is not State.SYN_SENT or tcb.retransmits > tcb.config.syn_linear_timeouts:
         tcb.rtt.back_off()
     tcb.rtt.forget_timing()
@@ -62,25 +70,62 @@ def _retransmission(tcb: Tcb, now: int) -> None:
 
 def _persist(tcb: Tcb, now: int) -> None:
     """3.8.6.1: probe, and back off; as long as the peer answers the connection stays (MUST-37)."""
-    if tcb.unanswered_since is None:
-        tcb.unanswered_since = now
-    elif now - tcb.unanswered_since >= retransmission.patience(tcb):
+    if _probed_long_enough(tcb, now):
         _give_up(tcb, now)
+        return
+    if tcb.orphan and orphans.out_of_memory(tcb, now):
         return
     tcb.probe_due = True
     tcb.urgent_probe_due = tcb.urgent
     tcb.tally.acks_expected += 1
+    tcb.unanswered_probes += 1
     tcb.probes = min(tcb.probes + 1, 32)
     retransmission.restart_persist(tcb, now)
     _trace(tcb, "persist", f"zero-window probe {tcb.probes}", now)
 
 
+def _probed_long_enough(tcb: Tcb, now: int) -> bool:
+    """The peer has not answered for R2, or nobody uses the connection, or the application has said how long it may take.
+
+    Note: the user timeout, as in Linux, runs though the peer answers: what was written is not through, and that is what it limits.
+    """
+    if tcb.unanswered_since is None:
+        tcb.unanswered_since = now
+    if tcb.shut_since is None:
+        tcb.shut_since = now
+    own = retransmission.user_timeout(tcb)
+    if own is not None and now - tcb.shut_since >= own:
+        return True
+    if tcb.orphan:
+        return orphans.probed_enough(tcb)
+    return own is None and now - tcb.unanswered_since >= retransmission.patience(tcb)
+
+
+def _patience_ends(tcb: Tcb, now: int) -> None:
+    """R2 or the user timeout."""
+    if not _shut_but_answering(tcb, now):
+        _give_up(tcb, now)
+
+
+def _shut_but_answering(tcb: Tcb, now: int) -> bool:
+    """SHLD-17: what was sent into a window that has shut since is only a probe, and whoever answers it is not given up."""
+    if tcb.snd_wnd or not tcb.syn_acked or tcb.orphan or retransmission.user_timeout(tcb) is not None:
+        return False
+    patience = retransmission.patience(tcb)
+    if now - tcb.heard_at >= patience:
+        return False
+    tcb.outstanding_since = tcb.heard_at
+    tcb.timers.user_timeout = None if tcb.config.give_up_as_linux else tcb.heard_at + patience
+    return True
+
+
 def _give_up(tcb: Tcb, now: int) -> None:
     """R2 (3.8.3) or the user timeout (3.10.8) has been reached. An earlier soft error says more than "timed out" does."""
-    _trace(tcb, "user timeout" if tcb.user_timeout is not None else "R2", "nothing was acknowledged for too long", now)
+    by_user = retransmission.user_timeout(tcb) is not None
+    _trace(tcb, "user timeout" if by_user else "R2", "nothing was acknowledged for too long", now)
     tcb.counters.add("TcpExtTCPAbortOnTimeout")
     error = tcb.soft_error if tcb.soft_error is not None else ConnectionTimedOut()
-    if tcb.user_timeout is not None:
+    if by_user:
         tcb.die(error, cause="user timeout", clause="3.10.8", now=now)
     else:
         tcb.die(error, cause="timer R2", clause="3.8.3", now=now)

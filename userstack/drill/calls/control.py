@@ -14,7 +14,7 @@ from userstack.sim.socket_options import LINGER
 from userstack.tcp.state import State
 
 O_RDWR = 2
-UNFINISHED = frozenset({State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
+UNFINISHED = frozenset({State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
 """Something that was sent is not acknowledged."""
 F_GETFD, F_SETFD, F_GETFL, F_SETFL = 1, 2, 3, 4
 FIONBIO, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK = 0x5421, 0x541B, 0x5411, 0x894B, 0x8905

@@ -11,7 +11,7 @@ from userstack.drill.flow import filler
 from userstack.drill.script import Anything, Number, Sequence, Structure, Symbol, SystemCall, Text, Value
 from userstack.drill.values import BadArgument, describe, is_anything, items
 
-SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL | socket.MSG_OOB
+SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL | socket.MSG_MORE | socket.MSG_OOB
 RECEIVE_FLAGS = socket.MSG_DONTWAIT | socket.MSG_PEEK | socket.MSG_WAITALL | socket.MSG_TRUNC | socket.MSG_OOB
 LARGEST_BUFFER = 1 << 28
 """Octets: what a script writes is made, and kept to be compared with what leaves."""
@@ -72,7 +72,7 @@ def _sending(context: Context, descriptor: Descriptor, pieces: list[Piece], flag
             raise failure(errno.EFAULT)
         while True:
             try:
-                now = descriptor.socket.send(data[taken:], flags & socket.MSG_OOB)
+                now = descriptor.socket.send(data[taken:], flags & (socket.MSG_MORE | socket.MSG_OOB))
             except OSError as error:
                 waits = isinstance(error, BlockingIOError) and not at_once
                 if flow is not None:
