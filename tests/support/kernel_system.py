@@ -7,6 +7,7 @@ import fcntl
 import os
 import select
 import socket
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ from userstack.drill.system import Address, DrillSocket
 from userstack.host.inside import write_sysctl
 from userstack.host.links import unique_device_name
 from userstack.host.tuntap import open_tuntap
+from userstack.sim.socket_options import LINGER
 from userstack.tcp import linux_info
 from userstack.tcp.connection import Connection
 from userstack.tcp.info import ConnectionInfo
@@ -50,6 +52,7 @@ class KernelSocket:
         sock.setblocking(False)
         self._sock = stack.enter_context(sock)
         self._stack = stack
+        self._closing: threading.Thread | None = None
 
     def bind(self, address: tuple[str, int]) -> None:
         self._sock.bind(address)
@@ -77,7 +80,14 @@ class KernelSocket:
         self._sock.shutdown(how)
 
     def close(self) -> None:
-        self._sock.close()
+        """With SO_LINGER the kernel's call sleeps: beside the script, which asks ``info`` when it is over."""
+        on, seconds = LINGER.unpack(self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER.size))
+        if not (on and seconds):
+            self._sock.close()
+            return
+        self._closing = threading.Thread(target=self._sock.close)
+        self._closing.start()
+        self._stack.callback(self._closing.join)
 
     def getsockname(self) -> Address:
         return cast("Address", self._sock.getsockname())
@@ -101,18 +111,24 @@ class KernelSocket:
         return int.from_bytes(unread, "little"), int.from_bytes(unacked, "little")
 
     def info(self) -> ConnectionInfo:
-        """TCP_INFO in the units of ours: nanoseconds and octets."""
+        """TCP_INFO in the units of ours: nanoseconds and octets; while close() sleeps, that something is still to be done."""
+        if self._closing is not None:
+            return replace(nothing_told(), state=State.FIN_WAIT_1 if self._closing.is_alive() else State.CLOSED)
         return read_info(self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, linux_info.SIZE))
+
+
+def nothing_told() -> ConnectionInfo:
+    """Of a connection that was never opened."""
+    return Connection(Endpoint(bytes(4), 0), config=StackConfig(), isn=lambda *_: 0, counters=Counters()).info()
 
 
 def read_info(raw: bytes) -> ConnectionInfo:
     """``struct tcp_info`` of a kernel as ours: what ``linux_info.values`` makes of it is what the kernel has told."""
     told = {name.removeprefix("tcpi_"): value for name, value in linux_info.unpack(raw).items()}
-    fresh = Connection(Endpoint(bytes(4), 0), config=StackConfig(), isn=lambda *_: 0, counters=Counters()).info()
     bits, mss = told["options"], told["snd_mss"] or 1
     scaled = bits & linux_info.OPT_WSCALE
     return replace(
-        fresh,
+        nothing_told(),
         state=STATES[told["state"]],
         remote=Endpoint(bytes(4), 1),
         phase=PHASES[told["ca_state"]],
