@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import math
 import socket
 import struct
 
@@ -9,7 +10,8 @@ import pytest
 
 from tests.support.stacks import connect, two_connections, two_stacks_and_wire
 from tests.support.virtual_time import virtual_time
-from userstack import NoSuchOption
+from userstack import NoSuchOption, StackConfig
+from userstack.config import SECOND as NS
 from userstack.tcp import linux_info
 
 TCP, IP, SOL = socket.IPPROTO_TCP, socket.IPPROTO_IP, socket.SOL_SOCKET
@@ -42,6 +44,10 @@ async def test_tcp_info_is_the_kernels_struct() -> None:
         (TCP, socket.TCP_KEEPIDLE, 7200, 30, 30),
         (TCP, socket.TCP_KEEPINTVL, 75, 5, 5),
         (TCP, socket.TCP_KEEPCNT, 9, 4, 4),
+        (TCP, socket.TCP_LINGER2, 60, 10, 10),
+        (TCP, socket.TCP_LINGER2, 60, 0, 60),
+        (TCP, socket.TCP_LINGER2, 60, -5, -1),
+        (TCP, socket.TCP_LINGER2, 60, 500, 120),
         (SOL, socket.SO_KEEPALIVE, 0, 1, 1),
         (IP, socket.IP_TTL, 64, 3, 3),
         (IP, socket.IP_TTL, 64, -1, 64),
@@ -132,3 +138,64 @@ async def test_keep_alives_go_out_and_are_answered() -> None:
         before = server.info().segs_in
         await asyncio.sleep(17)
         assert server.info().segs_in == before + 3
+
+
+@virtual_time
+async def test_what_more_is_to_come_for_waits_and_goes_with_it() -> None:
+    async with two_connections() as (client, server):
+        await client.send(b"head", more=True)
+        await asyncio.sleep(0.1)
+        assert server.info().bytes_received == 0
+        await client.send(b"body")
+        assert await server.recv() == b"headbody"
+
+
+@virtual_time
+async def test_how_long_something_may_stay_unacknowledged() -> None:
+    async with two_stacks_and_wire() as (first, second, (wire, _)):
+        client, server = await connect(first, second)
+        wire.cut = True
+        client.set_user_timeout(math.inf)
+        assert client.getsockopt(TCP, socket.TCP_USER_TIMEOUT) == 2**31 - 1
+        await client.send(b"x")
+        await asyncio.sleep(86_400)
+        wire.cut = False
+        assert await server.recv() == b"x"
+        wire.cut = True
+        client.set_user_timeout(4.5)
+        assert client.getsockopt(TCP, socket.TCP_USER_TIMEOUT) == 4500
+        await client.send(b"y")
+        with pytest.raises(TimeoutError):
+            await client.recv()
+        with pytest.raises(OSError, match="above 0"):
+            server.set_user_timeout(0)
+
+
+@virtual_time
+async def test_the_user_timeout_option_from_end_to_end() -> None:
+    """RFC 5482: both ends take the longer of what they have told each other; who has not enabled it ignores it."""
+    async with two_connections(config=StackConfig(uto=True, uto_advertise=200 * NS)) as (client, server):
+        client.set_user_timeout_option(advertise=500)
+        await client.send(b"x")
+        assert await server.recv() == b"x"
+        assert (server.info().user_timeout, server.info().peer_user_timeout) == (500 * NS, 500 * NS)
+        assert client.info().peer_user_timeout == 200 * NS
+        with pytest.raises(OSError, match="above 0"):
+            client.set_user_timeout_option(advertise=-1)
+    async with two_connections() as (client, server):
+        client.set_user_timeout_option(advertise=500)
+        await client.send(b"x")
+        assert await server.recv() == b"x"
+        assert (server.info().user_timeout, server.info().peer_user_timeout) == (None, None)
+
+
+@virtual_time
+async def test_a_connection_that_was_closed_is_listed_as_an_orphan() -> None:
+    async with two_stacks_and_wire() as (first, second, (wire, _)):
+        client, _server = await connect(first, second)
+        wire.cut = True
+        await client.close()
+        (row,) = first.connections()
+        assert row.connection is not None
+        assert row.connection.info().orphan
+        wire.cut = False

@@ -122,3 +122,57 @@ def test_time_wait_has_none() -> None:
     m = Machine.in_state(State.TIME_WAIT, config=SHORT)
     m.wait(50_000)
     m.nothing_sent()
+
+
+@pytest.mark.requirement("MAY-5")
+@pytest.mark.requirement("MAY-6")
+def test_one_octet_of_garbage_can_be_asked_for() -> None:
+    m = established(replace(SHORT, keepalive_garbage=True))
+    probe = m.next_sent(within=11_000)
+    assert (probe.flags, probe.seq, probe.data) == ("ACK", 0, b"\0")
+    m.arrives("ACK")
+    m.wait(9_900)
+    m.nothing_sent()
+    m.send(b"x")
+    m.expect("ACK", seq=1, data=b"x")
+
+
+@pytest.mark.requirement("MAY-6")
+def test_the_octet_is_no_data_for_who_gets_it() -> None:
+    m = established(StackConfig())
+    m.arrives("ACK", seq=0, data=b"\0")
+    m.expect("ACK", seq=1, ack=1)
+    assert not m.readable()
+
+
+@pytest.mark.requirement("MUST-26")
+@pytest.mark.parametrize("state", [State.ESTABLISHED, State.CLOSE_WAIT])
+def test_before_a_shut_window_the_persist_timer_watches(state: State) -> None:
+    m = Machine.in_state(state, config=SHORT)
+    m.arrives("ACK", window=0)
+    m.send(b"x")
+    for _ in range(6):
+        probe = m.next_sent(within=61_000)
+        assert (probe.seq, probe.data) == (1, b"x")
+        m.arrives("ACK", ack=1, window=0)
+    assert m.counters["TcpExtTCPKeepAlive"] == 0
+
+
+@pytest.mark.requirement("MUST-24")
+def test_turned_off_in_the_middle_of_probing_nothing_ends() -> None:
+    m = established()
+    m.wait(12_500)
+    assert len(m.sent()) == 2
+    m.connection.configure(replace(SHORT, keepalive=False))
+    m.wait(3_600_000)
+    m.nothing_sent()
+    m.expect_state(State.ESTABLISHED)
+    m.connection.configure(SHORT)
+    assert m.next_sent(within=1).seq == 0
+
+
+@pytest.mark.parametrize("state", [State.FIN_WAIT_2, State.CLOSE_WAIT])
+def test_half_closed_connections_are_watched_too(state: State) -> None:
+    m = Machine.in_state(state, config=SHORT)
+    m.wait(17_000)
+    m.expect_state(State.CLOSED)
