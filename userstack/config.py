@@ -317,6 +317,7 @@ _RANGES = {
     "override_timeout": (100 * MILLISECOND, 1 * SECOND, "ns, RFC 9293 3.8.6.2.1"),
     "timestamp_clock": (59, 1 * SECOND, "ns, RFC 7323 5.4"),
     "window_scale": (0, 14, "RFC 7323 2.3"),
+    "orphan_retries": (0, 255, "as tcp_orphan_retries of Linux"),
     "uto_advertise": (1, FOREVER, "ns"),
     "max_segment": (1, 65535, "RFC 9293 3.2"),
     "min_snd_mss": (1, 536, "RFC 9293 MUST-15"),

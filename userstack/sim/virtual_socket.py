@@ -306,7 +306,10 @@ class VirtualSocket(UserTimeouts):
             self._shut_down(ways)
 
     def close(self) -> None:
-        """Give the socket back. Data not yet sent still goes out; unread data, or SO_LINGER with 0 seconds, makes it a reset."""
+        """Give the socket back. Data not yet sent still goes out; unread data, or SO_LINGER with 0 seconds, makes it a reset.
+
+        With a time SO_LINGER would let the kernel's call wait; here no call does, and ``state`` tells how far the connection is.
+        """
         if not self._open:
             return
         self._open = False
