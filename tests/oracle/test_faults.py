@@ -47,7 +47,7 @@ FAULTS = (
     Fault(
         "no challenge ACK for a SYN",
         ARRIVES,
-        'else:\n        tcb.send_challenge_ack(now, "TcpExtTCPSYNChallenge")',
+        "else:\n        _challenge_syn(tcb, now)",
         "else:\n        pass",
         "CLOSE-WAIT",
     ),
