@@ -10,6 +10,11 @@ SECOND = 1_000_000_000
 FOREVER = 1 << 62
 """ns: longer than anything runs. As a time after which a connection is given up: never (RFC 9293 3.8.3 (d))."""
 
+FAST_OPEN_CLIENT, FAST_OPEN_SERVER, FAST_OPEN_UNASKED = 0x1, 0x2, 0x4
+FAST_OPEN_WITHOUT_COOKIE, FAST_OPEN_EVERY_LISTENER = 0x200, 0x400
+"""The bits of ``fast_open``, as in Linux's tcp_fastopen: clients may; servers may; clients send text without a cookie; servers
+take it without one; listeners need not ask for it."""
+
 OPTION_LAYOUTS = ("freebsd", "linux")
 """The names of the tables in ``tcp/layout.py``."""
 
@@ -123,6 +128,22 @@ class StackConfig:
     """L_LIMIT of RFC 5482 3.1: SHOULD be at least 100 s; nor is it ever below the RTO."""
     uto_upper: int = 3600 * SECOND
     """U_LIMIT: what a peer can make this end wait at most, for it costs memory (RFC 5482 6; the RFC leaves the number open)."""
+
+    # --- Fast Open, RFC 7413 ---
+    fast_open: int = FAST_OPEN_CLIENT
+    """Who may use it: the sum of ``FAST_OPEN_CLIENT`` and the other bits (Linux tcp_fastopen). Sockets have to ask for it too."""
+    fast_open_key: bytes | None = None
+    """16 octets that cookies are made with, or 32: the former key, which is still good, comes second (Linux tcp_fastopen_key).
+    None: a key from the host's secret."""
+    fast_open_no_cookie: bool = False
+    """TCP_FASTOPEN_NO_COOKIE: send text without a cookie, and take it without one."""
+    fast_open_backoff: int = 60 * SECOND
+    """RFC 7413 4.1.3.1: how long a server that made nothing of Fast Open is spared it. Linux tries again at once."""
+    fast_open_blackhole_timeout: int = 0
+    """How long clients do without, at first, where something swallows it (Linux tcp_fastopen_blackhole_timeout_sec); 0: never."""
+    fast_open_cache: int = 1024
+    """Servers of which cookies, and as many of which negative answers, are remembered (UserstackFastOpenForgotten): a program that
+    connects to the whole world must not fill the memory with cookies."""
 
     # --- limits (each with a counter that shows when it was hit) ---
     max_connections: int = 65536
@@ -250,6 +271,7 @@ class StackConfig:
             drop_synfin=True,
             half_window_segments=True,
             empty_probes=True,
+            fast_open_backoff=0,
             option_layout="linux",
         )
 
@@ -307,6 +329,8 @@ class StackConfig:
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
                 raise InvalidArgument(f"{name} must be {least} to {most} ({source}), not {value}")
+        if self.fast_open_key is not None and len(self.fast_open_key) not in (16, 32):
+            raise InvalidArgument(f"fast_open_key must be 16 octets, or 32 for two keys, not {len(self.fast_open_key)}")
         first, last = self.ephemeral_ports
         if not 1 <= first <= last <= 65535:
             raise InvalidArgument(f"ephemeral_ports must be two ports in order, not {first} to {last}")
@@ -322,6 +346,7 @@ _RANGES = {
     "max_segment": (1, 65535, "RFC 9293 3.2"),
     "min_snd_mss": (1, 536, "RFC 9293 MUST-15"),
     "ecn": (0, 2, "as tcp_ecn of Linux"),
+    "fast_open": (0, 0x7FFFFFFF, "as tcp_fastopen of Linux"),
     "default_ttl": (1, 255, "RFC 791"),
     "tos": (0, 255, "RFC 791"),
     "hop_limit": (0, 255, "RFC 8200 3"),
@@ -335,6 +360,10 @@ _MAY_BE_ZERO = frozenset(
         "syn_linear_timeouts",
         "invalid_ratelimit",
         "ecn",
+        "fast_open",
+        "fast_open_backoff",
+        "fast_open_blackhole_timeout",
+        "fast_open_cache",
         "rto_slop",
         "delayed_ack",
         "fin_timeout",

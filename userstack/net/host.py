@@ -81,6 +81,7 @@ class Host:
             isn=isn or SecretIsn(secret),
             timestamp_offset=SecretOffset(secret),
             random=random,
+            secret=secret,
             mtu=mtu,
             trace=trace,
             start=start,
@@ -320,25 +321,40 @@ class Host:
         """Give a bound socket back that neither listens nor connects."""
         self.transport.unbind(binding)
 
-    def listen(self, binding: Binding, *, backlog: int, now: int, config: StackConfig | None = None) -> Listener:
+    def listen(
+        self, binding: Binding, *, backlog: int, now: int, config: StackConfig | None = None, fast_open: int = 0
+    ) -> Listener:
         """Listen on a bound socket, which then belongs to the listener; ``config`` is for its connections.
+
+        ``fast_open``: how many may speak before their handshake is over (RFC 7413, PendingFastOpenRequests), where the settings
+        let servers do so.
 
         Raises:
             AddressInUse: something listens there already.
         """
-        return self.transport.listen(binding, backlog=backlog, config=config, now=now)
+        return self.transport.listen(binding, backlog=backlog, config=config, fast_open=fast_open, now=now)
 
     def connect(
-        self, remote: Endpoint, *, binding: Binding | None = None, now: int, config: StackConfig | None = None
+        self,
+        remote: Endpoint,
+        *,
+        binding: Binding | None = None,
+        now: int,
+        config: StackConfig | None = None,
+        fast_open: Buffer | None = None,
+        deferred: bool = False,
     ) -> Connection:
         """Active OPEN: SYN-SENT at once. Without ``binding`` address (MUST-44) and port are chosen; with it, it is used up.
+
+        ``fast_open``, which may be empty, asks for Fast Open (RFC 7413): as much of it as the SYN may carry is taken for sending,
+        nothing as long as there is no cookie. With ``deferred`` a SYN that may carry text waits for the first ``send``.
 
         Raises:
             NetworkUnreachable: no address of ours has the family, the socket is not bound for it, or MUST-46.
             AddressNotAvailable: no port is free, no address may be used yet, or a connection between the two sockets exists.
             NoBufferSpace: ``max_connections`` was reached.
         """
-        return self.transport.connect(remote, binding=binding, config=config, now=now)
+        return self.transport.connect(remote, binding=binding, config=config, fast_open=fast_open, deferred=deferred, now=now)
 
     def touch(self, connection: Connection) -> None:
         """After every call on a connection: its output and its timers have to follow."""

@@ -6,6 +6,7 @@ from typing import Protocol
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.errors import InvalidArgument
+from userstack.net.fastopen import FastOpenQueue
 from userstack.net.md5keys import Md5Keys
 from userstack.net.ports import Binding
 from userstack.tcp.connection import Connection
@@ -27,9 +28,13 @@ class Owner(Protocol):
 class Listener:
     """A LISTEN that stays: each SYN gets a connection of its own, which is accepted once it is established."""
 
-    __slots__ = ("__weakref__", "_owner", "accept_queue", "backlog", "binding", "config", "machine", "md5_keys", "syn_queue")
+    __slots__ = (
+        "__weakref__", "_owner", "accept_queue", "backlog", "binding", "config", "fast_open", "machine", "md5_keys", "syn_queue",
+    )  # fmt: skip
 
-    def __init__(self, owner: Owner, machine: Connection, binding: Binding, *, backlog: int, config: StackConfig) -> None:
+    def __init__(
+        self, owner: Owner, machine: Connection, binding: Binding, *, backlog: int, config: StackConfig, fast_open: int = 0
+    ) -> None:
         self._owner = owner
         self.machine = machine
         """The connection in LISTEN that the SYNs are for; it becomes active by ``connect``."""
@@ -41,6 +46,7 @@ class Listener:
         self.accept_queue: deque[Connection] = deque()
         self.md5_keys = Md5Keys(config.md5_keys)
         """Of the peers that sign (RFC 2385); each connection gets that of its peer. After a change: ``rekey``."""
+        self.fast_open = FastOpenQueue(min(fast_open, config.somaxconn))
 
     @property
     def local(self) -> Endpoint:

@@ -24,7 +24,7 @@ _OVER = frozenset({State.CLOSED, State.LISTEN})
 class Entry:
     """What the host keeps of a connection; in TIME-WAIT only ``record`` is left once the application has gone."""
 
-    __slots__ = ("connection", "key", "listener", "record", "timer", "use")
+    __slots__ = ("connection", "early", "key", "listener", "record", "timer", "use")
 
     def __init__(self, key: Key, connection: Connection, use: Use, listener: Listener | None) -> None:
         self.key = key
@@ -33,6 +33,8 @@ class Entry:
         self.use = use
         self.listener = listener
         """The listener whose SYN queue the connection is in."""
+        self.early: Listener | None = None
+        """The listener that counts the connection as a pending Fast Open request."""
         self.timer = Timer(self)
 
     @property
@@ -81,7 +83,10 @@ class ConnectionTable:
         return len(self.entries) - self._time_waits
 
     def enter(self, connection: Connection, use: Use, listener: Listener | None = None) -> None:
-        """A connection that has just left CLOSED or LISTEN; with ``listener`` it goes into its SYN queue."""
+        """A connection that has just left CLOSED or LISTEN; with ``listener`` it goes into its SYN queue.
+
+        Where Fast Open has been accepted it goes straight to the application (RFC 7413 4.2.2).
+        """
         if connection.remote is None:
             raise RuntimeError("a connection without a remote socket is not for the table")
         entry = Entry((connection.local, connection.remote), connection, use, listener)
@@ -89,7 +94,11 @@ class ConnectionTable:
             raise RuntimeError(f"there is a connection {entry.key} already")
         self.entries[entry.key] = entry
         self._ports.add(connection.local.port, use)
-        if listener is not None:
+        if listener is not None and connection.tcb.fast_open.accepted:
+            entry.listener, entry.early = None, listener
+            listener.fast_open.pending[connection] = None
+            self._hand_over(listener, connection)
+        elif listener is not None:
             listener.syn_queue[connection] = None
         self._touch(entry)
 
@@ -108,12 +117,18 @@ class ConnectionTable:
         if connection is not None:
             self._touched.add(connection)
             self._leave_syn_queue(entry, connection)
+            self._leave_pending(entry, connection)
         entry.connection = entry.timer.owner = None  # entry and timer hold each other: no cycle may keep the connection
 
     def _leave_syn_queue(self, entry: Entry, connection: Connection) -> None:
         if entry.listener is not None:
             entry.listener.syn_queue.pop(connection, None)
             entry.listener = None
+
+    def _leave_pending(self, entry: Entry, connection: Connection) -> None:
+        if entry.early is not None:
+            entry.early.fast_open.pending.pop(connection, None)
+            entry.early = None
 
     def free(self, entry: Entry, now: int) -> None:
         """The connection is over."""
@@ -136,6 +151,8 @@ class ConnectionTable:
         entry.machine.on_segment(segment, now=now)
         if entry.listener is not None and entry.connection is not None and entry.connection.is_established:
             self._establish(entry, entry.listener, entry.connection)
+        if entry.early is not None and entry.connection is not None:
+            self._judge_pending(entry, entry.early, entry.connection, now)
         self._touch(entry)
         if entry.machine.state in _OVER and not entry.machine.owes_reset:
             self.free(entry, now)  # at once: what comes next in the same batch is no longer its
@@ -143,6 +160,18 @@ class ConnectionTable:
 
     def _establish(self, entry: Entry, listener: Listener, connection: Connection) -> None:
         self._leave_syn_queue(entry, connection)
+        self._hand_over(listener, connection)
+
+    def _judge_pending(self, entry: Entry, listener: Listener, connection: Connection, now: int) -> None:
+        """The peer has confirmed its SYN, or reset; as in Linux only what the application has accepted counts on then."""
+        if connection.is_established:
+            self._leave_pending(entry, connection)
+        elif connection.state in _OVER:
+            self._leave_pending(entry, connection)
+            if connection not in listener.accept_queue:
+                listener.fast_open.was_reset(now=now)
+
+    def _hand_over(self, listener: Listener, connection: Connection) -> None:
         listener.accept_queue.append(connection)
         self._counters.add("TcpPassiveOpens")
         self._touched.add(listener)

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from userstack.address import Endpoint, format_address, is_unspecified
-from userstack.config import StackConfig
+from userstack.config import FAST_OPEN_EVERY_LISTENER, FAST_OPEN_SERVER, StackConfig
 from userstack.counters import Counters
 from userstack.errors import AddressInUse, AddressNotAvailable, InvalidArgument, NetworkUnreachable, NoBufferSpace
 from userstack.net.addresses import Addresses
+from userstack.net.cookies import CookieCache
+from userstack.net.fastopen import FastOpenServer
 from userstack.net.icmp import IcmpError
 from userstack.net.interface import is_valid_source
 from userstack.net.listener import Listener
@@ -18,6 +20,7 @@ from userstack.net.table import ConnectionRow, ConnectionTable, Entry
 from userstack.tcp import md5sig, seq
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.connection import Connection
+from userstack.tcp.fastopen import FastOpen
 from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.orphancount import OrphanCount
 from userstack.tcp.output import reset_for
@@ -25,6 +28,7 @@ from userstack.tcp.state import State
 from userstack.tcp.timestamps import OffsetGenerator
 from userstack.tcp.timewait import TimeWait
 from userstack.trace import Tracer
+from userstack.wire.ip import Buffer
 from userstack.wire.tcp import ACK, RST, SYN, TcpSegment
 
 
@@ -50,6 +54,7 @@ class Transport:
         isn: IsnGenerator,
         timestamp_offset: OffsetGenerator,
         random: Callable[[int], int],
+        secret: bytes,
         mtu: int,
         trace: Tracer | None,
         start: int,
@@ -69,6 +74,8 @@ class Transport:
         """Told, with the time, of a remote address that has just proved to hear us."""
         self._challenge = ChallengeThrottle(config.challenge_ack_limit, random)
         self.orphans = OrphanCount(config.max_orphans)
+        self._cookies = CookieCache(config, counters)
+        self._fast_open = FastOpenServer(config, counters, secret)
         self._quiet_until = start + config.msl if config.quiet_time else 0
         self._resets: deque[Outgoing] = deque()
 
@@ -125,7 +132,8 @@ class Transport:
             return "TcpInErrs"
         if not self._has_room(listener, now):
             return "TcpExtListenDrops"
-        child = self._new_connection(local, config=listener.config, listening=True)
+        fast_open = self._fast_open.judge(listener.fast_open, listener.config, local, remote, segment, now=now)
+        child = self._new_connection(local, config=listener.config, listening=True, fast_open=fast_open)
         child.md5_key = key
         child.on_segment(segment, now=now, source=remote.address)
         if child.state is State.SYN_RECEIVED:
@@ -159,7 +167,8 @@ class Transport:
             return forged
         if listener.full or not self._has_room_for_syn(listener, now):
             return "TcpExtListenDrops"
-        connection = self._new_connection(local, config=listener.config, reopening=entry.record)
+        fast_open = self._fast_open.judge(listener.fast_open, listener.config, local, remote, segment, now=now)
+        connection = self._new_connection(local, config=listener.config, reopening=entry.record, fast_open=fast_open)
         connection.md5_key = key
         connection.on_segment(segment, now=now)
         self.table.leave(entry)
@@ -249,7 +258,7 @@ class Transport:
         """Give a bound socket back that neither listens nor connects."""
         self.ports.release(binding)
 
-    def listen(self, binding: Binding, *, backlog: int, config: StackConfig | None, now: int) -> Listener:
+    def listen(self, binding: Binding, *, backlog: int, config: StackConfig | None, fast_open: int, now: int) -> Listener:
         """Listen on a bound socket: see ``Host.listen``."""
         binding.check()
         if self.ports.listens(binding):
@@ -257,7 +266,10 @@ class Transport:
         machine = self._new_connection(binding.local, config=config)
         machine.open_passive(now=now)
         self.ports.change(binding, Kind.LISTENING)
-        listener = Listener(self, machine, binding, backlog=backlog, config=config or self.config)
+        every = FAST_OPEN_SERVER | FAST_OPEN_EVERY_LISTENER
+        if not fast_open and self.config.fast_open & every == every:
+            fast_open = max(backlog, 0)
+        listener = Listener(self, machine, binding, backlog=backlog, config=config or self.config, fast_open=fast_open)
         self.listeners[binding.local] = listener
         return listener
 
@@ -292,7 +304,16 @@ class Transport:
         listener.accept_queue.clear()
         self.table.touch_listener(listener)
 
-    def connect(self, remote: Endpoint, *, binding: Binding | None, config: StackConfig | None, now: int) -> Connection:
+    def connect(
+        self,
+        remote: Endpoint,
+        *,
+        binding: Binding | None,
+        config: StackConfig | None,
+        fast_open: Buffer | None,
+        deferred: bool,
+        now: int,
+    ) -> Connection:
         """Active OPEN: see ``Host.connect``."""
         self._check_room()
         self._check_destination(remote)
@@ -301,8 +322,14 @@ class Transport:
         address = self._local_address(binding, remote)
         local = Endpoint(address, binding.local.port if binding is not None else self._ephemeral(address, remote))
         reuse_address = binding is not None and binding.use.reuse_address
-        connection = self._connection_between(local, remote, reuse_address=reuse_address, config=config, now=now)
+        attempt = None
+        if fast_open is not None:
+            mtu = self._mtu_for(local)
+            attempt = self._cookies.attempt(local, remote, config or self.config, mtu, deferred=deferred, now=now)
+        connection = self._connection_between(local, remote, reuse_address=reuse_address, config=config, fast_open=attempt, now=now)
         connection.open_active(remote, now=now)
+        if attempt is not None and attempt.room and fast_open:
+            connection.send(fast_open[: attempt.room], now=now)
         if binding is not None:
             self.unbind(binding)
         self.table.enter(connection, Use(address, reuse_address, Kind.CONNECTED))
@@ -336,11 +363,18 @@ class Transport:
         return self.ports.choose(lambda port: not self.ports.is_bound(port) and (Endpoint(address, port), remote) not in taken)
 
     def _connection_between(
-        self, local: Endpoint, remote: Endpoint, *, reuse_address: bool, config: StackConfig | None, now: int
+        self,
+        local: Endpoint,
+        remote: Endpoint,
+        *,
+        reuse_address: bool,
+        config: StackConfig | None,
+        fast_open: FastOpen | None,
+        now: int,
     ) -> Connection:
         old = self.table.entries.get((local, remote))
         if old is None:
-            return self._new_connection(local, config=config)
+            return self._new_connection(local, config=config, fast_open=fast_open)
         if old.record is None or not reuse_address:
             raise AddressNotAvailable(f"there is a connection from {local} to {remote} already")
         # SO_REUSEADDR takes the place of a TIME-WAIT record; as for MAY-2 the new ISS lies above all that the old one used.
@@ -348,7 +382,12 @@ class Transport:
         self._counters.add("TcpExtTWRecycled")
         old.record.abort(now=now)
         self.table.free(old, now)
-        return self._new_connection(local, config=config, isn=lambda *key: seq.wrap(max(seq.unwrap(self._isn(*key), above), above)))
+        return self._new_connection(
+            local,
+            config=config,
+            isn=lambda *key: seq.wrap(max(seq.unwrap(self._isn(*key), above), above)),
+            fast_open=fast_open,
+        )
 
     def _new_connection(
         self,
@@ -358,6 +397,7 @@ class Transport:
         isn: IsnGenerator | None = None,
         reopening: TimeWait | None = None,
         listening: bool = False,
+        fast_open: FastOpen | None = None,
     ) -> Connection:
         return Connection(
             local,
@@ -372,6 +412,7 @@ class Transport:
             quiet_until=self._quiet_until,
             reopening=reopening,
             listening=listening,
+            fast_open=fast_open,
         )
 
     def _mtu_for(self, local: Endpoint) -> int:

@@ -37,23 +37,40 @@ def begin_data(tcb: Tcb) -> None:
     """The handshake is over: RFC 6298 (5.7) and RFC 5681 3.1 treat a lost SYN as a warning."""
     if tcb.syn_lost:
         tcb.rtt.restart_after_syn_timeout()
-    tcb.congestion = tcb.begin_congestion()
-    tcb.recovery.begin(tcb.snd_una)
+    if tcb.syn_lost or not tcb.fast_open.accepted:  # there data has begun already
+        tcb.congestion = tcb.begin_congestion()
+    if not tcb.fast_open.accepted:
+        tcb.recovery.begin(tcb.snd_una)
     tcb.delivery.syn_acked()
     if not tcb.passive:
         tcb.counters.add("TcpExtTCPDelivered")  # as Linux has it: a listener does not look for what its SYN,ACK has become
 
 
+def resend_early_text(tcb: Tcb, now: int) -> None:
+    """RFC 7413 4.2.2: what went with our SYN and was not acknowledged goes out again at once.
+
+    The same for what followed a SYN,ACK that was lost: it has waited as long.
+    """
+    if not tcb.flight:
+        return
+    if tcb.fast_open.sent:
+        tcb.recovery.sent(tcb.snd_una, tcb.snd_nxt, now)
+    elif not (tcb.fast_open.accepted and tcb.syn_lost):
+        return
+    tcb.recovery.resend_all(tcb.snd_una, tcb.snd_nxt)
+
+
 def new_data(tcb: Tcb, segment: Segment, now: int) -> None:
     """SND.UNA < SEG.ACK =< SND.NXT."""
-    acked = segment.ack - tcb.snd_una
+    acked = segment.ack - tcb.text_una
     timer = tcb.timers.retransmission
     keep = tcb.recovery.keeps_timer(segment.ack)
     advance(tcb, segment, now)
     if keep:
         tcb.timers.retransmission = timer
     tcb.delivery.acknowledged(segment.ack)
-    tcb.recovery.on_ack(acked, tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion, now)
+    if acked:  # RFC 5681 3.1: the acknowledgement of a SYN,ACK does not open the congestion window
+        tcb.recovery.on_ack(acked, tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion, now)
 
 
 def duplicate(tcb: Tcb, segment: Segment) -> None:

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from userstack.config import MILLISECOND
 from userstack.errors import BrokenPipe, ConnectionRefused, ConnectionReset
-from userstack.tcp import acknowledge, finwait2, keepalive, retransmission, seq, text, urgent
+from userstack.tcp import acknowledge, fastopen, finwait2, keepalive, retransmission, seq, text, urgent
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.options import read_syn
 from userstack.tcp.segment import Segment, from_wire
@@ -114,6 +114,16 @@ def _take_syn(tcb: Tcb, segment: Segment, now: int) -> None:
         tcb,
         Segment(tcb.rcv_nxt, segment.ack, segment.flags & ~SYN, segment.window, segment.payload).trimmed(tcb.rcv_nxt, tcb.rcv_adv),
     )
+    if tcb.fast_open.accepted:
+        _open_early(tcb)
+
+
+def _open_early(tcb: Tcb) -> None:
+    """RFC 7413 4.2.2: the peer's text is the application's at once, and its answer need not wait; what is sent obeys RFC 5681."""
+    tcb.congestion = tcb.begin_congestion()
+    tcb.recovery.begin(tcb.text_una)
+    text.text_in_order(tcb)
+    tcb.fast_open.acked = tcb.rcv_nxt > tcb.irs + 1
 
 
 def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -147,6 +157,9 @@ def _syn_sent_acked(tcb: Tcb, segment: Segment, now: int) -> None:
     _take_syn(tcb, segment, now)
     tcb.ack_now = True
     acknowledge.advance(tcb, segment, now)
+    counter = fastopen.answered(tcb, fastopen.read_cookie(segment.options), tcb.peer_mss, tcb.flight, now)
+    if counter is not None:
+        tcb.counters.add(counter)
     move(tcb, State.ESTABLISHED, cause=segment.cause, clause="3.10.7.3 step 4", now=now)
     _established(tcb, segment, now)
 
@@ -154,6 +167,7 @@ def _syn_sent_acked(tcb: Tcb, segment: Segment, now: int) -> None:
 def _established(tcb: Tcb, segment: Segment, now: int) -> None:
     """What 3.10 defers until ESTABLISHED: our own queued CLOSE, and text and FIN that came with the SYN."""
     acknowledge.begin_data(tcb)
+    acknowledge.resend_early_text(tcb, now)
     tcb.heard_at = now
     tcb.tally.established(now)
     tcb.receiver_rtt.begin(tcb.rcv_nxt, min(tcb.rcv_wnd, _INITIAL_SEGMENTS * tcb.advertised_mss), now)
@@ -216,7 +230,7 @@ def _is_syn_ack_of_crossing(tcb: Tcb, segment: Segment) -> bool:
         and segment.has_ack
         and not segment.rst
         and segment.seq == tcb.irs
-        and segment.ack == tcb.snd_nxt
+        and tcb.iss < segment.ack <= tcb.snd_nxt
     )
 
 
@@ -251,11 +265,8 @@ def _check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 def _answer_unacceptable(tcb: Tcb, segment: Segment, now: int, *, skipped: str = "TcpExtTCPACKSkippedSeq") -> None:
-    again = tcb.state is State.SYN_RECEIVED and tcb.passive and segment.syn and segment.seq == tcb.irs
-    if again and tcb.config.repeat_synack:
-        tcb.syn_due = True
-    elif segment.syn:
-        _challenge_syn(tcb, now)  # RFC 5961 4: "irrespective of the sequence number"
+    if segment.syn:
+        _answer_syn_again(tcb, segment, now)
     elif segment.length:
         tcb.ack_now = True
         if segment.seq < tcb.rcv_nxt:
@@ -274,6 +285,15 @@ def _challenge_syn(tcb: Tcb, now: int) -> None:
     tcb.send_challenge_ack(now)
 
 
+def _answer_syn_again(tcb: Tcb, segment: Segment, now: int) -> None:
+    """A SYN that begins left of the window."""
+    again = tcb.state is State.SYN_RECEIVED and tcb.passive and segment.seq == tcb.irs
+    if again and tcb.config.repeat_synack:
+        tcb.syn_due = True
+        return
+    _challenge_syn(tcb, now)  # RFC 5961 4: "irrespective of the sequence number"
+
+
 def _check_rst(tcb: Tcb, segment: Segment, now: int) -> None:
     """Second step, with RFC 5961 3: only at RCV.NXT exactly; elsewhere in the window a challenge ACK."""
     if segment.seq != tcb.rcv_nxt and not tcb.config.insecure_rst:
@@ -281,10 +301,10 @@ def _check_rst(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     clause = "3.10.7.4 step 2"
     match tcb.state:
-        case State.SYN_RECEIVED if tcb.passive:
+        case State.SYN_RECEIVED if tcb.passive and not tcb.fast_open.accepted:  # what the application has, it has to be told of
             tcb.counters.add("TcpExtEmbryonicRsts")
             _back_to_origin(tcb, segment, clause=clause, now=now)
-        case State.SYN_RECEIVED:
+        case State.SYN_RECEIVED if not tcb.passive:
             tcb.die(ConnectionRefused(), cause=segment.cause, clause=clause, now=now)
         case State.CLOSE_WAIT:
             # Note: as Linux says it: the peer has closed in order before, so what is broken is only our way.
@@ -324,8 +344,8 @@ def _check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     clause = "3.10.7.4 step 4"
     if segment.seq < tcb.rcv_nxt:
         # Only what follows the SYN is in the window: it is one that comes again with its text, and no error.
-        _challenge_syn(tcb, now)
-    elif tcb.state is State.SYN_RECEIVED and tcb.passive:
+        _answer_syn_again(tcb, segment, now)
+    elif tcb.state is State.SYN_RECEIVED and tcb.passive and not tcb.fast_open.accepted:
         tcb.counters.add("TcpExtEmbryonicRsts")
         _back_to_origin(tcb, segment, clause=clause, now=now)
     elif tcb.config.insecure_syn:
@@ -355,6 +375,7 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
         acknowledge.new_data(tcb, segment, now)
         if not had_syn_acked:  # FIN-WAIT-1, entered from SYN-RECEIVED: what is deferred until ESTABLISHED
             acknowledge.begin_data(tcb)
+            acknowledge.resend_early_text(tcb, now)
             text.text_in_order(tcb)
     elif segment.ack == tcb.snd_una:
         acknowledge.duplicate(tcb, segment)
@@ -383,14 +404,19 @@ def _check_ack_of_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not tcb.snd_una < segment.ack <= tcb.snd_nxt:
         tcb.answer_reset(segment, segment.reset)
         return False
-    if tcb.passive and not segment.length and tcb.retransmits < tcb.config.defer_accept:
+    if tcb.passive and not tcb.fast_open.accepted and not segment.length and tcb.retransmits < tcb.config.defer_accept:
         tcb.deferred = True
         tcb.counters.add("TcpExtTCPDeferAcceptDrop")
         return False
     tcb.unanswered_since, tcb.unanswered_probes = None, 0
     if not segment.length:
         tcb.counters.add("TcpExtTCPPureAcks")
-    acknowledge.advance(tcb, segment, now)
+    if tcb.early:
+        acknowledge.selective(tcb, segment, now)
+        acknowledge.new_data(tcb, segment, now)
+        acknowledge.conclude(tcb, segment, now)
+    else:
+        acknowledge.advance(tcb, segment, now)
     _set_send_window(tcb, segment.seq, segment)
     tcb.reopened_from = None
     move(tcb, State.ESTABLISHED, cause=segment.cause, clause="3.10.7.4 step 5", now=now)

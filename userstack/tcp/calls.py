@@ -42,7 +42,7 @@ def open_active(tcb: Tcb, remote: Endpoint | None, *, now: int, cause: str = "ca
     tcb.start(tcb.isn(tcb.local, remote, now))
     tcb.passive = False
     tcb.snd_nxt = tcb.iss + 1
-    tcb.syn_due = True
+    tcb.syn_due = not tcb.fast_open.deferred
     move(tcb, State.SYN_SENT, cause=cause, clause=clause, now=now)
 
 
@@ -75,6 +75,8 @@ def send(tcb: Tcb, data: Buffer, *, remote: Endpoint | None, now: int, urgent: b
 
 
 def _queue(tcb: Tcb, data: Buffer, *, urgent: bool) -> int:
+    if tcb.fast_open.deferred:
+        tcb.fast_open.deferred, tcb.syn_due = False, True
     if tcb.unsent < tcb.snd_mss and tcb.flight < tcb.congestion.cwnd:  # and it could have sent more
         tcb.delivery.gave_all()
     taken = tcb.sendbuf.write(data)
@@ -165,7 +167,7 @@ def carry_out_close(tcb: Tcb, *, now: int) -> None:
     if not tcb.close_requested:
         return
     cause, clause = "call CLOSE", "3.10.4"
-    if tcb.state is State.ESTABLISHED or (tcb.state is State.SYN_RECEIVED and not len(tcb.sendbuf)):
+    if tcb.state is State.ESTABLISHED or (tcb.state is State.SYN_RECEIVED and (tcb.early or not len(tcb.sendbuf))):
         move(tcb, State.FIN_WAIT_1, cause=cause, clause=clause, now=now)
     elif tcb.state is State.CLOSE_WAIT and not tcb.unsent:
         move(tcb, State.LAST_ACK, cause=cause, clause=clause, now=now)
@@ -177,11 +179,11 @@ def release(tcb: Tcb, *, now: int) -> None:
     match tcb.state:
         case State.CLOSED | State.TIME_WAIT:
             pass
-        case State.LISTEN | State.SYN_SENT | State.SYN_RECEIVED:
+        case State.LISTEN | State.SYN_SENT:
             close(tcb, now=now)
         case State.CLOSING | State.LAST_ACK:
             _reset_unread(tcb, now)
-        case State.ESTABLISHED | State.FIN_WAIT_1 | State.FIN_WAIT_2 | State.CLOSE_WAIT:
+        case State.SYN_RECEIVED | State.ESTABLISHED | State.FIN_WAIT_1 | State.FIN_WAIT_2 | State.CLOSE_WAIT:
             if not _reset_unread(tcb, now):
                 close(tcb, now=now)
             finwait2.closed_in_it(tcb, now)

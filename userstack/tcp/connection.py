@@ -23,6 +23,7 @@ from userstack.errors import InvalidArgument
 from userstack.tcp import arrives, calls, icmp, keepalive, measured, output, retransmission, timeouts
 from userstack.tcp import urgent as urgent_data
 from userstack.tcp.challenge import ChallengeThrottle
+from userstack.tcp.fastopen import FastOpen
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.orphancount import OrphanCount
@@ -40,6 +41,7 @@ class Connection:
 
     It begins in CLOSED. With ``listening`` it begins in LISTEN, for one SYN of those that a listener gets. With ``reopening`` it
     begins in TIME-WAIT, and the SYN that ``reopening.reopens`` has approved must be its first segment (RFC 9293 3.6.1, MAY-2).
+    ``fast_open`` says what of RFC 7413 it takes part in.
     """
 
     __slots__ = ("__weakref__", "tcb")
@@ -59,6 +61,7 @@ class Connection:
         quiet_until: int = 0,
         reopening: TimeWait | None = None,
         listening: bool = False,
+        fast_open: FastOpen | None = None,
     ) -> None:
         self.tcb = Tcb(
             local,
@@ -73,6 +76,7 @@ class Connection:
             quiet_until=quiet_until,
             reopening=reopening,
             listening=listening,
+            fast_open=fast_open or FastOpen(),
         )
 
     # --- what it is ---
@@ -130,9 +134,10 @@ class Connection:
     @property
     def writable(self) -> bool:
         """True when ``send`` would not block: room, or an error to raise."""
-        if self.tcb.state in CAN_SEND and not self.tcb.close_requested:
+        waits_for_text = self.tcb.early or self.tcb.fast_open.deferred
+        if (self.tcb.state in CAN_SEND or waits_for_text) and not self.tcb.close_requested:
             return self.tcb.sendbuf.room > 0
-        return self.tcb.state not in {State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED}
+        return waits_for_text or self.tcb.state not in {State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED}
 
     @property
     def eof(self) -> bool:
@@ -296,6 +301,7 @@ class Connection:
             timestamps=synchronized and tcb.snd_ts_ok,
             sack_permitted=synchronized and tcb.sack_permitted,
             ecn=tcb.ecn.ok,
+            syn_data=tcb.fast_open.acked,
             phase=measured.phase(tcb),
             sacked=tcb.recovery.sacked,
             unacked=tcb.flight,

@@ -1,6 +1,6 @@
 """What ICMP errors do to a connection (RFC 9293 3.9.2.2), believed only for what is outstanding (RFC 5927 4)."""
 
-from userstack.tcp import seq
+from userstack.tcp import fastopen, seq
 from userstack.tcp.options import header_size
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
@@ -16,6 +16,7 @@ def on_error(tcb: Tcb, error: OSError, *, hard: bool, wire_seq: int, now: int) -
     if not _believable(tcb, wire_seq):
         tcb.counters.add("TcpExtOutOfWindowIcmps")
     elif hard:
+        fastopen.failed(tcb, now)
         tcb.die(error, cause=f"ICMP {type(error).__name__}", clause="3.9.2.2", now=now)
     else:
         tcb.soft_error = error
@@ -31,6 +32,8 @@ def on_packet_too_big(tcb: Tcb, mtu: int, *, wire_seq: int, now: int) -> None:
         return
     tcb.path_mtu, before = mtu, tcb.snd_mss
     tcb.update_mss()
+    if tcb.state is State.SYN_SENT and tcb.fast_open.sent:
+        tcb.syn_due = True  # as Linux does: the SYN was lost for its text, and goes without it now
     if tcb.syn_acked and tcb.flight and tcb.snd_mss < before:
         tcb.recovery.resend_all(tcb.snd_una, tcb.snd_nxt)
 

@@ -35,6 +35,8 @@ class ConnectionInfo:
     """SACK was agreed."""
     ecn: bool
     """Both ends take part in ECN."""
+    syn_data: bool
+    """A SYN carried data, and the SYN,ACK acknowledged it (RFC 7413)."""
     phase: Phase
     sacked: int
     """Octets of what is outstanding that the peer has SACKed."""

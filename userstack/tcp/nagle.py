@@ -27,4 +27,4 @@ def worth_sending(tcb: Tcb, unsent: int, usable: int) -> bool:
 
 def _holds(tcb: Tcb) -> bool:
     """Something outstanding keeps small segments waiting: anything, or in Minshall's variant a small segment."""
-    return tcb.small_sent_end > tcb.snd_una if tcb.config.minshall else tcb.flight > 0
+    return tcb.small_sent_end > tcb.snd_una if tcb.config.minshall else tcb.snd_nxt > tcb.text_una

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from userstack.tcp.fastopen import Cookie, read_cookie, write_cookie
 from userstack.tcp.layout import LAYOUTS
 from userstack.tcp.timestamps import encode, read_timestamps
-from userstack.wire.tcp import MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE, Option
+from userstack.wire.tcp import EOL, MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE, Option
 
 DEFAULT_MSS_IPV4 = 536
 DEFAULT_MSS_IPV6 = 1220
@@ -30,6 +31,8 @@ class SynOptions:
     timestamps: tuple[int, int] | None = None
     """TSval and TSecr."""
     sack_permitted: bool = False
+    fast_open: Cookie | None = None
+    """RFC 7413 4.1.1."""
 
 
 def read_syn(options: tuple[Option, ...]) -> SynOptions:
@@ -37,7 +40,7 @@ def read_syn(options: tuple[Option, ...]) -> SynOptions:
 
     Note: no RFC says which does; Linux and FreeBSD let the last overwrite the one before.
     """
-    found = SynOptions(timestamps=read_timestamps(options))
+    found = SynOptions(timestamps=read_timestamps(options), fast_open=read_cookie(options))
     for kind, data in options:
         if kind == MSS and len(data) == 2:
             found.mss = int.from_bytes(data, "big") or found.mss
@@ -59,4 +62,7 @@ def write_syn(syn: SynOptions, layout: str) -> tuple[Option, ...]:
         data[TIMESTAMPS] = encode(*syn.timestamps).data
     if syn.sack_permitted:
         data[SACK_PERMITTED] = b""
-    return tuple(Option(kind, data[kind] if kind > NOP else b"") for kind in LAYOUTS[layout][frozenset(data)])
+    options = tuple(Option(kind, data[kind] if kind > NOP else b"") for kind in LAYOUTS[layout][frozenset(data)])
+    if syn.fast_open is None:
+        return options
+    return tuple(option for option in options if option.kind != EOL) + write_cookie(syn.fast_open)  # both systems have it last

@@ -71,7 +71,7 @@ def _next(tcb: Tcb, now: int) -> TcpSegment | None:
         return tcb.time_wait.poll_transmit(now=now)
     if tcb.syn_due:
         return _syn(tcb, now) if now >= tcb.quiet_until else None  # RFC 9293 3.4.3
-    if tcb.state in _SENDS_DATA and tcb.syn_acked:
+    if (tcb.state in _SENDS_DATA and tcb.syn_acked) or tcb.early:
         segment = _tail_probe(tcb, now) or _lost(tcb, now) or _probe(tcb, now) or _fresh(tcb, now) or _doubtful(tcb, now)
         if segment is not None:
             return segment
@@ -115,10 +115,22 @@ def _syn(tcb: Tcb, now: int) -> TcpSegment:
         options = uto.added(options, tcb.uto.write(tcb.user_timeout), MAX_OPTIONS)  # RFC 5482 3
     window = min(tcb.rcv_wnd, MAX_WINDOW)  # RFC 7323 2.2: not scaled
     if tcb.state is State.SYN_SENT:
-        return _segment(tcb, tcb.iss, 0, SYN | tcb.ecn.syn_flags(answer=False, first=tcb.syns_sent == 1), window, options)
+        flags = SYN | tcb.ecn.syn_flags(answer=False, first=tcb.syns_sent == 1)
+        return _segment(tcb, tcb.iss, 0, flags, window, options, _syn_text(tcb))
     _ack_goes_out(tcb)
     flags = SYN | ACK | tcb.ecn.syn_flags(answer=True, first=tcb.syns_sent == 1)
     return _segment(tcb, tcb.iss, tcb.rcv_nxt, flags, window, options)
+
+
+def _syn_text(tcb: Tcb) -> bytes:
+    """RFC 7413 4.2.2: the first SYN carries text; where it is not answered the next ones, which have to get through, do not."""
+    fast_open = tcb.fast_open
+    if tcb.syns_sent > 1 or not fast_open.room:
+        return b""
+    payload = tcb.sendbuf.read(tcb.iss + 1, min(fast_open.room, len(tcb.sendbuf)))
+    fast_open.sent = len(payload)
+    tcb.snd_nxt += len(payload)
+    return payload
 
 
 def _lost(tcb: Tcb, now: int) -> TcpSegment | None:
@@ -211,13 +223,14 @@ def _fresh(tcb: Tcb, now: int) -> TcpSegment | None:
     if not unsent and not tcb.close_requested:
         return None
     cwnd = tcb.congestion.cwnd
-    if tcb.recovery.next_lost(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, cwnd) is not None:
+    una = tcb.text_una
+    if tcb.recovery.next_lost(una, tcb.snd_nxt, tcb.snd_mss, cwnd) is not None:
         return None
-    offered = tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt
+    offered = una + tcb.snd_wnd - tcb.snd_nxt
     if offered > 0 and unsent and _was_idle(tcb, now):
         tcb.congestion.on_idle()
         cwnd = tcb.congestion.cwnd
-    usable = min(offered, tcb.recovery.room(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, cwnd))
+    usable = min(offered, tcb.recovery.room(una, tcb.snd_nxt, tcb.snd_mss, cwnd))
     if unsent:
         size = min(unsent, usable, tcb.segment_limit)
         return _send(tcb, tcb.snd_nxt, size, now) if worth_sending(tcb, unsent, usable) else None
@@ -285,7 +298,7 @@ def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) ->
         tcb.delayed_ack.answered(now)
     if tcb.snd_wnd or not tcb.syn_acked or tcb.config.empty_probes:
         retransmission.arm(tcb, now)
-    if tcb.config.rack:
+    if tcb.config.rack and tcb.syn_acked:
         tlp.schedule(tcb, now)
     carry_out_close(tcb, now=now)
     return segment

@@ -16,6 +16,7 @@ from userstack.tcp.congestion.reno import Reno
 from userstack.tcp.delayed_ack import DelayedAck
 from userstack.tcp.delivery import Delivery
 from userstack.tcp.ecn import Ecn
+from userstack.tcp.fastopen import FastOpen
 from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.mark import UrgentMark
 from userstack.tcp.md5sig import OPTION_OCTETS as SIGNATURE_OCTETS
@@ -79,6 +80,7 @@ class Tcb:
         "delivery",
         "ecn",
         "error",
+        "fast_open",
         "heard_at",
         "irs",
         "isn",
@@ -172,6 +174,7 @@ class Tcb:
         quiet_until: int,
         reopening: TimeWait | None,
         listening: bool,
+        fast_open: FastOpen,
     ) -> None:
         self.state = State.LISTEN if listening else State.CLOSED if reopening is None else State.TIME_WAIT
         self.local = local
@@ -186,6 +189,7 @@ class Tcb:
         """Counted in ``orphans``: the program has closed it, and it is not over yet."""
         self.mtu = mtu
         self.trace = trace
+        self.fast_open = fast_open
         self.quiet_until = quiet_until
         """RFC 9293 3.4.3: no SYN leaves before this time."""
         self.passive = False
@@ -370,6 +374,8 @@ class Tcb:
             if self.snd_ts_ok and self.has_room_for_timestamps(self.sack_permitted)
             else None,
             sack_permitted=self.sack_permitted,
+            # RFC 7413 4.2.1, 4.2.2: what is sent again for want of an answer has it no more.
+            fast_open=self.fast_open.cookie if self.syns_sent == 1 else None,
         )
 
     @property
@@ -465,6 +471,16 @@ class Tcb:
         return self.snd_una > self.iss
 
     @property
+    def early(self) -> bool:
+        """RFC 7413 4.2.2: the peer has not acknowledged our SYN, and text may go out all the same."""
+        return self.fast_open.accepted and not self.syn_acked and self.state in {State.SYN_RECEIVED, State.FIN_WAIT_1}
+
+    @property
+    def text_una(self) -> int:
+        """SND.UNA, but not below the first octet of text: where the SYN is outstanding still, it takes no window."""
+        return max(self.snd_una, self.iss + 1)
+
+    @property
     def fin_sent(self) -> bool:
         """Our FIN has gone out at least once."""
         return self.snd_nxt > self.sendbuf.end
@@ -512,6 +528,7 @@ class Tcb:
         """All queues but what is in order for the application; all timers; all that is owed but a RST."""
         self.end_orphan()
         self.timers.stop()
+        self.fast_open.ended(heard=self.bytes_received > 0)
         self.sendbuf.clear()
         self.delivery.forget()
         self.unanswered_since = None

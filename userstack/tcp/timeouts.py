@@ -1,7 +1,7 @@
 """TIMEOUTS: what happens when a deadline of a connection comes (RFC 9293 3.8 and 3.10.8, RFC 6298 5)."""
 
 from userstack.errors import ConnectionTimedOut
-from userstack.tcp import acknowledge, calls, keepalive, loss_counts, orphans, retransmission, tlp
+from userstack.tcp import acknowledge, calls, fastopen, keepalive, loss_counts, orphans, retransmission, tlp
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
 from userstack.trace import TimerFired
@@ -47,6 +47,7 @@ def _retransmission(tcb: Tcb, now: int) -> None:
     loss_counts.timed_out(tcb)
     tcb.tally.timed_out(now, first=not tcb.retransmits)
     tcb.retransmits += 1
+    fastopen.timed_out(tcb, now)
     if tcb.retransmitted_since is None:
         tcb.retransmitted_since = now
         retransmission.watch(tcb)
@@ -124,6 +125,8 @@ def _give_up(tcb: Tcb, now: int) -> None:
     by_user = retransmission.user_timeout(tcb) is not None
     _trace(tcb, "user timeout" if by_user else "R2", "nothing was acknowledged for too long", now)
     tcb.counters.add("TcpExtTCPAbortOnTimeout")
+    fastopen.failed(tcb, now)
+    fastopen.timed_out(tcb, now, last=True)
     error = tcb.soft_error if tcb.soft_error is not None else ConnectionTimedOut()
     if by_user:
         tcb.die(error, cause="user timeout", clause="3.10.8", now=now)

@@ -3,7 +3,8 @@
 Every state has a deadline or a reason (law 5): CLOSED is nothing; LISTEN waits for whoever comes; SYN-SENT, SYN-RECEIVED,
 FIN-WAIT-1, CLOSING and LAST-ACK have something outstanding, hence ``retransmission`` or ``persist``; ESTABLISHED and CLOSE-WAIT
 may be idle as long as the application likes, and have ``keepalive`` else; FIN-WAIT-2 waits as long as the application reads,
-and ``fin_wait_2`` once it has gone; TIME-WAIT has a record of its own with the 2 MSL.
+and ``fin_wait_2`` once it has gone; TIME-WAIT has a record of its own with the 2 MSL. SYN-SENT has nothing
+outstanding as long as its SYN waits for the first SEND (TCP_FASTOPEN_CONNECT): the application is the one who is waited for.
 """
 
 

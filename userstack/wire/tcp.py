@@ -39,6 +39,8 @@ TIMESTAMPS = 8
 MD5 = 19
 FAST_OPEN = 34
 EXPERIMENT = 254
+FAST_OPEN_MAGIC = b"\xf9\x89"
+"""What tells the experimental Fast Open option from others of kind 254 (RFC 7413 4.1.1, 9)."""
 
 
 class Option(NamedTuple):
