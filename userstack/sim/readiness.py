@@ -26,7 +26,9 @@ def connection_events(connection: Connection | None, tcp: State, shut: int, *, f
         events |= POLLHUP
     if shut & RD:
         events |= READABLE | POLLRDHUP
-    if tcp in {State.SYN_SENT, State.SYN_RECEIVED}:
+    if connection is not None and tcp is State.SYN_SENT and connection.tcb.fast_open.deferred:
+        return events | WRITABLE  # so that the write comes that the SYN waits for
+    if tcp in {State.SYN_SENT, State.SYN_RECEIVED} and not (connection is not None and connection.tcb.early):
         return events
     if connection is not None and connection.has_text:
         events |= READABLE

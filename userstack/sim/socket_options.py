@@ -47,6 +47,9 @@ class SocketOptions:
     v6only: bool = False
     hop_limit: int = 0
     traffic_class: int = 0
+    fast_open: int = 0
+    """TCP_FASTOPEN: how many pending requests a listener may have."""
+    fast_open_connect: bool = False
     stack_config: StackConfig = field(init=False)
     """The settings that the socket began with."""
     md5_keys: Md5Keys = field(init=False)

@@ -24,6 +24,7 @@ from userstack.net.listener import Listener
 from userstack.net.ports import Binding
 from userstack.sim.engine import Engine
 from userstack.sim.naming import Naming
+from userstack.sim.opening import MSG_FASTOPEN, OpeningCalls, is_fast_open
 from userstack.sim.raw_info import raw_info
 from userstack.sim.readiness import connection_events, listener_events
 from userstack.sim.receiving import check_arguments, read_out_of_band
@@ -49,7 +50,7 @@ class Phase(Enum):
     DISCONNECTING = auto()
 
 
-class VirtualSocket(UserTimeouts):
+class VirtualSocket(OpeningCalls, UserTimeouts):
     """One stream socket of a ``VirtualHost``. No call waits: what cannot be done now raises ``BlockingIOError``."""
 
     __slots__ = (
@@ -119,8 +120,10 @@ class VirtualSocket(UserTimeouts):
             return
         binding = self._binding or self._take_port(self._naming.locked)
         config = self._options.for_connections()
-        self._listener = self._engine.core.listen(binding, backlog=backlog, now=self._engine.now, config=config)
+        fast_open = self._options.fast_open
+        self._listener = self._engine.core.listen(binding, backlog=backlog, now=self._now, config=config, fast_open=fast_open)
         self._listener.md5_keys = self._options.md5_keys
+        self._options.fast_open = self._listener.fast_open.limit
         self._binding = None
 
     def accept(self) -> tuple["VirtualSocket", SocketName]:
@@ -144,12 +147,7 @@ class VirtualSocket(UserTimeouts):
         self._engine.flush()
         return accepted, accepted._naming.format(connection.remote)
 
-    def connect(self, address: SocketName | tuple[str, int, int]) -> None:
-        """Begin to connect, or, where that has begun, say how it stands; returns once, when it is done.
-
-        Raises:
-            OSError: EINPROGRESS: begun; EALREADY: not done yet; EISCONN: done and told; what killed it, once; then ECONNABORTED.
-        """
+    def _connect(self, address: SocketName | tuple[str, int, int], fast_open: memoryview | None, *, deferred: bool = False) -> None:
         remote = parse_address(address, "connect", self._naming.family)
         self._check_open()
         match self._phase:
@@ -158,21 +156,13 @@ class VirtualSocket(UserTimeouts):
             case Phase.DISCONNECTING:
                 raise InvalidArgument("the socket was shut down while it connected")
             case Phase.UNCONNECTED:
-                self._begin_connecting(remote)
+                self._begin_connecting(remote, fast_open, deferred=deferred)
+            case Phase.CONNECTING if self._is_deferred:
+                raise AlreadyConnected
             case Phase.CONNECTING:
                 self._finish_connecting()
 
-    def connect_ex(self, address: SocketName | tuple[str, int, int]) -> int:
-        """``connect``, the errno given back instead of raised."""
-        try:
-            self.connect(address)
-        except socket.gaierror:
-            raise
-        except OSError as error:
-            return error.errno or 0
-        return 0
-
-    def _begin_connecting(self, address: SocketAddress) -> None:
+    def _begin_connecting(self, address: SocketAddress, fast_open: memoryview | None, *, deferred: bool) -> None:
         if self._listener is not None:
             raise AlreadyConnected("a listening socket cannot connect")
         address = self._resolve(address)
@@ -181,12 +171,15 @@ class VirtualSocket(UserTimeouts):
         if self._binding is None and not self._naming.is_unbound:
             self._take_port(self._naming.locked)
         config = self._options.for_connections()
-        connection = self._engine.core.connect(remote, binding=self._binding, now=self._engine.now, config=config)
+        connection = self._engine.core.connect(
+            remote, binding=self._binding, now=self._now, config=config, fast_open=fast_open, deferred=deferred
+        )
         self._binding = None
         self._adopt(connection)
         self._phase = Phase.CONNECTING
         self._touch(connection)
-        raise would_block(errno.EINPROGRESS)
+        if not self._is_deferred:
+            raise would_block(errno.EINPROGRESS)
 
     def _resolve(self, address: SocketAddress) -> SocketAddress:
         """The unspecified address means this host (RFC 1122 3.2.1.3 (a)); of a socket that is bound to IPv4 so does ::."""
@@ -217,16 +210,21 @@ class VirtualSocket(UserTimeouts):
                 EOPNOTSUPP: another flag.
         """
         view = buffer_of(data)
+        if flags & MSG_FASTOPEN:
+            return self.sendto(view, flags, None)
         if flags & ~(socket.MSG_MORE | socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT | socket.MSG_OOB):
             raise failure(errno.EOPNOTSUPP)
         self._check_open()
-        if self._tcp in HANDSHAKE:
+        connection = self._connection
+        if self._is_deferred:
+            return self._send_deferred(view)
+        early = connection is not None and connection.tcb.early
+        if self._tcp in HANDSHAKE and not early:
             raise would_block()
         error = self._take_error()
         if error is not None:
             raise error
-        connection = self._connection
-        if connection is None or self._tcp not in CAN_SEND or self._shut & WR:
+        if connection is None or not (early or self._tcp in CAN_SEND) or self._shut & WR:
             raise BrokenPipe
         if not len(view):
             return 0
@@ -377,6 +375,9 @@ class VirtualSocket(UserTimeouts):
         if (level, option) == (socket.IPPROTO_TCP, socket.TCP_QUICKACK):
             self._set_quickack(bool(int_of(raw) & 1))
             return
+        if is_fast_open(level, option):
+            self._set_fast_open(option, raw)
+            return
         self._options.set(level, option, raw, bound=self._has_port)
         self._apply_options()
 
@@ -434,6 +435,10 @@ class VirtualSocket(UserTimeouts):
     def _tcp(self) -> State:
         """TCP's state as the kernel's socket sees it: one in TIME-WAIT is closed, a record of its own waits out the 2 MSL."""
         return State.CLOSED if self.state is State.TIME_WAIT else self.state
+
+    @property
+    def _now(self) -> int:
+        return self._engine.now
 
     @property
     def _has_port(self) -> bool:
@@ -505,5 +510,7 @@ class VirtualSocket(UserTimeouts):
                 return raw_info(self.info(), self._listener)
             case (socket.IPPROTO_TCP, socket.TCP_QUICKACK):
                 return INT.pack(self._connection is None or self._connection.quickack)
+            case _ if is_fast_open(level, option):
+                return self._get_fast_open(option)
             case _:
                 return self._options.get(level, option)
