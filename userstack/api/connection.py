@@ -208,7 +208,7 @@ class Connection:
             raise InvalidArgument(f"shutdown takes SHUT_RD, SHUT_WR or SHUT_RDWR, not {how}")
         self._check_open()
         self._check_connected()
-        if how != SHUT_RD and self._core.state in CAN_SEND:
+        if how != SHUT_RD and (self._core.state in CAN_SEND or self._core.state is State.SYN_RECEIVED):  # by Fast Open
             self._core.close(now=self._driver.now())
             self._driver.touch(self._core)
         if how != SHUT_WR:

@@ -2,16 +2,18 @@
 
 import asyncio
 
+from userstack.api.connection import Connection
 from userstack.errors import ConnectionRefused, ConnectionTimedOut
 from userstack.runtime.driver import Driver
-from userstack.tcp.connection import Connection
+from userstack.tcp import connection as tcp
 from userstack.tcp.state import State
+from userstack.wire.ip import Buffer
 
 OPENING = frozenset({State.SYN_SENT, State.SYN_RECEIVED})
 """Where an active open can be before it is established; SYN-RECEIVED when both ends open at once."""
 
 
-async def establish(core: Connection, driver: Driver, timeout: float | None) -> None:  # noqa: ASYNC109
+async def establish(core: tcp.Connection, driver: Driver, timeout: float | None) -> None:  # noqa: ASYNC109
     """Wait until ``core`` is connected.
 
     Args:
@@ -38,3 +40,18 @@ async def establish(core: Connection, driver: Driver, timeout: float | None) -> 
         raise
     if core.state is State.CLOSED:
         raise core.error or ConnectionRefused
+
+
+async def send_first(connection: Connection, data: Buffer) -> None:
+    """Send what an open was to bring along and the SYN did not; who gives up meanwhile has no connection.
+
+    Raises:
+        OSError: as ``Connection.send``.
+    """
+    if not len(data):
+        return
+    try:
+        await connection.send(data)
+    except BaseException:
+        connection.abort()
+        raise

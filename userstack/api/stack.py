@@ -17,7 +17,8 @@ from userstack.api.guards import check_timeout, parse_port
 from userstack.api.listener import Listener
 from userstack.api.md5 import check_key, keys_of
 from userstack.api.names import SocketAddress, parse_address
-from userstack.api.opening import OPENING, establish
+from userstack.api.opening import OPENING, establish, send_first
+from userstack.config import FAST_OPEN_SERVER
 from userstack.counters import Counters
 from userstack.errors import AddressInUse, ConnectionAborted, InvalidArgument
 from userstack.net.host import Host
@@ -28,6 +29,7 @@ from userstack.runtime.device import PacketDevice
 from userstack.runtime.driver import Driver
 from userstack.tcp import connection as tcp
 from userstack.tcp.state import State
+from userstack.wire.ip import Buffer
 
 T = TypeVar("T")
 
@@ -95,6 +97,7 @@ class Stack:
         reuse_address: bool = False,
         ipv6_only: bool = False,
         md5: Mapping[str, bytes] | None = None,
+        fast_open: int = 0,
     ) -> Listener:
         """Listen for connections.
 
@@ -107,6 +110,8 @@ class Stack:
             ipv6_only: IPV6_V6ONLY: leave IPv4 to others. Otherwise clients over IPv4 have mapped names, ``::ffff:10.9.0.1``.
             md5: peers that sign every segment, and their keys (RFC 2385): ``{"10.9.0.1": b"secret", "fd3d::/64": b"other"}``.
                 ``Listener.set_md5_key`` changes them.
+            fast_open: TCP_FASTOPEN (RFC 7413): up to so many connections are accepted, with the data of their SYN, before their
+                handshake is over. A SYN may come twice: not for requests that must not be carried out twice (RFC 7413 6.1).
 
         Raises:
             OSError: EADDRINUSE, EADDRNOTAVAIL or EINVAL.
@@ -114,10 +119,14 @@ class Stack:
         self._check_open()
         if operator.index(backlog) < 0:
             raise InvalidArgument(f"a backlog is 0 or more, not {backlog}")
+        if operator.index(fast_open) < 0:
+            raise InvalidArgument(f"fast_open is a number of connections from 0 up, not {fast_open}")
+        if fast_open and not self.host.config.fast_open & FAST_OPEN_SERVER:
+            raise InvalidArgument("fast_open: the stack serves none: make it with StackConfig(fast_open=3)")
         keys = keys_of(md5 or {}, self.host.config.md5_keys)
         local = self._local(address, port, ipv6=self._has_ipv6)
         binding = self.host.bind(local.endpoint, reuse_address=reuse_address, v6only=ipv6_only)
-        core = self._or_unbind(binding, lambda: self.host.listen(binding, backlog=backlog, now=self.now()))
+        core = self._or_unbind(binding, lambda: self.host.listen(binding, backlog=backlog, now=self.now(), fast_open=fast_open))
         core.md5_keys = keys
         listener = Listener(
             core,
@@ -139,6 +148,7 @@ class Stack:
         timeout: float | None = None,  # noqa: ASYNC109 # an ETIMEDOUT, as of the kernel
         reuse_address: bool = False,
         md5_key: bytes | None = None,
+        fast_open: Buffer | None = None,
     ) -> Connection:
         """Open a connection and wait until it is established. Cancelling it leaves nothing behind.
 
@@ -150,6 +160,9 @@ class Stack:
             timeout: seconds after which to give up; None leaves it to the stack, which sends SYNs for ``StackConfig.r2_syn``.
             reuse_address: SO_REUSEADDR: take a local port although connections of its former user are still in TIME-WAIT.
             md5_key: what both ends sign every segment with (RFC 2385), 1 to 80 octets; None: they do not.
+            fast_open: what to send first, as much of it as possible with the SYN (RFC 7413, MSG_FASTOPEN): nothing as long as there
+                is no cookie of the peer's, for which it asks; what the peer does not take so follows the handshake. It may arrive
+                twice: not for requests that must not be carried out twice (RFC 7413 6.1).
 
         Raises:
             ConnectionRefusedError: a RST answered.
@@ -161,14 +174,20 @@ class Stack:
         check_key(md5_key)
         remote = parse_address(address, port, device=self.device.name)
         local = self._local(local_address, local_port, ipv6=remote.ipv6)
+        first = None if fast_open is None else memoryview(fast_open).cast("B")
         if local_address is None and not local_port:
-            core = self.host.connect(remote.endpoint, now=self.now())
+            core = self.host.connect(remote.endpoint, now=self.now(), fast_open=first)
         else:
             binding = self.host.bind(local.endpoint, reuse_address=reuse_address)
-            core = self._or_unbind(binding, lambda: self.host.connect(remote.endpoint, binding=binding, now=self.now()))
+            core = self._or_unbind(
+                binding, lambda: self.host.connect(remote.endpoint, binding=binding, now=self.now(), fast_open=first)
+            )
         core.md5_key = md5_key
+        rest = memoryview(b"") if first is None else first[len(core.tcb.sendbuf) :]
         await establish(core, self._driver, timeout)
-        return self._adopt(core, ipv6=remote.ipv6, reuse_address=reuse_address)
+        connection = self._adopt(core, ipv6=remote.ipv6, reuse_address=reuse_address)
+        await send_first(connection, rest)
+        return connection
 
     def control(self, directory: Path | None = None) -> AbstractAsyncContextManager[Path]:
         """Answer ``userstack ss`` and ``api.control.query`` for the length of an ``async with`` block; gives the socket's path.
