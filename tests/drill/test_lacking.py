@@ -19,23 +19,6 @@ def test_what_a_system_does_follows_from_its_settings() -> None:
     assert lacking("freebsd", []) == Lacking("FreeBSD", recovery=True)
     assert Lacking("Linux", recovery=True, pushes=True, tail_probes=True) == LINUX
     assert not lacking("linux", [Setting("net.ipv4.tcp_early_retrans", "0")]).tail_probes
-    assert not lacking("linux", [Setting("net.ipv4.tcp_fastopen", "3")]).fast_open
-    assert not lacking("linux", [Setting("net.ipv4.tcp_fastopen", "?")]).fast_open
-    assert lacking("linux", [Setting("net.ipv4.tcp_fastopen", "0x70403")]).fast_open
-
-
-@pytest.mark.parametrize(
-    ("segment", "reason"),
-    [
-        ("S 0:0(0) win 30000 <mss 1000,FO>", "TCP Fast Open"),
-        ("S 0:0(0) win 30000 <mss 1000,FOEXP>", "TCP Fast Open"),
-    ],
-)
-def test_a_packet_that_the_system_would_take_otherwise_skips_the_script(segment: str, reason: str) -> None:
-    padded = segment.replace("FO>", "FO,nop,nop>")
-    script = LISTENING + f"+0 < {padded}\n+0 > S. 0:0(0) ack 1 <...>\n"
-    check_skipped(script, reason, lacking=Lacking("Linux", fast_open=True))
-    check_passes(script)
 
 
 def test_a_tail_loss_probe_skips_the_script() -> None:

@@ -70,6 +70,11 @@ class KernelSocket:
     def send(self, data: bytes, flags: int = 0) -> int:
         return self._sock.send(data, flags | socket.MSG_NOSIGNAL)
 
+    def sendto(self, data: bytes, flags: int, address: tuple[str, int] | None) -> int:
+        if address is None:
+            return self._sock.send(data, flags | socket.MSG_NOSIGNAL)
+        return self._sock.sendto(data, flags | socket.MSG_NOSIGNAL, address)
+
     def recv(self, size: int, flags: int = 0) -> bytes:
         return self._sock.recv(size, flags)
 
@@ -136,6 +141,7 @@ def read_info(raw: bytes) -> ConnectionInfo:
         sack_permitted=bool(bits & linux_info.OPT_SACK),
         ecn=bool(bits & linux_info.OPT_ECN),
         ecn_seen=bool(bits & linux_info.OPT_ECN_SEEN),
+        syn_data=bool(bits & linux_info.OPT_SYN_DATA),
         snd_wscale=told["snd_wscale"] if scaled else None,
         rcv_wscale=told["rcv_wscale"] if scaled else None,
         rate_app_limited=bool(told["delivery_rate_app_limited"]),

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from userstack.config import MILLISECOND
 from userstack.drill.flow import Flow, Sent
-from userstack.drill.option_rules import FAST_OPEN_MAGIC
-from userstack.drill.script import OptionSpec, TcpSpec
+from userstack.drill.script import TcpSpec
 from userstack.drill.shell import Setting
-from userstack.wire.tcp import ACK, EXPERIMENT, FAST_OPEN, FIN, SYN
+from userstack.wire.tcp import FIN
 
 DECIDED = frozenset({"seq", "time"})
 """Of a packet, what loss recovery decides: which it is, and when it goes."""
@@ -22,8 +21,6 @@ TOLD = frozenset(
 """What it decides of TCP_INFO."""
 _LEAST_WAIT = 10 * MILLISECOND
 """A tail loss probe waits for two round-trip times, and longer than this even where they take none."""
-_FAST_OPEN_SERVER, _FAST_OPEN_EVERY_LISTENER = 0x2, 0x400
-"""Bits of Linux's tcp_fastopen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +28,12 @@ class Lacking:
     """One system, as a script has set it up; each field is something that it does."""
 
     system: str = ""
-    fast_open: bool = False
-    """Gives every peer that asks a cookie (RFC 7413)."""
     recovery: bool = False
     """Repairs losses in its own way: RACK, PRR, CUBIC, F-RTO, undoing."""
     pushes: bool = False
     """Sets PSH in the middle of a stream too: at every half of the window, and at the end of what it hands to a card to be cut."""
     tail_probes: bool = False
     """Sends tail loss probes (RFC 8985 7), where SACK was agreed."""
-
-    def of_arrival(self, spec: TcpSpec) -> str | None:
-        """Why the system would take a packet otherwise than userstack; None: it would not."""
-        opening = spec.flags >= 0 and spec.flags & (SYN | ACK) == SYN
-        options = spec.options or ()
-        if self.fast_open and opening and any(map(_is_fast_open, options)):
-            return "TCP Fast Open"
-        return None
 
     def of_packet(self, flow: Flow, spec: TcpSpec, fields: Iterable[str], got: Sent | None, now: int) -> str | None:
         """Why the system would send that packet where userstack sends ``got`` or, until ``now``, nothing."""
@@ -72,10 +59,8 @@ def lacking(profile: str, settings: Iterable[Setting]) -> Lacking:
     """What the system of that profile does, set up by a script, and userstack does not."""
     values = {setting.name: setting.value for setting in settings}
     if profile == "linux":
-        fast_open = _number(values.get("net.ipv4.tcp_fastopen", "1"))
         return Lacking(
             "Linux",
-            fast_open=bool(fast_open & _FAST_OPEN_SERVER and fast_open & _FAST_OPEN_EVERY_LISTENER),
             recovery=True,
             pushes=True,
             tail_probes=values.get("net.ipv4.tcp_early_retrans") != "0",
@@ -99,14 +84,3 @@ def _would_be_again(flow: Flow, spec: TcpSpec, now: int) -> bool:
     taken = spec.length + bool(spec.flags & FIN)
     sent = bool(taken) and flow.outstanding.was_sent(flow.local_seq(spec.seq) + taken)
     return sent and now - flow.outstanding.sent_at >= _LEAST_WAIT
-
-
-def _is_fast_open(option: OptionSpec) -> bool:
-    return option.kind == FAST_OPEN or (option.kind == EXPERIMENT and (option.data or b"").startswith(FAST_OPEN_MAGIC))
-
-
-def _number(text: str) -> int:
-    try:
-        return int(text, 0)
-    except ValueError:
-        return 0

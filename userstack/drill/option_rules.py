@@ -7,10 +7,20 @@ from lark import Token, Transformer, v_args
 from userstack.drill import literals
 from userstack.drill.script import OptionSpec, Script
 from userstack.drill.wrong import Foreign, Wrong
-from userstack.wire.tcp import EOL, EXPERIMENT, FAST_OPEN, MD5, MSS, NOP, SACK, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE
+from userstack.wire.tcp import (
+    EOL,
+    EXPERIMENT,
+    FAST_OPEN,
+    FAST_OPEN_MAGIC,
+    MD5,
+    MSS,
+    NOP,
+    SACK,
+    SACK_PERMITTED,
+    TIMESTAMPS,
+    WINDOW_SCALE,
+)
 
-FAST_OPEN_MAGIC = b"\xf9\x89"
-"""What tells the experimental fast open option from others of its kind (RFC 7413 4.1.1)."""
 ACCURATE_ECN = {"e0b": 172, "e1b": 174}
 """The kinds of the AccECN option, by the counter that comes first (RFC 9768 3.2.3)."""
 U8, U16, U24, U32 = 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF

@@ -161,9 +161,6 @@ class Runner:
         content = packet.content
         try:
             if isinstance(content, TcpSpec):
-                reason = self._lacking.of_arrival(content)
-                if reason is not None:
-                    raise NotSupported(reason)
                 flow = self._flows.inbound(content)
                 octets = build_tcp(flow, content, packet.ip, absolute_echo=self._settings.absolute_echo)
             else:

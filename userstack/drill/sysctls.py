@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from userstack.config import MILLISECOND, SECOND, StackConfig
+from userstack.config import FAST_OPEN_CLIENT, FAST_OPEN_SERVER, FAST_OPEN_WITHOUT_COOKIE, MILLISECOND, SECOND, StackConfig
 from userstack.drill.errors import NotSupported
 from userstack.drill.shell import Setting
 from userstack.errors import InvalidArgument
@@ -171,6 +171,24 @@ def _early_retrans(text: str, _: StackConfig) -> dict[str, Any]:
     return {} if _number(text, 0, 4) >= 3 else {"rack": False}
 
 
+def _fast_open_key(text: str, _: StackConfig) -> dict[str, Any]:
+    """``"a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4"``, and after a comma a second one; each number stands with its least octet first."""
+    keys = [re.fullmatch("-".join(["([0-9a-fA-F]{1,8})"] * 4), key.strip()) for key in text.split(",")]
+    if len(keys) > 2 or None in keys:
+        raise ValueError(text)
+    words = (word for key in keys if key is not None for word in key.groups())
+    return {"fast_open_key": b"".join(int(word, 16).to_bytes(4, "little") for word in words)}
+
+
+def _fast_open_bit(bit: int) -> Meaning:
+    """Linux has in one number what FreeBSD has names for."""
+
+    def change(text: str, config: StackConfig) -> dict[str, Any]:
+        return {"fast_open": config.fast_open | bit if _number(text, 0, 1) else config.fast_open & ~bit}
+
+    return Meaning(change)
+
+
 NOTHING = Meaning(_nothing, live=True)
 """It changes nothing that can be seen of userstack: caches that it does not have, how a kernel cuts, paces or accounts."""
 
@@ -181,9 +199,9 @@ _LINUX: Mapping[str, Meaning] = {
     "tcp_timestamps": _switch("timestamps"),
     "tcp_window_scaling": _switch("window_scaling"),
     "tcp_fack": NOTHING,
-    "tcp_fastopen": NOTHING,  # a script that uses it is skipped where it does
-    "tcp_fastopen_key": NOTHING,
-    "tcp_fastopen_blackhole_timeout_sec": NOTHING,
+    "tcp_fastopen": _number_of("fast_open"),
+    "tcp_fastopen_key": Meaning(_fast_open_key),
+    "tcp_fastopen_blackhole_timeout_sec": _number_of("fast_open_blackhole_timeout", SECOND),
     "tcp_ecn": _ECN,
     "tcp_ecn_fallback": NOTHING,
     # recovery and congestion control
@@ -322,11 +340,11 @@ _FREEBSD: Mapping[str, Meaning] = {
     "log_debug": NOTHING,
     "log_in_vain": NOTHING,
     "soreceive_stream": NOTHING,
-    "fastopen.server_enable": NOTHING,  # a script that uses it is skipped where it does
-    "fastopen.client_enable": NOTHING,
+    "fastopen.server_enable": _fast_open_bit(FAST_OPEN_SERVER),
+    "fastopen.client_enable": _fast_open_bit(FAST_OPEN_CLIENT),
     "fastopen.ccache_bucket_limit": NOTHING,
     "fastopen.ccache_buckets": NOTHING,
-    "fastopen.acceptany": NOTHING,
+    "fastopen.acceptany": _fast_open_bit(FAST_OPEN_WITHOUT_COOKIE),
     "fastopen.autokey": NOTHING,
     "fastopen.keylen": NOTHING,
     "fastopen.maxkeys": NOTHING,

@@ -36,6 +36,10 @@ class DrillSocket(Protocol):
         """``send(2)``; MSG_MORE and MSG_OOB are the flags."""
         ...
 
+    def sendto(self, data: bytes, flags: int, address: tuple[str, int] | None, /) -> int:
+        """``sendto(2)``; MSG_FASTOPEN is the one flag."""
+        ...
+
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         """``recv(2)``; MSG_PEEK and MSG_OOB are the flags."""
         ...

@@ -109,6 +109,7 @@ def options(info: ConnectionInfo) -> int:
         OPT_WSCALE: info.snd_wscale is not None,
         OPT_ECN: info.ecn,
         OPT_ECN_SEEN: info.ecn_seen,
+        OPT_SYN_DATA: info.syn_data,
     }
     return sum(bit for bit, there in bits.items() if there)
 

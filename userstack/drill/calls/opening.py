@@ -88,18 +88,20 @@ def connect(context: Context, call: SystemCall) -> Attempt:
         try:
             descriptor.socket.connect(name)
         except BlockingIOError as error:
-            begun = error.errno == errno.EINPROGRESS
-            if begun:
-                _begun(context, descriptor, name)
+            if error.errno == errno.EINPROGRESS:
+                begun(context, descriptor, name)
             if descriptor.blocking:
                 raise Wait from None
             raise
+        if descriptor.flow is None:
+            begun(context, descriptor, name)  # TCP_FASTOPEN_CONNECT
         return Done(0)
 
     return attempt
 
 
-def _begun(context: Context, descriptor: Descriptor, name: tuple[str, int]) -> None:
+def begun(context: Context, descriptor: Descriptor, name: tuple[str, int]) -> None:
+    """The socket has begun to connect: its connection is under test."""
     local = endpoint_of(descriptor.socket.getsockname())
     descriptor.flow = context.flows.connecting(local, endpoint_of(name), descriptor.socket)
 

@@ -108,7 +108,7 @@ class _Known:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and error.errno in UNKNOWN and self._call.errno != errno.errorcode[error.errno]:
+        if isinstance(error, OSError) and error.errno in UNKNOWN and getattr(errno, self._call.errno or "", None) != error.errno:
             _, level, option, *_ = self._call.arguments
             raise NotSupported(f"{self._call.name} {describe(level)} {describe(option)}") from None
 

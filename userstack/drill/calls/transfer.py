@@ -4,14 +4,16 @@ import errno
 import socket
 from dataclasses import dataclass
 
+from userstack.drill.calls import fastopen
 from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, Wait, allowed, arguments, failure, listed
 from userstack.drill.compare import Field
 from userstack.drill.errors import NotSupported
 from userstack.drill.flow import filler
 from userstack.drill.script import Anything, Number, Sequence, Structure, Symbol, SystemCall, Text, Value
 from userstack.drill.values import BadArgument, describe, is_anything, items
+from userstack.sim.opening import MSG_FASTOPEN
 
-SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL | socket.MSG_MORE | socket.MSG_OOB
+SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL | socket.MSG_MORE | socket.MSG_OOB | MSG_FASTOPEN
 RECEIVE_FLAGS = socket.MSG_DONTWAIT | socket.MSG_PEEK | socket.MSG_WAITALL | socket.MSG_TRUNC | socket.MSG_OOB
 LARGEST_BUFFER = 1 << 28
 """Octets: what a script writes is made, and kept to be compared with what leaves."""
@@ -43,20 +45,22 @@ def writev(context: Context, call: SystemCall) -> Attempt:
 
 
 def send(context: Context, call: SystemCall) -> Attempt:
-    """``send(4, ..., 1000, 0) = 1000``; ``sendto`` has an address and its length besides, which TCP does not look at."""
-    number, buffer, count, flags, *_ = arguments(call, *((6, 6) if call.name == "sendto" else (4, 4)))
+    """``send(4, ..., 1000, 0) = 1000``; ``sendto`` has an address and its length besides, which only MSG_FASTOPEN looks at."""
+    number, buffer, count, flags, *name = arguments(call, *((6, 6) if call.name == "sendto" else (4, 4)))
     taken = allowed(context, flags, SEND_FLAGS)
-    return _sending(context, context.socket(number), [_piece(context, buffer, count)], taken)
+    pieces = [_piece(context, buffer, count)]
+    return _sending(context, context.socket(number), pieces, taken, name[0] if name else fastopen.NOWHERE)
 
 
 def sendmsg(context: Context, call: SystemCall) -> Attempt:
     """``sendmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 1000}], msg_flags=0}, 0) = 1000``."""
     number, header, flags = arguments(call, 3)
     taken = allowed(context, flags, SEND_FLAGS)
-    return _sending(context, context.socket(number), _message(context, header), taken)
+    name = header.get("msg_name") if isinstance(header, Structure) else None
+    return _sending(context, context.socket(number), _message(context, header), taken, name or fastopen.NOWHERE)
 
 
-def _sending(context: Context, descriptor: Descriptor, pieces: list[Piece], flags: int) -> Attempt:
+def _sending(context: Context, descriptor: Descriptor, pieces: list[Piece], flags: int, name: Value = fastopen.NOWHERE) -> Attempt:
     """Octets that the script does not give continue the filler, so that what leaves can be told from what does not."""
     flow = descriptor.flow
     data = b""
@@ -64,15 +68,26 @@ def _sending(context: Context, descriptor: Descriptor, pieces: list[Piece], flag
         offset = len(data) + (len(flow.written) if flow else 0)
         data += filler(offset, piece.size) if piece.text is None else piece.text[: piece.size].ljust(piece.size, b"\0")
     at_once = not descriptor.blocking or bool(flags & socket.MSG_DONTWAIT)
+    null = any(piece.null for piece in pieces)
+    if flags & MSG_FASTOPEN:
+        return fastopen.sending(
+            context, descriptor, data, name, at_once=at_once, rest=lambda more: _writing(descriptor, more, 0, at_once=False)
+        )
+    return _writing(descriptor, data, flags & (socket.MSG_MORE | socket.MSG_OOB), at_once=at_once, null=null)
+
+
+def _writing(descriptor: Descriptor, data: bytes, flags: int, *, at_once: bool, null: bool = False) -> Attempt:
+    """Write all of it, or, ``at_once``, what there is room for; ``null``: some of it is nowhere."""
+    flow = descriptor.flow
     taken = 0
 
     def attempt() -> Done:
         nonlocal taken
-        if any(piece.null for piece in pieces):
+        if null:
             raise failure(errno.EFAULT)
         while True:
             try:
-                now = descriptor.socket.send(data[taken:], flags & (socket.MSG_MORE | socket.MSG_OOB))
+                now = descriptor.socket.send(data[taken:], flags)
             except OSError as error:
                 waits = isinstance(error, BlockingIOError) and not at_once
                 if flow is not None:
