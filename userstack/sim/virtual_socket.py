@@ -411,8 +411,9 @@ class VirtualSocket(OpeningCalls, UserTimeouts):
         if self._listener is not None:
             raise InvalidArgument("a listening socket has nothing queued")
         info = self.info()
-        unread = 0 if self._connection is None else self._connection.unread
-        return unread, 0 if self._tcp in HANDSHAKE else info.unacked + info.unsent
+        if self._connection is None or self._tcp in HANDSHAKE:
+            return 0, 0
+        return self._connection.unread, info.unacked + info.unsent
 
     @property
     def state(self) -> State:
