@@ -37,6 +37,20 @@ def sending(
     return attempt
 
 
+def until_connected(descriptor: Descriptor, writing: Attempt) -> Attempt:
+    """A write that may sleep: where it is the one that a SYN has waited for (TCP_FASTOPEN_CONNECT), until it is answered."""
+    done: Done | None = None
+
+    def attempt() -> Done:
+        nonlocal done
+        done = done or writing()
+        if descriptor.socket.info().state is State.SYN_SENT:
+            raise Wait
+        return done
+
+    return attempt
+
+
 def _open(context: Context, descriptor: Descriptor, data: bytes, name: Value, *, at_once: bool) -> int:
     """The first try; how many octets were taken.
 

@@ -73,7 +73,8 @@ def _sending(context: Context, descriptor: Descriptor, pieces: list[Piece], flag
         return fastopen.sending(
             context, descriptor, data, name, at_once=at_once, rest=lambda more: _writing(descriptor, more, 0, at_once=False)
         )
-    return _writing(descriptor, data, flags & (socket.MSG_MORE | socket.MSG_OOB), at_once=at_once, null=null)
+    writing = _writing(descriptor, data, flags & (socket.MSG_MORE | socket.MSG_OOB), at_once=at_once, null=null)
+    return writing if at_once else fastopen.until_connected(descriptor, writing)
 
 
 def _writing(descriptor: Descriptor, data: bytes, flags: int, *, at_once: bool, null: bool = False) -> Attempt:
