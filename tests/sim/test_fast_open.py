@@ -1,5 +1,6 @@
 """TCP Fast Open between two hosts in virtual time: who is remembered for what, how much may be pending, and chance."""
 
+import errno
 from dataclasses import replace
 
 import pytest
@@ -272,6 +273,39 @@ def test_a_deferred_connect_has_no_timer_and_leaves_nothing(net: Net) -> None:
     assert (sock.state, two.client.next_deadline()) == (State.SYN_SENT, None)
     sock.close()
     assert (two.client.connections(), two.client.take()) == ([], [])
+
+
+def test_an_empty_write_sends_the_syn_that_waits_and_takes_nothing(net: Net) -> None:
+    two = Two(net)
+    two.learn()
+    sock = two.client.socket(net.family)
+    sock.setsockopt(TCP_LEVEL, TCP_FASTOPEN_CONNECT, 1)
+    sock.connect((net.here, 80))
+    for number in (errno.EINPROGRESS, errno.EAGAIN):
+        with pytest.raises(BlockingIOError) as caught:
+            sock.send(b"")
+        assert caught.value.errno == number
+    ((octets, cookie),) = two.syns()
+    assert (octets, len(cookie or b"")) == (0, 8)
+
+
+def test_a_socket_tells_its_own_key_and_never_the_hosts(net: Net) -> None:
+    sock = VirtualHost([net.prefix], config=StackConfig(fast_open_key=b"h" * 16)).socket(net.family)
+    assert (sock.getsockopt(TCP_LEVEL, TCP_FASTOPEN_KEY, 32), sock.getsockopt(TCP_LEVEL, TCP_FASTOPEN_KEY)) == (b"", 0)
+    sock.setsockopt(TCP_LEVEL, TCP_FASTOPEN_KEY, b"k" * 16)
+    assert sock.getsockopt(TCP_LEVEL, TCP_FASTOPEN_KEY, 32) == b"k" * 16
+
+
+def test_sendto_and_sendmsg_without_the_flag_are_send(net: Net) -> None:
+    two = Two(net)
+    sock, _ = two.open(b"")
+    two.wire.run_for(SECOND)
+    accepted, _ = two.listener.accept()
+    assert (sock.sendto(b"ab", ("", 1)), sock.sendto(b"cd", 0, None), sock.sendmsg([b"e", b"fg"])) == (2, 2, 3)
+    with pytest.raises(OSError, match="control messages"):
+        sock.sendmsg([b"h"], [(1, 1, b"")])
+    two.wire.run_for(SECOND)
+    assert accepted.recv(100) == b"abcdefg"
 
 
 def test_a_server_sends_no_more_than_the_initial_window_before_the_handshake_is_over(net: Net) -> None:

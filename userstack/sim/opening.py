@@ -174,7 +174,8 @@ class OpeningCalls(ABC):
         """The value as the kernel would copy it out."""
         match option:
             case _ if option == TCP_FASTOPEN_KEY:
-                return self._options.config.fast_open_key or b""
+                own = self._options.config.fast_open_key
+                return own if own is not None and own != self._options.stack_config.fast_open_key else b""  # never the host's
             case _ if option == TCP_FASTOPEN:
                 return INT.pack(self._options.fast_open)
             case _ if option == TCP_FASTOPEN_CONNECT:

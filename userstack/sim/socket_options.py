@@ -261,7 +261,7 @@ def shape_value(raw: bytes, buflen: int) -> int | bytes:
     """
     if not 0 <= buflen <= OPTLEN_MOST:
         raise OSError("getsockopt buflen out of range")
-    return raw[:buflen] if buflen else int(INT.unpack_from(raw)[0])
+    return raw[:buflen] if buflen else int(INT.unpack_from(raw.ljust(INT.size, b"\0"))[0])
 
 
 def int_of(raw: bytes) -> int:
