@@ -239,6 +239,8 @@ def test_what_the_application_has_set_is_not_changed_but_told() -> None:
     m.arrives("ACK", options=option(1000))
     info = m.connection.info()
     assert (info.user_timeout, info.peer_user_timeout) == (150 * SECOND, 1000 * SECOND)
+    m.connection.user_timeout = None
+    assert timeout_of(m) is None
 
 
 def test_changeable_can_be_set_directly() -> None:
