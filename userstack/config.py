@@ -151,10 +151,14 @@ class StackConfig:
     max_orphans: int = 8192
     """Connections that no program has any more and that are not in TIME-WAIT; beyond it they are reset (TcpExtTCPAbortOnMemory):
     nobody is there to notice that a peer keeps their data from leaving (Linux tcp_max_orphans)."""
+    syncookies: int = 1
+    """RFC 4987 3.6: 1 answers a SYN that finds the SYN queue full with a SYN cookie (TcpExtTCPReqQFullDoCookies), 0 drops it
+    (TcpExtTCPReqQFullDrop), 2 keeps no SYN at all (Linux tcp_syncookies)."""
     syn_backlog: int = 1024
-    """Half-open connections of one listener, so that a flood of SYNs takes bounded memory (Linux tcp_max_syn_backlog)."""
+    """Half-open connections of one listener where there are no SYN cookies: three quarters of it are used, as in Linux, which
+    keeps the last for peers that it knows (tcp_max_syn_backlog). The listener's backlog is a limit in any case."""
     somaxconn: int = 4096
-    """The most that a listener's backlog can be, as in Linux."""
+    """The most that a listener's backlog can be, and with it what its SYN queue and its accept queue hold, as in Linux."""
     time_wait_max: int = 65536
     """TIME-WAIT records; beyond it a connection is freed at once (TcpExtTCPTimeWaitOverflow), as Linux does."""
     out_of_order_ranges: int = 256
@@ -227,6 +231,14 @@ class StackConfig:
     """The urgent pointer that comes is the last urgent octet's, as in RFC 1122 (Linux tcp_stdurg), not the next one's (MUST-62)."""
     insecure_syn: bool = False
     """Reset on a SYN in the window, as before RFC 5961 (FreeBSD's name)."""
+    abort_on_overflow: bool = False
+    """Reset a connection whose handshake ends while the accept queue is full (TcpExtListenOverflows); else the peer tries on, as
+    if its ACK had been lost (Linux tcp_abort_on_overflow)."""
+    tw_reuse: int = 2
+    """When an active open takes a pair of sockets out of TIME-WAIT, where timestamps make it safe: 0 never, 1 after
+    ``tw_reuse_delay``, 2 only between addresses of loopback (Linux tcp_tw_reuse)."""
+    tw_reuse_delay: int = 1 * SECOND
+    """How old the last timestamp of the old incarnation must be at the least (Linux tcp_tw_reuse_delay)."""
     rfc1337: bool = False
     """Ignore a RST in TIME-WAIT (RFC 1337; Linux tcp_rfc1337)."""
     path_mtu_discovery: bool = True
@@ -347,6 +359,8 @@ _RANGES = {
     "min_snd_mss": (1, 536, "RFC 9293 MUST-15"),
     "ecn": (0, 2, "as tcp_ecn of Linux"),
     "fast_open": (0, 0x7FFFFFFF, "as tcp_fastopen of Linux"),
+    "syncookies": (0, 2, "as tcp_syncookies of Linux"),
+    "tw_reuse": (0, 2, "as tcp_tw_reuse of Linux"),
     "default_ttl": (1, 255, "RFC 791"),
     "tos": (0, 255, "RFC 791"),
     "hop_limit": (0, 255, "RFC 8200 3"),
@@ -364,6 +378,9 @@ _MAY_BE_ZERO = frozenset(
         "fast_open_backoff",
         "fast_open_blackhole_timeout",
         "fast_open_cache",
+        "syncookies",
+        "tw_reuse",
+        "tw_reuse_delay",
         "rto_slop",
         "delayed_ack",
         "fin_timeout",

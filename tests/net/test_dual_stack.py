@@ -138,6 +138,7 @@ def test_closing_a_listener_of_both_families_resets_what_nobody_accepted() -> No
     listener = bench.listen(ANY[6])
     for family in (4, 6):
         assert answer(bench, family) == SYN | ACK
+        bench.arrives(family, ACK, seq=101, ack=ISS + 1)
     listener.close(now=0)
     assert [segment.flags & RST for segment in bench.pull()] == [RST, RST]
     assert answer(bench, 4) & answer(bench, 6) & RST

@@ -18,6 +18,7 @@ from userstack.net.ethernet import ICMPV6_TYPES, EthernetLink
 from userstack.net.interface import Interface, is_multicast, is_unicast, is_valid_source
 from userstack.net.listener import Listener
 from userstack.net.ports import Binding
+from userstack.net.syncookies import SynCookies
 from userstack.net.table import ConnectionRow
 from userstack.net.transport import Outgoing, Transport
 from userstack.tcp.connection import Connection
@@ -80,6 +81,7 @@ class Host:
             counters=self.counters,
             isn=isn or SecretIsn(secret),
             timestamp_offset=SecretOffset(secret),
+            cookies=SynCookies(secret),
             random=random,
             secret=secret,
             mtu=mtu,

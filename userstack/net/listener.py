@@ -29,7 +29,8 @@ class Listener:
     """A LISTEN that stays: each SYN gets a connection of its own, which is accepted once it is established."""
 
     __slots__ = (
-        "__weakref__", "_owner", "accept_queue", "backlog", "binding", "config", "fast_open", "machine", "md5_keys", "syn_queue",
+        "__weakref__", "_owner", "accept_queue", "backlog", "binding", "config", "cookie_sent_at",
+        "fast_open", "machine", "md5_keys", "syn_queue", "young",
     )  # fmt: skip
 
     def __init__(
@@ -41,8 +42,12 @@ class Listener:
         self.binding = binding
         self.config = config
         self.backlog = min(max(backlog, 0), config.somaxconn)
-        self.syn_queue: dict[Connection, None] = {}
-        """In their order of arrival."""
+        self.syn_queue: dict[Connection, bool] = {}
+        """In their order of arrival; true of those that have not had to repeat their SYN,ACK."""
+        self.young = 0
+        """Of how many that is true."""
+        self.cookie_sent_at: int | None = None
+        """When a SYN was last answered with a SYN cookie, in ns."""
         self.accept_queue: deque[Connection] = deque()
         self.md5_keys = Md5Keys(config.md5_keys)
         """Of the peers that sign (RFC 2385); each connection gets that of its peer. After a change: ``rekey``."""
@@ -64,9 +69,28 @@ class Listener:
         return len(self.accept_queue) > self.backlog
 
     @property
+    def syn_queue_full(self) -> bool:
+        """The SYN queue takes no more: as in Linux it holds as many as the accept queue."""
+        return len(self.syn_queue) > self.backlog
+
+    @property
     def acceptable(self) -> bool:
         """True when ``accept`` would give a connection."""
         return bool(self.accept_queue)
+
+    def queue_syn(self, connection: Connection) -> None:
+        """A connection in SYN-RECEIVED joins the SYN queue."""
+        self.syn_queue[connection] = True
+        self.young += 1
+
+    def syn_timed_out(self, connection: Connection) -> None:
+        """One of the SYN queue has to repeat its SYN,ACK."""
+        self.young -= self.syn_queue[connection]
+        self.syn_queue[connection] = False
+
+    def unqueue_syn(self, connection: Connection) -> None:
+        """One of the SYN queue is established, or over."""
+        self.young -= self.syn_queue.pop(connection)
 
     def set_backlog(self, backlog: int) -> None:
         """A second ``listen`` on the same socket changes the backlog."""

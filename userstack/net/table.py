@@ -8,6 +8,7 @@ from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.net.listener import Listener
 from userstack.net.ports import Kind, PortTable, Use
+from userstack.net.synqueue import is_overdue
 from userstack.net.wheel import Timer, TimerWheel
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
@@ -99,7 +100,7 @@ class ConnectionTable:
             listener.fast_open.pending[connection] = None
             self._hand_over(listener, connection)
         elif listener is not None:
-            listener.syn_queue[connection] = None
+            listener.queue_syn(connection)
         self._touch(entry)
 
     def leave(self, entry: Entry) -> None:
@@ -122,7 +123,7 @@ class ConnectionTable:
 
     def _leave_syn_queue(self, entry: Entry, connection: Connection) -> None:
         if entry.listener is not None:
-            entry.listener.syn_queue.pop(connection, None)
+            entry.listener.unqueue_syn(connection)
             entry.listener = None
 
     def _leave_pending(self, entry: Entry, connection: Connection) -> None:
@@ -261,6 +262,12 @@ class ConnectionTable:
         if deadline > now:  # the wheel's entry was left where it stood when the deadline moved
             self.wheel.arm(entry.timer, deadline)
             return
+        if entry.listener is not None and entry.connection is not None:
+            if is_overdue(entry.listener, entry.connection):
+                entry.connection.give_up(cause="SYN queue more than half full", now=now)
+                self.free(entry, now)
+                return
+            entry.listener.syn_timed_out(entry.connection)
         entry.machine.on_deadline(now=now)
         self._touch(entry)
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from userstack.address import Endpoint, format_address, is_unspecified
@@ -16,16 +17,19 @@ from userstack.net.interface import is_valid_source
 from userstack.net.listener import Listener
 from userstack.net.mtu import LEAST_MTU_V6
 from userstack.net.ports import Binding, Kind, PortTable, Use
+from userstack.net.syncookies import VALID, SynCookies, carry_options, remembered_syn, without_echo, without_options
+from userstack.net.synqueue import Verdict, judge
 from userstack.net.table import ConnectionRow, ConnectionTable, Entry
 from userstack.tcp import md5sig, seq
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.connection import Connection
 from userstack.tcp.fastopen import FastOpen
 from userstack.tcp.isn import IsnGenerator
+from userstack.tcp.options import default_mss, read_syn
 from userstack.tcp.orphancount import OrphanCount
 from userstack.tcp.output import reset_for
 from userstack.tcp.state import State
-from userstack.tcp.timestamps import OffsetGenerator
+from userstack.tcp.timestamps import OffsetGenerator, read_timestamps
 from userstack.tcp.timewait import TimeWait
 from userstack.trace import Tracer
 from userstack.wire.ip import Buffer
@@ -53,6 +57,7 @@ class Transport:
         counters: Counters,
         isn: IsnGenerator,
         timestamp_offset: OffsetGenerator,
+        cookies: SynCookies,
         random: Callable[[int], int],
         secret: bytes,
         mtu: int,
@@ -68,6 +73,7 @@ class Transport:
         self._counters = counters
         self._isn = isn
         self._timestamp_offset = timestamp_offset
+        self._syn_cookies = cookies
         self._mtu = mtu
         self._trace = trace
         self._confirm = confirm
@@ -77,7 +83,8 @@ class Transport:
         self._cookies = CookieCache(config, counters)
         self._fast_open = FastOpenServer(config, counters, secret)
         self._quiet_until = start + config.msl if config.quiet_time else 0
-        self._resets: deque[Outgoing] = deque()
+        self._alone: deque[Outgoing] = deque()
+        """Segments of no connection: resets, and SYN,ACKs with a cookie."""
 
     # --- segments ---
 
@@ -108,14 +115,22 @@ class Transport:
         forged = md5sig.failure(segment, remote.address, local.address, entry.machine.md5_key)
         if forged is not None:
             return forged
-        waiting = entry.listener
-        if waiting is not None and waiting.full and segment.flags & (ACK | RST | SYN) == ACK:
-            # As if the ACK had been lost: the SYN,ACK is repeated and the client tries on, neither accepted nor reset.
-            self._counters.add("TcpExtListenOverflows")
-            return "TcpExtListenDrops"
+        waiting, child = entry.listener, entry.connection
+        if waiting is not None and child is not None and waiting.full and child.would_be_established(segment):
+            return self._overflow(entry, child, segment, now)
         if self.table.segment_arrives(entry, segment, now) and self._confirm is not None:
             self._confirm(remote.address, now)
         return None
+
+    def _overflow(self, entry: Entry, child: Connection, segment: TcpSegment, now: int) -> str:
+        """The accept queue is full. Either as if the ACK had been lost: the SYN,ACK is repeated and the peer tries on; or a RST."""
+        self._counters.add("TcpExtListenOverflows")
+        if child.config.abort_on_overflow:
+            self._counters.add("TcpExtEmbryonicRsts")
+            self._refuse(*entry.key, segment, child.md5_key)
+            child.give_up(cause="accept queue full", now=now)
+            self.table.free(entry, now)
+        return "TcpExtListenDrops"
 
     def _to_listener(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: TcpSegment, now: int) -> str | None:
         """RFC 9293 3.10.7.2; what its steps leave, a SYN alone, gets a connection of its own in LISTEN."""
@@ -126,12 +141,14 @@ class Transport:
         if segment.flags & RST:
             return None
         if segment.flags & ACK:
-            self._refuse(local, remote, segment, key)
-            return None
+            return self._third_segment(listener, local, remote, segment, key, now)
         if not segment.flags & SYN or not remote.port:
             return "TcpInErrs"
-        if not self._has_room(listener, now):
+        verdict = judge(listener, self._counters)
+        if verdict is Verdict.DROP or self.table.live >= self.config.max_connections:
             return "TcpExtListenDrops"
+        if verdict is Verdict.COOKIE:
+            return self._send_cookie(listener, local, remote, segment, key, now)
         fast_open = self._fast_open.judge(listener.fast_open, listener.config, local, remote, segment, now=now)
         child = self._new_connection(local, config=listener.config, listening=True, fast_open=fast_open)
         child.md5_key = key
@@ -140,23 +157,67 @@ class Transport:
             self._enter_child(child, listener)
         return None
 
-    def _has_room(self, listener: Listener, now: int) -> bool:
-        if listener.full:
-            self._counters.add("TcpExtListenOverflows")
-            return False
-        return self.table.live < self.config.max_connections and self._has_room_for_syn(listener, now)
+    def _send_cookie(
+        self, listener: Listener, local: Endpoint, remote: Endpoint, syn: TcpSegment, key: bytes | None, now: int
+    ) -> str | None:
+        """RFC 4987 3.6: the SYN,ACK goes out, and nothing is kept of the connection that it says there is."""
+        config = listener.config
+        if not config.timestamps or read_timestamps(syn.options) is None:
+            syn = without_options(syn)
+        offered = read_syn(syn.options).mss
+        mss = offered if offered is not None else default_mss(local.address)
+        cookie = self._syn_cookies.make(local, remote, syn.seq, mss, now)
+        if cookie is None:
+            return "TcpExtListenDrops"
+        child = self._new_connection(local, config=config, isn=lambda *_: cookie, listening=True)
+        child.tcb.trace = None  # it is in no state that anybody could see
+        child.md5_key = key
+        child.on_segment(syn, now=now, source=remote.address)
+        if child.state is not State.SYN_RECEIVED:
+            return None
+        carry_options(child, now)
+        answer = child.poll_transmit(now=now)
+        if answer is not None:
+            listener.cookie_sent_at = now
+            self._counters.add("TcpExtSyncookiesSent")
+            self._send_alone(answer, local, remote)
+        return None
 
-    def _has_room_for_syn(self, listener: Listener, now: int) -> bool:
-        """In a full SYN queue the oldest whose SYN,ACK had to be repeated makes place: it is the likeliest to be forged."""
-        if len(listener.syn_queue) < listener.config.syn_backlog:
-            return True
-        stale = next((child for child in listener.syn_queue if child.tcb.syn_lost), None)
-        if stale is None:
-            return False
-        self._counters.add("TcpExtTCPReqQFullDrop")
-        stale.give_up(now=now)
-        self.table.forget(stale, now)
-        return True
+    def _third_segment(
+        self, listener: Listener, local: Endpoint, remote: Endpoint, ack: TcpSegment, key: bytes | None, now: int
+    ) -> str | None:
+        """3.10.7.2, second step: an ACK for a LISTEN is answered with a RST, unless it brings a cookie back."""
+        sent_at = listener.cookie_sent_at
+        if ack.flags & SYN or not listener.config.syncookies or sent_at is None or now - sent_at > VALID:
+            self._refuse(local, remote, ack, key)
+            return None
+        cookie = seq.wrap(ack.ack - 1)
+        mss = self._syn_cookies.check(cookie, local, remote, ack.seq - 1, now)
+        if mss is None:
+            self._counters.add("TcpExtSyncookiesFailed")
+            self._refuse(local, remote, ack, key)
+            return None
+        self._counters.add("TcpExtSyncookiesRecv")
+        if listener.full or self.table.live >= self.config.max_connections:
+            if listener.full:
+                self._counters.add("TcpExtListenOverflows")
+            return "TcpExtListenDrops"
+        self._remember(listener, local, remote, ack, cookie, mss, now)
+        return None
+
+    def _remember(
+        self, listener: Listener, local: Endpoint, remote: Endpoint, ack: TcpSegment, cookie: int, mss: int, now: int
+    ) -> None:
+        """The connection as if its SYN had been kept; ``ack``, with what else it brings, is then the next of its segments."""
+        config = replace(listener.config, defer_accept=0)  # as in Linux: it is here, so it is established
+        child = self._new_connection(local, config=config, isn=lambda *_: cookie, listening=True)
+        child.md5_key = listener.md5_keys.find(remote.address)
+        offset = self._timestamp_offset(local, remote) if config.timestamps else None
+        child.on_segment(remembered_syn(ack, mss, offset=offset), now=now, source=remote.address)
+        child.syn_was_answered()
+        self._enter_child(child, listener)
+        entry = self.table.entries[(local, remote)]
+        self.table.segment_arrives(entry, without_echo(ack), now)
 
     def _reopen(self, entry: Entry, listener: Listener, segment: TcpSegment, now: int) -> str | None:
         """RFC 9293 3.6.1, MAY-2: TIME-WAIT to SYN-RECEIVED."""
@@ -165,8 +226,10 @@ class Transport:
         forged = md5sig.failure(segment, remote.address, local.address, key)
         if forged is not None:
             return forged
-        if listener.full or not self._has_room_for_syn(listener, now):
+        if listener.full:
+            self._counters.add("TcpExtListenOverflows")
             return "TcpExtListenDrops"
+        # As in Linux the SYN queue is no limit here: the record gives its place, and its peer is no forged one.
         fast_open = self._fast_open.judge(listener.fast_open, listener.config, local, remote, segment, now=now)
         connection = self._new_connection(local, config=listener.config, reopening=entry.record, fast_open=fast_open)
         connection.md5_key = key
@@ -200,15 +263,20 @@ class Transport:
         reset = reset_for(segment, echo_timestamp=self.config.rst_echoes_timestamp)
         if reset is None:
             return
-        if len(self._resets) >= self.config.transmit_queue:
-            self._counters.add("IpOutDiscards")
-            return
         if key is not None:
             md5sig.sign(reset, local.address, remote.address, key)
-        self._counters.add("TcpOutSegs")
-        self._counters.add("TcpOutRsts")
+        if self._send_alone(reset, local, remote):
+            self._counters.add("TcpOutSegs")
+            self._counters.add("TcpOutRsts")
+
+    def _send_alone(self, segment: TcpSegment, local: Endpoint, remote: Endpoint) -> bool:
+        """Send a segment that belongs to no connection; False where too many wait for the device."""
+        if len(self._alone) >= self.config.transmit_queue:
+            self._counters.add("IpOutDiscards")
+            return False
         ttl, tos = self.config.ttl_for(local.address), self.config.tos_for(local.address)
-        self._resets.append(Outgoing(reset, local.address, remote.address, ttl, tos))
+        self._alone.append(Outgoing(segment, local.address, remote.address, ttl, tos))
+        return True
 
     def icmp_error(self, error: IcmpError, *, now: int) -> None:
         """RFC 9293 3.9.2.2, MUST-54: to the connection that caused it."""
@@ -229,8 +297,8 @@ class Transport:
 
     def poll_transmit(self, *, now: int) -> Outgoing | None:
         """The next segment to send."""
-        if self._resets:
-            return self._resets.popleft()
+        if self._alone:
+            return self._alone.popleft()
         found = self.table.poll_transmit(now)
         if found is None:
             return None
@@ -297,7 +365,10 @@ class Transport:
     def _forget(self, listener: Listener, now: int) -> None:
         del self.listeners[listener.binding.local]
         self.ports.release(listener.binding)
-        for connection in (*listener.syn_queue, *listener.accept_queue):
+        for connection in list(listener.syn_queue):  # as in Linux without a word: what they send yet is nobody's
+            connection.give_up(cause="listener closed", now=now)
+            self.table.forget(connection, now)
+        for connection in listener.accept_queue:
             if connection.state is not State.CLOSED:
                 connection.abort(now=now, accepted=False)
             self.touch(connection)

@@ -14,7 +14,7 @@ from userstack.tcp.segment import Segment, from_wire
 from userstack.tcp.state import State, move
 from userstack.tcp.tcb import Tcb
 from userstack.tcp.timewait import TimeWait
-from userstack.wire.tcp import SYN, TcpSegment
+from userstack.wire.tcp import ACK, RST, SYN, TcpSegment
 
 _SOON = 2 * MILLISECOND
 _INITIAL_SEGMENTS = 10
@@ -422,6 +422,15 @@ def _check_ack_of_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     move(tcb, State.ESTABLISHED, cause=segment.cause, clause="3.10.7.4 step 5", now=now)
     _established(tcb, segment, now)
     return True
+
+
+def completes_handshake(tcb: Tcb, wire: TcpSegment) -> bool:
+    """Whether a segment is the ACK by which a passive open would be established, or a FIN would close it at once."""
+    if tcb.state is not State.SYN_RECEIVED or wire.flags & (ACK | RST | SYN) != ACK:
+        return False
+    segment = from_wire(wire, near_seq=tcb.rcv_nxt, near_ack=tcb.snd_una)
+    deferred = not segment.length and tcb.retransmits < tcb.config.defer_accept
+    return segment.ack == tcb.snd_nxt and not deferred and segment.is_acceptable(tcb.rcv_nxt, tcb.rcv_wnd)
 
 
 def _check_ack_of_fin(tcb: Tcb, segment: Segment, now: int) -> bool:

@@ -106,6 +106,10 @@ class Connection:
         """The handshake was completed, whatever has become of the connection since."""
         return self.tcb.syn_acked
 
+    def would_be_established(self, segment: TcpSegment) -> bool:
+        """True of the ACK that takes the connection from SYN-RECEIVED on (RFC 9293 3.10.7.4 step 5)."""
+        return arrives.completes_handshake(self.tcb, segment)
+
     @property
     def owes_reset(self) -> bool:
         """A RST has still to go out."""
@@ -419,9 +423,13 @@ class Connection:
         """
         calls.abort(self.tcb, now=now, accepted=accepted)
 
-    def give_up(self, *, now: int) -> None:
-        """A half-open connection that has to make place: CLOSED without a word, as when R2 is reached (RFC 9293 3.8.3)."""
-        self.tcb.die(None, cause="SYN queue full", clause="3.8.3", now=now)
+    def syn_was_answered(self) -> None:
+        """In SYN-RECEIVED: the SYN,ACK went out at some time before, and nobody has kept when (RFC 4987 3.6)."""
+        self.tcb.syn_due = False
+
+    def give_up(self, *, cause: str, now: int) -> None:
+        """A half-open connection that nobody waits for any more: CLOSED without a word, as when R2 is reached (RFC 9293 3.8.3)."""
+        self.tcb.die(None, cause=cause, clause="3.8.3", now=now)
 
     def user_timeout_expired(self, *, now: int) -> None:
         """The user timeout of RFC 9293 3.10.8, run by the caller: CLOSED, with ``ConnectionTimedOut``."""

@@ -17,6 +17,9 @@ OffsetGenerator = Callable[[Endpoint, Endpoint], int]
 OPTION_OCTETS = 12
 """What the option takes in every segment, its two NOPs included."""
 
+CARRIED = 0b111111
+"""The bits of a TSval that a SYN cookie has for the options of the SYN (see ``net/syncookies``), as in Linux."""
+
 _OUTDATED = 24 * 86_400 * SECOND
 """RFC 7323 5.5: after so much idle time TS.Recent says nothing any more."""
 
@@ -85,6 +88,11 @@ class Timestamps:
             self._cached_for = key
             self._cached = (_NOP, _NOP, self.option(now))
         return self._cached
+
+    def carry(self, bits: int, now: int) -> None:
+        """Set the clock back, by less than 64 ticks, until its lowest six bits say ``bits``: for a SYN,ACK that is not kept."""
+        ticks = now // self._tick
+        self._offset -= ticks - bits & CARRIED
 
     def begin(self, tsval: int, now: int) -> None:
         """The peer's SYN is here: its timestamp is the first TS.Recent."""

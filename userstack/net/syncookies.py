@@ -1,0 +1,123 @@
+"""SYN cookies (RFC 4987 3.6 and appendix A): what has to be remembered of a SYN goes to the peer and comes back from it.
+
+The SYN,ACK's SEQ is the cookie: F0(sockets) + the peer's SEQ + 8 bits of the minute, 3 bits of an index of an MSS, and 21 bits of
+F1(sockets, the peer's SEQ, minute, index), each F a keyed hash. What else the SYN offered stands in the low 6 bits of the
+timestamp, as Linux has it, where the peer takes part in timestamps; else it is not agreed to. So a SYN that finds the SYN queue
+full costs nothing but time, and whoever has heard the SYN,ACK can still finish the handshake.
+"""
+
+import hashlib
+from dataclasses import replace
+
+from userstack.address import Endpoint
+from userstack.config import SECOND
+from userstack.tcp import seq
+from userstack.tcp.connection import Connection
+from userstack.tcp.options import SynOptions, read_syn, write_syn
+from userstack.tcp.timestamps import CARRIED, encode, read_timestamps
+from userstack.wire.tcp import CWR, ECE, SYN, TIMESTAMPS, TcpSegment
+
+MSS_IPV4 = (48, 256, 536, 1300, 1440, 1452, 1460, 8960)
+"""What three bits tell of a peer's MSS: Linux's four; what keeps to small ones, to PPPoE and to jumbo frames. Below 48 it gets no
+cookie: nobody may send it more than it has asked for (MUST-16)."""
+MSS_IPV6 = (48, 256, 536, 1220, 1420, 1432, 1440, 8940)
+
+PERIOD = 60 * SECOND
+"""One step of the counter: Linux's TCP_SYNCOOKIE_PERIOD."""
+MAX_AGE = 2
+"""A cookie is good in the step that it was made in and in the next: Linux's MAX_SYNCOOKIE_AGE."""
+VALID = MAX_AGE * PERIOD
+"""So long after the last cookie of a listener one may come back to it (TCP_SYNCOOKIE_VALID)."""
+
+_STEPS = 256
+_STEP_SHIFT, _INDEX_SHIFT = 24, 21
+_INDEX_MASK, _MAC_MASK = 0b111, (1 << 21) - 1
+_NO_SCALE, _SACK, _ECN = 0b1111, 0b010000, 0b100000
+"""In the timestamp: the peer's window scale, or that there is none; SACK; ECN."""
+
+
+class SynCookies:
+    """Makes cookies and checks them; keeps nothing but its key."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret[:32]
+
+    def make(self, local: Endpoint, remote: Endpoint, irs: int, mss: int, now: int) -> int | None:
+        """The ISS, 32 bits, of the answer to a SYN with SEQ ``irs`` and that MSS; None: no cookie can say such an MSS."""
+        table = _table(local)
+        index = max((index for index, least in enumerate(table) if least <= mss), default=None)
+        if index is None:
+            return None
+        step = now // PERIOD
+        plain = step % _STEPS << _STEP_SHIFT | index << _INDEX_SHIFT | self._mac(local, remote, irs, step, index)
+        return seq.wrap(self._mask(local, remote) + irs + plain)
+
+    def check(self, cookie: int, local: Endpoint, remote: Endpoint, irs: int, now: int) -> int | None:
+        """The MSS that ``cookie`` stands for; None: it was not made for this peer's SYN, or is too old."""
+        plain = seq.wrap(cookie - self._mask(local, remote) - irs)
+        age = (now // PERIOD - (plain >> _STEP_SHIFT)) % _STEPS
+        index = plain >> _INDEX_SHIFT & _INDEX_MASK
+        if age >= MAX_AGE or plain & _MAC_MASK != self._mac(local, remote, irs, now // PERIOD - age, index):
+            return None
+        return _table(local)[index]
+
+    def _mask(self, local: Endpoint, remote: Endpoint) -> int:
+        return self._hash(b"cookie 0", _octets(local, remote))
+
+    def _mac(self, local: Endpoint, remote: Endpoint, irs: int, step: int, index: int) -> int:
+        # The peer's SEQ and the index are in it: a cookie is good for no other. Linux lets one pass that is an octet or two off.
+        of_syn = seq.wrap(irs).to_bytes(4, "big") + step.to_bytes(8, "big", signed=True) + bytes([index])
+        return self._hash(b"cookie 1", _octets(local, remote) + of_syn) & _MAC_MASK
+
+    def _hash(self, person: bytes, data: bytes) -> int:
+        return int.from_bytes(hashlib.blake2s(data, digest_size=4, key=self._secret, person=person).digest(), "big")
+
+
+def _octets(local: Endpoint, remote: Endpoint) -> bytes:
+    return local.address + remote.address + local.port.to_bytes(2, "big") + remote.port.to_bytes(2, "big")
+
+
+def _table(local: Endpoint) -> tuple[int, ...]:
+    return MSS_IPV4 if len(local.address) == 4 else MSS_IPV6
+
+
+def without_options(syn: TcpSegment) -> TcpSegment:
+    """The SYN as it is taken where there is no timestamp to carry what it offers: with its MSS alone, and without ECN."""
+    mss = SynOptions(mss=read_syn(syn.options).mss)
+    return replace(syn, options=write_syn(mss, "linux") if mss.mss is not None else (), flags=syn.flags & ~(ECE | CWR))
+
+
+def carry_options(connection: Connection, now: int) -> None:
+    """Put what a connection in SYN-RECEIVED has agreed to into the timestamp of its SYN,ACK."""
+    tcb = connection.tcb
+    bits = tcb.snd_wind_shift if tcb.window_scaling else _NO_SCALE
+    tcb.timestamps.carry(bits | tcb.sack_permitted * _SACK | tcb.ecn.ok * _ECN, now)
+
+
+def remembered_syn(ack: TcpSegment, mss: int, *, offset: int | None) -> TcpSegment:
+    """The SYN of the peer that sends ``ack``, the third segment of a handshake, as far as it can be known.
+
+    ``offset`` is what our timestamp clock is ahead on this connection; None: we have not agreed to timestamps.
+    """
+    stamps = read_timestamps(ack.options) if offset is not None else None
+    options, flags = SynOptions(mss=mss), SYN
+    if stamps is not None and offset is not None:
+        bits = stamps[1] - offset & CARRIED
+        scale = bits & _NO_SCALE
+        options.timestamps = (stamps[0], 0)
+        options.window_scale = scale if scale != _NO_SCALE else None
+        options.sack_permitted = bool(bits & _SACK)
+        flags |= ECE | CWR if bits & _ECN else 0
+    number = seq.wrap(ack.seq - 1)
+    return TcpSegment(ack.source_port, ack.destination_port, number, 0, flags, ack.window, options=write_syn(options, "linux"))
+
+
+def without_echo(ack: TcpSegment) -> TcpSegment:
+    """The segment with 0 for its TSecr: what it echoes held options and not the time, so that no round trip is measured by it."""
+    stamps = read_timestamps(ack.options)
+    if stamps is None:
+        return ack
+    plain = encode(stamps[0], 0)
+    return replace(ack, options=tuple(plain if option.kind == TIMESTAMPS else option for option in ack.options))
