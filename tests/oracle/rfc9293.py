@@ -236,8 +236,8 @@ class Reference(Tcb):
         return True
 
     def _may_reopen(self, segment: Segment) -> bool:
-        """MAY-2. RFC 6191 2: without timestamps a SYN above the last sequence number that was seen is of a new incarnation."""
-        return self.listening and "A" not in segment.ctl and before(self.rcv_nxt, segment.seq)
+        """MAY-2. RFC 6191 2: without timestamps a SYN above the FIN's sequence number is of a new incarnation."""
+        return self.listening and "A" not in segment.ctl and not before(segment.seq, self.rcv_nxt)
 
     def _ack_is_in_range(self, segment: Segment) -> bool:
         """RFC 5961 5.2: (SND.UNA - MAX.SND.WND) =< SEG.ACK =< SND.NXT."""

@@ -258,7 +258,7 @@ def test_old_duplicate_syn_leads_back_to_time_wait() -> None:
     [
         ("SYN", 3, True),
         ("SYN", 1 << 30, True),
-        ("SYN", 2, False),
+        ("SYN", 2, True),  # the FIN was 1
         ("SYN", 1, False),
         ("SYN", -1000, False),
         ("SYN,ACK", 1000, False),

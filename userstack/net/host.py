@@ -14,6 +14,7 @@ from userstack.errors import HostUnreachable
 from userstack.net import icmp, icmpv6, octets
 from userstack.net.addresses import Addresses
 from userstack.net.bucket import TokenBucket
+from userstack.net.ephemeral import EphemeralPorts
 from userstack.net.ethernet import ICMPV6_TYPES, EthernetLink
 from userstack.net.interface import Interface, is_multicast, is_unicast, is_valid_source
 from userstack.net.listener import Listener
@@ -82,6 +83,7 @@ class Host:
             isn=isn or SecretIsn(secret),
             timestamp_offset=SecretOffset(secret),
             cookies=SynCookies(secret),
+            ephemeral_ports=EphemeralPorts(secret, config.ephemeral_ports),
             random=random,
             secret=secret,
             mtu=mtu,

@@ -11,12 +11,14 @@ from userstack.counters import Counters
 from userstack.errors import AddressInUse, AddressNotAvailable, InvalidArgument, NetworkUnreachable, NoBufferSpace
 from userstack.net.addresses import Addresses
 from userstack.net.cookies import CookieCache
+from userstack.net.ephemeral import EphemeralPorts
 from userstack.net.fastopen import FastOpenServer
 from userstack.net.icmp import IcmpError
 from userstack.net.interface import is_valid_source
 from userstack.net.listener import Listener
 from userstack.net.mtu import LEAST_MTU_V6
 from userstack.net.ports import Binding, Kind, PortTable, Use
+from userstack.net.reuse import gives_way
 from userstack.net.syncookies import VALID, SynCookies, carry_options, remembered_syn, without_echo, without_options
 from userstack.net.synqueue import Verdict, judge
 from userstack.net.table import ConnectionRow, ConnectionTable, Entry
@@ -58,6 +60,7 @@ class Transport:
         isn: IsnGenerator,
         timestamp_offset: OffsetGenerator,
         cookies: SynCookies,
+        ephemeral_ports: EphemeralPorts,
         random: Callable[[int], int],
         secret: bytes,
         mtu: int,
@@ -74,6 +77,7 @@ class Transport:
         self._isn = isn
         self._timestamp_offset = timestamp_offset
         self._syn_cookies = cookies
+        self._ephemeral_ports = ephemeral_ports
         self._mtu = mtu
         self._trace = trace
         self._confirm = confirm
@@ -391,7 +395,8 @@ class Transport:
         if binding is not None:
             binding.check()
         address = self._local_address(binding, remote)
-        local = Endpoint(address, binding.local.port if binding is not None else self._ephemeral(address, remote))
+        port = binding.local.port if binding is not None else self._ephemeral(address, remote, config or self.config, now)
+        local = Endpoint(address, port)
         reuse_address = binding is not None and binding.use.reuse_address
         attempt = None
         if fast_open is not None:
@@ -429,9 +434,14 @@ class Transport:
                 return bound
         return self.addresses.source_for(remote.address)
 
-    def _ephemeral(self, address: bytes, remote: Endpoint) -> int:
-        taken = self.table.entries
-        return self.ports.choose(lambda port: not self.ports.is_bound(port) and (Endpoint(address, port), remote) not in taken)
+    def _ephemeral(self, address: bytes, remote: Endpoint, config: StackConfig, now: int) -> int:
+        def is_free(port: int) -> bool:
+            old = self.table.entries.get((Endpoint(address, port), remote))
+            if old is not None and (old.record is None or not gives_way(old.record, asked=False, config=config, now=now)):
+                return False
+            return not self.ports.is_bound(port)
+
+        return self._ephemeral_ports.choose(address, remote, is_free)
 
     def _connection_between(
         self,
@@ -446,11 +456,11 @@ class Transport:
         old = self.table.entries.get((local, remote))
         if old is None:
             return self._new_connection(local, config=config, fast_open=fast_open)
-        if old.record is None or not reuse_address:
+        if old.record is None or not gives_way(old.record, asked=reuse_address, config=config or self.config, now=now):
             raise AddressNotAvailable(f"there is a connection from {local} to {remote} already")
-        # SO_REUSEADDR takes the place of a TIME-WAIT record; as for MAY-2 the new ISS lies above all that the old one used.
-        above = old.record.next_iss
         self._counters.add("TcpExtTWRecycled")
+        # As for MAY-2 the new ISS lies above all that the old incarnation used.
+        above = old.record.next_iss
         old.record.abort(now=now)
         self.table.free(old, now)
         return self._new_connection(

@@ -102,6 +102,10 @@ class Timestamps:
         """R1 of RFC 7323 5.3: SEG.TSval < TS.Recent, and TS.Recent is valid (5.5)."""
         return self.recent is not None and seq.unwrap(tsval, self.recent) < self.recent and now - self._recent_at <= _OUTDATED
 
+    def age(self, now: int) -> int:
+        """How long ago, in ns, TS.Recent was set."""
+        return now - self._recent_at
+
     def is_recent(self, tsval: int) -> bool:
         """SEG.TSval = TS.Recent."""
         return self.recent is not None and seq.unwrap(tsval, self.recent) == self.recent

@@ -19,6 +19,7 @@ class TimeWait:
 
     __slots__ = (
         "ack_now",
+        "challenged_at",
         "config",
         "counters",
         "deadline",
@@ -81,6 +82,8 @@ class TimeWait:
         self.md5_key = md5_key
         """What its segments are signed with (RFC 2385)."""
         self.ack_now = False
+        self.challenged_at: int | None = None
+        """When a segment that was not acceptable was last answered."""
         self.reset_owed: tuple[int, int | None] | None = None
         """SEQ and ACK of a RST to send."""
         self.owner: Callable[[], object] | None = None
@@ -140,7 +143,10 @@ class TimeWait:
         self.deadline = now + 2 * self.config.msl
 
     def _challenge(self, now: int) -> None:
-        if self.throttle.allow(now):
+        if self.challenged_at is not None and now - self.challenged_at < self.config.invalid_ratelimit:
+            self.counters.add("TcpExtTCPACKSkippedTimeWait")
+        elif self.throttle.allow(now):
+            self.challenged_at = now
             self.ack_now = True
         else:
             self.counters.add("TcpExtTCPACKSkippedTimeWait")
@@ -175,12 +181,14 @@ class TimeWait:
         segment = from_wire(wire, near_seq=self.rcv_nxt, near_ack=self.snd_nxt)
         if not segment.syn or segment.rst or segment.has_ack or segment.bad_options:
             return False
+        # RFC 6191 2: above "the sequence number corresponding to the FIN flag", which RCV.NXT is. Linux leaves that one out.
+        above = segment.seq >= self.rcv_nxt
         if segment.timestamps is None or not self.config.timestamps:
-            return segment.seq > self.rcv_nxt
+            return above
         tsval = segment.timestamps[0]
         if self.timestamps is None or self.timestamps.is_newer(tsval):
             return True
-        return self.timestamps.is_recent(tsval) and segment.seq > self.rcv_nxt
+        return self.timestamps.is_recent(tsval) and above
 
     def on_deadline(self, *, now: int) -> None:
         """RFC 9293 3.10.8, TIME-WAIT TIMEOUT."""
