@@ -236,7 +236,7 @@ class StackConfig:
     if its ACK had been lost (Linux tcp_abort_on_overflow)."""
     tw_reuse: int = 2
     """When an active open takes a pair of sockets out of TIME-WAIT, where timestamps make it safe: 0 never, 1 after
-    ``tw_reuse_delay``, 2 only between addresses of loopback (Linux tcp_tw_reuse)."""
+    ``tw_reuse_delay``, 2 only where the peer is this host itself (Linux tcp_tw_reuse, which means loopback)."""
     tw_reuse_delay: int = 1 * SECOND
     """How old the last timestamp of the old incarnation must be at the least (Linux tcp_tw_reuse_delay)."""
     rfc1337: bool = False

@@ -437,11 +437,15 @@ class Transport:
     def _ephemeral(self, address: bytes, remote: Endpoint, config: StackConfig, now: int) -> int:
         def is_free(port: int) -> bool:
             old = self.table.entries.get((Endpoint(address, port), remote))
-            if old is not None and (old.record is None or not gives_way(old.record, asked=False, config=config, now=now)):
+            if old is not None and not self._gives_way(old, asked=False, config=config, now=now):
                 return False
             return not self.ports.is_bound(port)
 
         return self._ephemeral_ports.choose(address, remote, is_free)
+
+    def _gives_way(self, old: Entry, *, asked: bool, config: StackConfig, now: int) -> bool:
+        loopback = old.key[1].address in self.addresses.own
+        return old.record is not None and gives_way(old.record, asked=asked, loopback=loopback, config=config, now=now)
 
     def _connection_between(
         self,
@@ -456,7 +460,7 @@ class Transport:
         old = self.table.entries.get((local, remote))
         if old is None:
             return self._new_connection(local, config=config, fast_open=fast_open)
-        if old.record is None or not gives_way(old.record, asked=reuse_address, config=config or self.config, now=now):
+        if old.record is None or not self._gives_way(old, asked=reuse_address, config=config or self.config, now=now):
             raise AddressNotAvailable(f"there is a connection from {local} to {remote} already")
         self._counters.add("TcpExtTWRecycled")
         # As for MAY-2 the new ISS lies above all that the old incarnation used.
