@@ -67,8 +67,13 @@ def test_a_queue_that_is_at_most_half_full_is_patient(net: Net) -> None:
 
 
 def test_in_a_queue_that_is_more_than_half_full_nobody_waits_for_more_than_two_syn_acks(net: Net) -> None:
-    """Linux: while all of them are old; so a flood frees its places after 1 + 2 + 4 s."""
-    host, _ = listening(net, LINUX_TIMES, backlog=8)
+    """Linux: while all of them are old; so a flood frees its places after 1 + 2 + 4 s. Who was there before it does not count."""
+    host, listener = listening(net, LINUX_TIMES, backlog=8)
+    for number in range(9):
+        client = Client(host, net, 5000 + number)
+        client.syn(MSS)
+        client.ack()
+        listener.accept()
     assert all(answered(net, host, 1000 + number) for number in range(9))
     host.run(until=7 * SECOND - 1)
     assert in_state(host, State.SYN_RECEIVED) == 9
@@ -108,7 +113,7 @@ def full(net: Net, config: StackConfig) -> tuple[VirtualHost, VirtualSocket, Cli
     listener.listen(1)
     late.syn(MSS)
     listener.listen(0)
-    first.ack()
+    first.ack(data=b"text")
     return host, listener, late
 
 
@@ -116,7 +121,7 @@ def test_the_last_ack_counts_as_lost_and_the_syn_ack_is_repeated(net: Net) -> No
     host, listener, late = full(net, StackConfig())
     assert late.ack(data=b"early") == []
     assert host.counters["TcpExtListenOverflows"] == host.counters["TcpExtListenDrops"] == 1
-    (again,) = late.hear(SECOND)
+    (again,) = (segment for segment in late.hear(SECOND) if segment.destination_port == late.port)
     assert (again.flags, again.seq) == (SYN | ACK, late.iss)
     listener.accept()
     late.ack(data=b"early")
@@ -129,6 +134,14 @@ def test_a_wrong_ack_is_reset_whether_the_accept_queue_is_full_or_not(net: Net) 
     host, _, late = full(net, StackConfig())
     (answer,) = late.ack(ack=7)
     assert (answer.flags, answer.seq) == (RST, late.iss + 7 & MASK)
+    assert host.counters["TcpExtListenOverflows"] == 0
+
+
+def test_an_ack_outside_the_window_is_answered_whether_the_accept_queue_is_full_or_not(net: Net) -> None:
+    """RFC 9293 3.10.7.4, first step."""
+    host, _, late = full(net, StackConfig())
+    (answer,) = late.ack(seq=1 << 20)
+    assert (answer.flags, answer.ack) == (ACK, IRS + 1)
     assert host.counters["TcpExtListenOverflows"] == 0
 
 

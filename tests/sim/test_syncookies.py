@@ -88,6 +88,16 @@ def test_a_cookie_is_nobody_elses(local: Endpoint, remote: Endpoint, irs: int) -
         assert cookies.check(cookie, local, remote, irs + 10 * irs_of, now * SECOND) is None
 
 
+def test_whoever_has_one_cookie_can_make_no_other_of_it() -> None:
+    """Neither for another SEQ, nor another MSS, nor another minute: what is added to a cookie in the clear is in its hash too."""
+    cookies = SynCookies(b"secret")
+    cookie = cookies.make(LOCAL, REMOTE, IRS, 1460, 0)
+    assert cookie is not None
+    assert [step for step in range(-500, 500) if step and cookies.check(cookie + step & MASK, LOCAL, REMOTE, IRS + step, 0)] == []
+    assert [step for step in range(1, 8) if cookies.check(cookie + (step << 21) & MASK, LOCAL, REMOTE, IRS, 0)] == []
+    assert [step for step in range(1, 9) if cookies.check(cookie + (step << 24) & MASK, LOCAL, REMOTE, IRS, step * PERIOD)] == []
+
+
 def test_who_guesses_finds_hardly_one_cookie_in_268_million() -> None:
     """2 of 256 minutes, and one of 2**21 hashes: of 40 000 guesses none is right, near a right one neither."""
     cookies, chance = SynCookies(b"secret"), random.Random(1)

@@ -218,7 +218,6 @@ class Transport:
         child.md5_key = listener.md5_keys.find(remote.address)
         offset = self._timestamp_offset(local, remote) if config.timestamps else None
         child.on_segment(remembered_syn(ack, mss, offset=offset), now=now, source=remote.address)
-        child.syn_was_answered()
         self._enter_child(child, listener)
         entry = self.table.entries[(local, remote)]
         self.table.segment_arrives(entry, without_echo(ack), now)

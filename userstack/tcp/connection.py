@@ -423,10 +423,6 @@ class Connection:
         """
         calls.abort(self.tcb, now=now, accepted=accepted)
 
-    def syn_was_answered(self) -> None:
-        """In SYN-RECEIVED: the SYN,ACK went out at some time before, and nobody has kept when (RFC 4987 3.6)."""
-        self.tcb.syn_due = False
-
     def give_up(self, *, cause: str, now: int) -> None:
         """A half-open connection that nobody waits for any more: CLOSED without a word, as when R2 is reached (RFC 9293 3.8.3)."""
         self.tcb.die(None, cause=cause, clause="3.8.3", now=now)
