@@ -107,7 +107,7 @@ class Listener:
         return self.accept_queue.popleft() if self.accept_queue else None
 
     def connect(self, remote: Endpoint, *, now: int) -> Connection:
-        """RFC 9293 3.10.1: an active OPEN in LISTEN turns the passive end active; what it had not accepted is reset.
+        """RFC 9293 3.10.1: an active OPEN in LISTEN turns the passive end active, and ends all else as ``close`` does.
 
         Raises:
             InvalidArgument: it is closed.
@@ -118,6 +118,6 @@ class Listener:
         return self._owner.turn_active(self, remote, now=now)
 
     def close(self, *, now: int) -> None:
-        """Stop listening; connections that nobody has accepted are reset. Idempotent."""
+        """Stop listening; connections that nobody has accepted are reset, half-open ones forgotten. Idempotent."""
         if self.state is State.LISTEN:
             self._owner.stop_listening(self, now=now)

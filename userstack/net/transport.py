@@ -183,8 +183,8 @@ class Transport:
         answer = child.poll_transmit(now=now)
         if answer is not None:
             listener.cookie_sent_at = now
-            self._counters.add("TcpExtSyncookiesSent")
-            self._send_alone(answer, local, remote)
+            if self._send_alone(answer, local, remote):
+                self._counters.add("TcpExtSyncookiesSent")
         return None
 
     def _third_segment(
@@ -345,7 +345,7 @@ class Transport:
         return listener
 
     def stop_listening(self, listener: Listener, *, now: int) -> None:
-        """Close a listener; what it has not handed out is reset."""
+        """Close a listener; what it has not handed out is reset, what is half open forgotten."""
         self._forget(listener, now)
         listener.machine.close(now=now)
 
