@@ -31,7 +31,7 @@ ROOM = {"tcpi_rcv_wnd", "tcpi_rcv_wscale", "tcpi_rcv_ssthresh", "tcpi_snd_cwnd",
 CLOCK = 40_000
 NEAR = {
     "tcpi_rto": 4_000 + CLOCK,  # it counts in ticks of 4 ms
-    "tcpi_ato": 4_000,
+    "tcpi_ato": CLOCK,  # it follows the pace at which text comes
     **dict.fromkeys(("tcpi_rtt", "tcpi_rttvar", "tcpi_min_rtt", "tcpi_rcv_rtt"), CLOCK),
     **dict.fromkeys(("tcpi_busy_time", "tcpi_rwnd_limited", "tcpi_sndbuf_limited"), 3 * CLOCK),
     **dict.fromkeys(("tcpi_last_data_sent", "tcpi_last_data_recv", "tcpi_last_ack_recv", "tcpi_total_rto_time"), 3 * CLOCK // 1000),
@@ -39,6 +39,8 @@ NEAR = {
 """Its clock is real: by how much in its own unit a value may differ."""
 
 
+TRIES = 3
+"""The machine may be busy; what is not true fails every time."""
 UNLIKE = {
     "TcpCurrEstab": "nstat leaves gauges out",
     "TcpExtDelayedACKs": "how long an ACK waits depends on the clock",
@@ -274,11 +276,22 @@ def print_beside(ours: dict[str, int], theirs: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
 def test_the_kernel_tells_the_same_of_the_same_exchange(script: str) -> None:
-    ours, theirs = told_by_us(script), told_by_the_kernel(script)
+    ours = told_by_us(script)
+    for left in reversed(range(TRIES)):
+        try:
+            check(script, ours, told_by_the_kernel(script))
+        except AssertionError:
+            if not left:
+                raise
+        else:
+            return
+
+
+def check(script: str, ours: Told, theirs: Told) -> None:
     assert len(ours.infos) == len(theirs.infos) == script.count(TELL) + script.count("+.01 %{ tell }%")
-    for told, expected in zip(ours.infos, theirs.infos, strict=True):
-        print_beside(told, expected)
-        check_info(told, expected)
+    for told, told_there in zip(ours.infos, theirs.infos, strict=True):
+        print_beside(told, told_there)
+        check_info(told, told_there)
     print_beside(of_tcp(ours.counters), of_tcp(theirs.counters))
     expected = of_tcp(theirs.counters)
     assert of_tcp(ours.counters) == {name: value for name, value in expected.items() if name not in NOT_HERE}

@@ -4,20 +4,10 @@ Segments count, a FIN that goes alone as one; one is delivered when it is acknow
 stood when it went out; of those that an ACK delivers, the one sent last gives the sample.
 """
 
-from typing import NamedTuple
-
 from userstack.tcp.sack import Block
 
-
-class _Sent(NamedTuple):
-    """What a segment takes along."""
-
-    at: int
-    delivered: int
-    """P.delivered, P.delivered_time, P.first_sent_time, P.is_app_limited."""
-    delivered_at: int
-    first_sent_at: int
-    app_limited: bool
+_Sent = tuple[int, int, int, int, bool]
+"""What a segment takes along: when it went out; P.delivered, P.delivered_time, P.first_sent_time, P.is_app_limited."""
 
 
 class Delivery:
@@ -63,15 +53,12 @@ class Delivery:
         """A segment went out for the first time."""
         if not self._book:
             self._first_sent_at = self._delivered_at = now
-        self._book[end] = self._of_now(now)
+        self._book[end] = (now, self.delivered, self._delivered_at, self._first_sent_at, self._app_limited_until > 0)
 
     def resent(self, end: int, now: int) -> None:
         """The same one again; what was cut anew gives no sample."""
         if self._book.get(end) is not None:
-            self._book[end] = self._of_now(now)
-
-    def _of_now(self, now: int) -> _Sent:
-        return _Sent(now, self.delivered, self._delivered_at, self._first_sent_at, self._app_limited_until > 0)
+            self._book[end] = (now, self.delivered, self._delivered_at, self._first_sent_at, self._app_limited_until > 0)
 
     def gave_all(self) -> None:
         """The application has left the sender without anything to send: what is delivered up to here says nothing of the path."""
@@ -112,7 +99,7 @@ class Delivery:
     def _deliver(self, sent: _Sent) -> None:
         self.delivered += 1
         self._newly += 1
-        if self._prior is None or sent.at >= self._prior.at:
+        if self._prior is None or sent[0] >= self._prior[0]:
             self._prior = sent
 
     def sample(self, now: int, least_rtt: int, *, marked: bool) -> int:
@@ -127,14 +114,13 @@ class Delivery:
             return newly
         if self._app_limited_until and self.delivered > self._app_limited_until:
             self._app_limited_until = 0
-        self._delivered_at, self._first_sent_at = now, prior.at
-        interval = max(prior.at - prior.first_sent_at, now - prior.delivered_at)
-        count = self.delivered - prior.delivered
+        sent_at, delivered, delivered_at, first_sent_at, app_limited = prior
+        self._delivered_at, self._first_sent_at = now, sent_at
+        interval = max(sent_at - first_sent_at, now - delivered_at)
+        count = self.delivered - delivered
         # Below the least round-trip time ACKs were compressed somewhere; what the application limited counts where it was more.
-        if interval >= max(least_rtt, 1) and (
-            not prior.app_limited or count * self.rate_interval >= self.rate_delivered * interval
-        ):
-            self.rate_delivered, self.rate_interval, self.rate_app_limited = count, interval, prior.app_limited
+        if interval >= max(least_rtt, 1) and (not app_limited or count * self.rate_interval >= self.rate_delivered * interval):
+            self.rate_delivered, self.rate_interval, self.rate_app_limited = count, interval, app_limited
         return newly
 
     def forget(self) -> None:

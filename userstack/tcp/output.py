@@ -44,14 +44,15 @@ def poll_transmit(tcb: Tcb, *, now: int) -> TcpSegment | None:
 
 def _note_what_limits(tcb: Tcb, now: int) -> None:
     """Nothing goes out now: what does the sender wait for?"""
-    if not tcb.syn_acked or not (tcb.flight or tcb.unsent):
+    flight, unsent = tcb.snd_nxt - tcb.snd_una, tcb.unsent
+    if not (flight or unsent) or not tcb.syn_acked:
         why = IDLE
-    elif tcb.unsent and tcb.congestion.cwnd > tcb.flight and tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt < min(tcb.unsent, tcb.snd_mss):
-        why = RWND_LIMITED
-    elif not tcb.unsent and not tcb.sendbuf.room and tcb.congestion.cwnd > tcb.flight:
-        why = SNDBUF_LIMITED
-    else:
+    elif tcb.congestion.cwnd <= flight:
         why = BUSY
+    elif unsent:
+        why = RWND_LIMITED if tcb.snd_wnd - flight < min(unsent, tcb.snd_mss) else BUSY
+    else:
+        why = BUSY if tcb.sendbuf.room else SNDBUF_LIMITED
     tcb.chronograph.switch(why, now)
 
 
