@@ -52,6 +52,10 @@ _HOMES = {
     ),
     "userstack.packetio.impairment": ("Impairment",),
     "userstack.tcp.info": ("ConnectionInfo",),
+    "userstack.tcp.report": (
+        "Reason",
+        "Report",
+    ),
     "userstack.tcp.state": ("State",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -26,4 +26,6 @@ from userstack.errors import SetupError as SetupError
 from userstack.errors import UserstackError as UserstackError
 from userstack.packetio.impairment import Impairment as Impairment
 from userstack.tcp.info import ConnectionInfo as ConnectionInfo
+from userstack.tcp.report import Reason as Reason
+from userstack.tcp.report import Report as Report
 from userstack.tcp.state import State as State

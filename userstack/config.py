@@ -191,6 +191,10 @@ class StackConfig:
     """ICMPv6 errors a second, at most (RFC 4443 2.4 (f): N = 10 for a small device)."""
     icmp_error_burst: int = 10
     """ICMPv6 errors at once, at most (RFC 4443 2.4 (f): B = 10)."""
+    max_paths: int = 1024
+    """Destinations whose path MTU is remembered; beyond it the one that was learned longest ago goes (IpPathMtuEvicted)."""
+    error_reports: int = 64
+    """Reports of one connection that nobody has read; beyond it the oldest goes (TcpExtErrorReportsDropped)."""
     transmit_queue: int = 1024
     """Packets that are not a connection's (RST, ICMP, ARP) waiting for the device."""
 
@@ -243,6 +247,22 @@ class StackConfig:
     """Ignore a RST in TIME-WAIT (RFC 1337; Linux tcp_rfc1337)."""
     path_mtu_discovery: bool = True
     """Send with DF and take "fragmentation needed" as a smaller MTU (RFC 1191)."""
+    min_path_mtu: int = 552
+    """IPv4: below it no path MTU goes; what does not fit then is sent without DF, for routers to cut (Linux route.min_pmtu).
+    RFC 1191 3 knows paths down to 68, but so small a segment is what an attacker would ask for (RFC 5927 7)."""
+    path_mtu_expires: int = 600 * SECOND
+    """RFC 1191 6.3: after ten minutes the path is tried with larger packets again (Linux route.mtu_expires)."""
+    icmp_ends_opening: bool = False
+    """Linux: every ICMP error ends a connection that is being opened (RFC 5461 4); by RFC 9293 MUST-56 soft ones must not."""
+    icmp_ends_synchronized: bool = False
+    """RFC 9293 SHLD-26 to the letter: hard ICMP errors abort synchronized connections too. RFC 5927 5.2 and all kernels do not."""
+    accept_source_route: bool = False
+    """IPv4: take packets that a completed source route has brought, and answer along the way that they came (MUST-53). Off, as in
+    Linux: who may choose the way back can pretend to be anybody (RFC 6274 3.13.2.3); what names its route is dropped."""
+    min_ttl: int = 0
+    """IP_MINTTL, RFC 5082: segments with a smaller TTL, which have come from farther away, are dropped (TcpExtTCPMinTTLDrop)."""
+    min_hop_count: int | None = None
+    """IPV6_MINHOPCOUNT: IPv6's in the place of ``min_ttl``; None for the same."""
     default_ttl: int = 64
     """MUST-49."""
     tos: int = 0
@@ -280,6 +300,7 @@ class StackConfig:
             rack=True,
             invalid_ratelimit=500 * MILLISECOND,
             repeat_synack=True,
+            icmp_ends_opening=True,
             drop_synfin=True,
             half_window_segments=True,
             empty_probes=True,
@@ -330,6 +351,10 @@ class StackConfig:
         """The type of service octet, or traffic class, of what is sent from, or to, the packed ``address``."""
         return self.tos if self.traffic_class is None or len(address) == 4 else self.traffic_class
 
+    def min_ttl_for(self, address: bytes) -> int:
+        """The least TTL, or hop limit, of what is taken from, or at, the packed ``address``."""
+        return self.min_ttl if self.min_hop_count is None or len(address) == 4 else self.min_hop_count
+
     def _check_ranges(self) -> None:
         if self.rto_min > self.rto_max:
             raise InvalidArgument(f"rto_min ({self.rto_min}) must not be above rto_max ({self.rto_max})")
@@ -362,6 +387,9 @@ _RANGES = {
     "syncookies": (0, 2, "as tcp_syncookies of Linux"),
     "tw_reuse": (0, 2, "as tcp_tw_reuse of Linux"),
     "default_ttl": (1, 255, "RFC 791"),
+    "min_path_mtu": (68, 65535, "RFC 791 3.2"),
+    "min_ttl": (0, 255, "RFC 5082"),
+    "min_hop_count": (0, 255, "RFC 5082"),
     "tos": (0, 255, "RFC 791"),
     "hop_limit": (0, 255, "RFC 8200 3"),
     "traffic_class": (0, 255, "RFC 8200 3"),
@@ -387,6 +415,7 @@ _MAY_BE_ZERO = frozenset(
         "orphan_retries",
         "max_orphans",
         "somaxconn",
+        "min_ttl",
         "time_wait_max",
         "out_of_order_ranges",
         "challenge_ack_limit",

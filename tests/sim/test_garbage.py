@@ -17,6 +17,7 @@ from userstack.wire import icmpv6, nd
 from userstack.wire.codec import ParameterProblem, WireError
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import DESTINATION_OPTIONS, HOP_BY_HOP, ICMP, ICMPV6, TCP, ExtensionHeader, IPPacket
+from userstack.wire.source_route import read_recorded
 
 PACKETS = 100_000
 
@@ -89,6 +90,8 @@ def counter_of(net: Net, octets: bytes) -> str | None:
         own = Interface.parse(net.prefix)
         if packet.is_fragment or packet.destination != own.address or not is_valid_source(packet.source, [own]):
             return None
+        if read_recorded(packet.options) is not None:
+            return "IpInSourceRouteDrops"
         if packet.protocol == TCP:
             CODEC.decode_tcp(packet)
         elif packet.protocol == ICMP and packet.version == 4:

@@ -278,7 +278,7 @@ def test_packet_too_big_that_says_nothing_is_ignored(mtu: int, seq: int) -> None
 @pytest.mark.parametrize("mtu", [0, 1, 68, 40])
 def test_absurd_packet_too_big_still_lets_data_through(mtu: int) -> None:
     """RFC 791: every link carries 68 octets."""
-    m = Machine.in_state(State.ESTABLISHED, mss=1460)
+    m = Machine.in_state(State.ESTABLISHED, mss=1460, config=StackConfig(min_path_mtu=68))
     m.send(b"x" * 500)
     m.sent()
     m.connection.on_packet_too_big(mtu, seq=(m.iss + 1) % 2**32, now=m.now)

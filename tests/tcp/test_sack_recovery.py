@@ -299,7 +299,7 @@ def test_a_duplicate_reported_is_counted() -> None:
 
 
 def test_a_smaller_path_mtu_resends_what_is_missing_only() -> None:
-    m = sender()
+    m = sender(config=StackConfig(initial_window=10, min_path_mtu=540))
     ack(m, 0, (1, 2))
     m.connection.on_packet_too_big(540, seq=m.iss + 1 & 0xFFFFFFFF, now=m.now)
     m.pull()

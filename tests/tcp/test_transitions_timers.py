@@ -247,7 +247,8 @@ def test_time_wait_ends_after_two_msl(record: bool, msl: int) -> None:
     ],
 )
 def test_hard_icmp_error_aborts(state: State, error: OSError) -> None:
-    m = Machine.in_state(state)
+    """SHLD-26 to the letter in the synchronized states is a setting (see ``tests/tcp/test_icmp.py``)."""
+    m = Machine.in_state(state, config=StackConfig(icmp_ends_synchronized=state not in {State.SYN_SENT, State.SYN_RECEIVED}))
     put_in_flight(m)
     m.icmp(error, hard=True, seq=m.snd_una)
     m.moved(state, State.CLOSED, section="3.9.2.2")

@@ -10,11 +10,12 @@ import socket
 import struct
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self, overload
 
+from userstack.address import format_address
 from userstack.api import options
 from userstack.api.errors import ClosedHandle
 from userstack.api.guards import Exclusive
@@ -26,6 +27,7 @@ from userstack.runtime.driver import Driver
 from userstack.sim.raw_info import raw_info
 from userstack.tcp import connection as tcp
 from userstack.tcp.info import ConnectionInfo
+from userstack.tcp.report import Report
 from userstack.tcp.state import CAN_RECEIVE_TEXT, CAN_SEND, State
 from userstack.tcp.uto import nanoseconds
 from userstack.wire.ip import Buffer
@@ -89,6 +91,38 @@ class Connection:
     def info(self) -> ConnectionInfo:
         """What ``ss -ti`` shows of a connection (RFC 9293 3.10.6, STATUS); works in every state, after ``close`` too."""
         return self._core.info(now=self._driver.now())
+
+    @property
+    def source_route(self) -> tuple[str, ...]:
+        """The routers that every packet passes, in their order: those that ``connect`` was given, or the way back (MUST-53)."""
+        route = self._core.route
+        return () if route is None else tuple(format_address(hop) for hop in route.hops)
+
+    def reports(self) -> AsyncIterator[Report]:
+        """What the connection survives (RFC 9293 3.9.1.8, MUST-47): soft ICMP errors, and that R1 was reached (SHLD-9).
+
+        ``async for report in connection.reports()`` ends with the connection. Reports are kept from this call on, and until the
+        iterator is closed; whoever does not call it is told nothing (SHLD-20), and finds the last error under SO_ERROR.
+        """
+        self._check_open()
+        self._core.reports.want(True)
+        return self._tell_reports()
+
+    async def _tell_reports(self) -> AsyncIterator[Report]:
+        reports = self._core.reports
+        try:
+            while True:
+                await self._driver.until(self._core, lambda: len(reports) > 0 or self._is_over)
+                report = reports.take()
+                if report is None:
+                    return
+                yield report
+        finally:
+            reports.want(False)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._closed is not None or self._core.state is State.CLOSED
 
     async def recv(self, limit: int = 65536) -> bytes:
         """Receive up to ``limit`` bytes, at least one; ``b""`` when the peer will send no more, and at once where ``limit`` is 0.
@@ -321,7 +355,8 @@ class Connection:
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         """Set TCP_NODELAY, TCP_USER_TIMEOUT, SO_OOBINLINE, or SO_LINGER (a packed ``struct linger``), as on the kernel's sockets.
 
-        A connection over IPv4 has IP_TTL and IP_TOS, one over IPv6 IPV6_UNICAST_HOPS and IPV6_TCLASS instead.
+        A connection over IPv4 has IP_TTL, IP_TOS, IP_MINTTL and IP_MTU_DISCOVER, one over IPv6 IPV6_UNICAST_HOPS, IPV6_TCLASS,
+        IPV6_MINHOPCOUNT and IPV6_MTU_DISCOVER instead. IP_MTU and IPV6_MTU can be read.
 
         Raises:
             OSError: with ENOPROTOOPT for every other option; with EINVAL for a value that cannot be.

@@ -4,11 +4,13 @@ Law: what a call gives is what the kernel's sockets give. A socket of IPv6 names
 sees IPv4 as mapped addresses (RFC 3493 3.3, 3.7); one of IPv4 names two.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from userstack.address import LINK_INDEX, Endpoint, format_address, from_mapped, is_link_local, pack_address, to_mapped
 from userstack.api.guards import parse_port
 from userstack.errors import InvalidArgument
+from userstack.wire.source_route import SourceRoute
 
 SocketName = tuple[str, int] | tuple[str, int, int, int]
 """Host and port; of an IPv6 socket flow label, which is 0, and scope too."""
@@ -60,6 +62,22 @@ def parse_host(text: str) -> bytes:
         return pack_address(text)
     except ValueError as error:
         raise InvalidArgument(str(error)) from None
+
+
+def parse_route(hops: Sequence[str], *, strict: bool) -> SourceRoute | None:
+    """Read the routers of a source route; None where there are none.
+
+    Raises:
+        InvalidArgument: too many, or one is no IPv4 address; ``strict`` without any.
+        TypeError: one is no str, or they are one str.
+    """
+    if isinstance(hops, str):
+        raise TypeError(f"a source route is a list of addresses, not the text {hops!r}")
+    if not hops:
+        if strict:
+            raise InvalidArgument("a strict route needs its routers: name them in source_route")
+        return None
+    return SourceRoute(tuple(parse_host(hop) for hop in hops), strict)
 
 
 def scoped_text(address: bytes, *, device: str) -> str:

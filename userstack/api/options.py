@@ -14,6 +14,7 @@ from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.errors import InvalidArgument
 from userstack.sim.tcp_options import get_setting, set_setting
 from userstack.tcp.connection import Connection
+from userstack.tcp.pmtudisc import PmtuDiscovery
 
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18)
 """Milliseconds; the numbers are Linux's where this platform has none of its own."""
@@ -26,6 +27,9 @@ TCP_INFO = getattr(socket, "TCP_INFO", 11)
 TCP_QUICKACK = getattr(socket, "TCP_QUICKACK", 12)
 IPV6_UNICAST_HOPS = getattr(socket, "IPV6_UNICAST_HOPS", 16)
 IPV6_TCLASS = getattr(socket, "IPV6_TCLASS", 67)
+IP_MTU, IP_MTU_DISCOVER, IP_MINTTL = 14, 10, 21
+"""Linux's numbers, as those of IPv6; Python has no names for them."""
+IPV6_MTU, IPV6_MTU_DISCOVER, IPV6_MINHOPCOUNT = 24, 23, 73
 _ECN_BITS = 0x03
 
 
@@ -120,11 +124,32 @@ def _take_error(connection: Connection, config: StackConfig) -> int:
     return (error or soft or OSError(0, "")).errno or 0
 
 
+def _set_min_ttl(connection: Connection, value: int, config: StackConfig) -> None:
+    if not 0 <= value <= 255:
+        raise InvalidArgument(f"the least TTL or hop limit is 0 to 255, not {value}")
+    connection.min_ttl = value
+
+
+def _set_pmtu_discovery(connection: Connection, value: int, config: StackConfig) -> None:
+    if value not in list(PmtuDiscovery):
+        raise InvalidArgument(f"path MTU discovery is IP_PMTUDISC_DONT (0) to IP_PMTUDISC_OMIT (5), not {value}")
+    connection.pmtu_discovery = PmtuDiscovery(value)
+
+
+_MTU = _Option(lambda c, _: c.path_mtu, None)
+_MTU_DISCOVER = _Option(lambda c, _: int(c.pmtu_discovery), _set_pmtu_discovery)
+_MIN_TTL = _Option(lambda c, _: c.min_ttl, _set_min_ttl)
 _OVER_IPV4 = {
+    (socket.IPPROTO_IP, IP_MTU): _MTU,
+    (socket.IPPROTO_IP, IP_MTU_DISCOVER): _MTU_DISCOVER,
+    (socket.IPPROTO_IP, IP_MINTTL): _MIN_TTL,
     (socket.IPPROTO_IP, socket.IP_TTL): _Option(lambda c, _: c.ttl, _set_ttl),
     (socket.IPPROTO_IP, socket.IP_TOS): _Option(lambda c, _: c.tos, _set_tos),
 }
 _OVER_IPV6 = {
+    (socket.IPPROTO_IPV6, IPV6_MTU): _MTU,
+    (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER): _MTU_DISCOVER,
+    (socket.IPPROTO_IPV6, IPV6_MINHOPCOUNT): _MIN_TTL,
     (socket.IPPROTO_IPV6, IPV6_UNICAST_HOPS): _Option(lambda c, _: c.ttl, _set_unicast_hops),
     (socket.IPPROTO_IPV6, IPV6_TCLASS): _Option(lambda c, _: c.tos, _set_traffic_class),
 }

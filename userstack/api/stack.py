@@ -2,7 +2,7 @@
 
 import asyncio
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from userstack.api.errors import ClosedHandle
 from userstack.api.guards import check_timeout, parse_port
 from userstack.api.listener import Listener
 from userstack.api.md5 import check_key, keys_of
-from userstack.api.names import SocketAddress, parse_address
+from userstack.api.names import SocketAddress, parse_address, parse_route
 from userstack.api.opening import OPENING, establish, send_first
 from userstack.config import FAST_OPEN_SERVER
 from userstack.counters import Counters
@@ -149,6 +149,8 @@ class Stack:
         reuse_address: bool = False,
         md5_key: bytes | None = None,
         fast_open: Buffer | None = None,
+        source_route: Sequence[str] = (),
+        strict_route: bool = False,
     ) -> Connection:
         """Open a connection and wait until it is established. Cancelling it leaves nothing behind.
 
@@ -163,6 +165,8 @@ class Stack:
             fast_open: what to send first, as much of it as possible with the SYN (RFC 7413, MSG_FASTOPEN): nothing as long as there
                 is no cookie of the peer's, for which it asks; what the peer does not take so follows the handshake. It may arrive
                 twice: not for requests that must not be carried out twice (RFC 7413 6.1).
+            source_route: the IPv4 addresses of up to nine routers that every packet is to pass, in their order (RFC 9293 MUST-51).
+            strict_route: and no other router than these.
 
         Raises:
             ConnectionRefusedError: a RST answered.
@@ -174,13 +178,14 @@ class Stack:
         check_key(md5_key)
         remote = parse_address(address, port, device=self.device.name)
         local = self._local(local_address, local_port, ipv6=remote.ipv6)
+        route = parse_route(source_route, strict=strict_route)
         first = None if fast_open is None else memoryview(fast_open).cast("B")
         if local_address is None and not local_port:
-            core = self.host.connect(remote.endpoint, now=self.now(), fast_open=first)
+            core = self.host.connect(remote.endpoint, now=self.now(), fast_open=first, route=route)
         else:
             binding = self.host.bind(local.endpoint, reuse_address=reuse_address)
             core = self._or_unbind(
-                binding, lambda: self.host.connect(remote.endpoint, binding=binding, now=self.now(), fast_open=first)
+                binding, lambda: self.host.connect(remote.endpoint, binding=binding, now=self.now(), fast_open=first, route=route)
             )
         core.md5_key = md5_key
         rest = memoryview(b"") if first is None else first[len(core.tcb.sendbuf) :]

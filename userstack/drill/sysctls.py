@@ -282,6 +282,9 @@ _LINUX: Mapping[str, Meaning] = {
     "conf.all.rp_filter": NOTHING,
     "conf.all.accept_local": NOTHING,
     "route.flush": NOTHING,
+    "route.min_pmtu": _number_of("min_path_mtu"),
+    "route.mtu_expires": _number_of("path_mtu_expires", SECOND),
+    "conf.all.accept_source_route": _switch("accept_source_route"),
 }
 
 _FREEBSD: Mapping[str, Meaning] = {
@@ -358,6 +361,7 @@ TABLE: Mapping[str, Meaning] = {
     **{f"net.inet.tcp.{name}": meaning for name, meaning in _FREEBSD.items()},
     "net.ipv6.auto_flowlabels": NOTHING,
     "net.ipv6.flowlabel_consistency": NOTHING,
+    "net.ipv6.route.mtu_expires": _number_of("path_mtu_expires", SECOND),
     "net.ipv6.conf.all.hop_limit": _number_of("hop_limit"),
     "net.core.somaxconn": _number_of("somaxconn"),
     "net.core.rmem_max": NOTHING,

@@ -30,6 +30,7 @@ from userstack.wire.codec import Codec, ParameterProblem, WireError
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.icmpv6 import UNRECOGNIZED_NEXT_HEADER
 from userstack.wire.ip import ICMP, ICMPV6, NO_NEXT_HEADER, TCP, Buffer, IPPacket
+from userstack.wire.source_route import SourceRoute, destination_of, read_recorded
 
 
 class Host:
@@ -128,14 +129,21 @@ class Host:
         ip = "Ip" if len(packet.source) == 4 else "Ip6"
         if packet.destination not in self._own or not is_valid_source(packet.source, self.interfaces):
             return self._receive_by_group(packet, now) if is_multicast(packet.destination) else ip + "InAddrErrors"
+        route = None
+        if packet.options:
+            recorded = read_recorded(packet.options)
+            if recorded is not None:
+                if not (self.config.accept_source_route and recorded.completed):
+                    return "IpInSourceRouteDrops"  # this host is no router: what is to go on does not (RFC 1122 3.3.5)
+                route = recorded.back(packet.source)
         if packet.is_fragment:
             return ip + "ReasmFails"
         if packet.protocol == TCP:
             self.counters.add(ip + "InDelivers")
-            return self._receive_tcp(packet, now, checksum_ok)
+            return self._receive_tcp(packet, route, now, checksum_ok)
         if packet.protocol == (ICMP if len(packet.source) == 4 else ICMPV6):
             self.counters.add(ip + "InDelivers")
-            return self._receive_icmp(packet, now) if packet.protocol == ICMP else self._receive_icmpv6(packet, now)
+            return self._receive_icmp(packet, route, now) if packet.protocol == ICMP else self._receive_icmpv6(packet, now)
         if len(packet.source) == 16 and packet.protocol != NO_NEXT_HEADER:
             raise ParameterProblem(  # RFC 8200 4
                 "Ip6InUnknownProtos",
@@ -157,7 +165,7 @@ class Host:
         self.counters.add("Ip6InDelivers")
         return self._receive_icmpv6(packet, now)
 
-    def _receive_tcp(self, packet: IPPacket, now: int, checksum_ok: bool) -> str | None:
+    def _receive_tcp(self, packet: IPPacket, route: SourceRoute | None, now: int, checksum_ok: bool) -> str | None:
         self.counters.add("TcpInSegs")
         try:
             segment = self.codec.decode_tcp(packet, verify=not checksum_ok)
@@ -166,9 +174,10 @@ class Host:
                 self.counters.add("TcpInErrs")
             raise
         local = Endpoint(packet.destination, segment.destination_port)
-        return self.transport.segment_arrives(local, Endpoint(packet.source, segment.source_port), segment, now=now)
+        remote = Endpoint(packet.source, segment.source_port)
+        return self.transport.segment_arrives(local, remote, segment, packet=packet, route=route, now=now)
 
-    def _receive_icmp(self, packet: IPPacket, now: int) -> str | None:
+    def _receive_icmp(self, packet: IPPacket, route: SourceRoute | None, now: int) -> str | None:
         self.counters.add("IcmpInMsgs")
         try:
             message = self.codec.decode_icmp(packet)
@@ -177,7 +186,7 @@ class Host:
                 self.counters.add("IcmpInErrors")
             raise
         self.counters.add(icmp.counter_of(message.type))
-        reply = icmp.echo_reply(packet, message, codec=self.codec, ttl=self.config.default_ttl)
+        reply = icmp.echo_reply(packet, message, codec=self.codec, ttl=self.config.default_ttl, route=route)
         if reply is not None:
             self.counters.add("IcmpOutMsgs")
             return self._reply(reply, "IcmpOutEchoReps")
@@ -211,7 +220,10 @@ class Host:
         return None
 
     def _answer_problem(self, data: Buffer, problem: ParameterProblem, now: int) -> None:
-        """RFC 4443 3.4, to whoever sent us an IPv6 packet that RFC 8200 has answered so."""
+        """RFC 4443 3.4, to whoever sent us an IPv6 packet that RFC 8200 has answered so; RFC 1122 3.2.2.5 for IPv4."""
+        if data[0] >> 4 == 4:
+            self._answer_problem4(data, problem, now)
+            return
         source, destination = bytes(data[8:24]), bytes(data[24:40])
         if destination not in self._own and destination not in self.addresses.groups:
             return
@@ -222,6 +234,20 @@ class Host:
             return
         message = icmpv6.parameter_problem(data, code=problem.code, pointer=problem.pointer)
         dropped = self._reply_icmpv6(message, destination, source, "Icmp6OutParmProblems", tos=self.config.tos_for(source))
+        if dropped is not None:
+            self.counters.add(dropped)
+
+    def _answer_problem4(self, data: Buffer, problem: ParameterProblem, now: int) -> None:
+        source, destination = bytes(data[12:16]), bytes(data[16:20])
+        if not icmp.may_be_answered(data):
+            return
+        if not self._errors.take(now=now):
+            self.counters.add("IcmpOutRateLimitHost")
+            return
+        message = self.codec.encode_icmp(icmp.parameter_problem(data, pointer=problem.pointer))
+        self.counters.add("IcmpOutMsgs")
+        ttl, tos = self.config.default_ttl, self.config.tos
+        dropped = self._reply(IPPacket(destination, source, ICMP, message, ttl=ttl, tos=tos), "IcmpOutParmProbs")
         if dropped is not None:
             self.counters.add(dropped)
 
@@ -272,18 +298,17 @@ class Host:
 
     def _encode(self, outgoing: Outgoing) -> bytes:
         self._identification = (self._identification + 1) & 0xFFFF
-        return self.codec.encode_ip(
-            IPPacket(
-                outgoing.source,
-                outgoing.destination,
-                TCP,
-                self.codec.encode_tcp(outgoing.segment, outgoing.source, outgoing.destination),
-                ttl=outgoing.ttl,
-                tos=outgoing.tos,
-                identification=self._identification,
-                dont_fragment=self.config.path_mtu_discovery,
-            )
+        packet = IPPacket(
+            outgoing.source,
+            outgoing.destination,
+            TCP,
+            self.codec.encode_tcp(outgoing.segment, outgoing.source, outgoing.destination),
+            ttl=outgoing.ttl,
+            tos=outgoing.tos,
+            identification=self._identification,
+            dont_fragment=outgoing.dont_fragment,
         )
+        return self.codec.encode_ip(packet if outgoing.route is None else outgoing.route.lead(packet))
 
     def _report_unreachable(self, link: EthernetLink, now: int) -> None:
         while (data := link.poll_unreachable()) is not None:
@@ -291,7 +316,7 @@ class Host:
             if packet.protocol == TCP:
                 segment = self.codec.decode_tcp(packet, verify=False)
                 local = Endpoint(packet.source, segment.source_port)
-                remote = Endpoint(packet.destination, segment.destination_port)
+                remote = Endpoint(destination_of(packet.destination, packet.options), segment.destination_port)
                 self.transport.unreachable(local, remote, segment.seq, HostUnreachable(), now=now)
 
     # --- time ---
@@ -347,18 +372,22 @@ class Host:
         config: StackConfig | None = None,
         fast_open: Buffer | None = None,
         deferred: bool = False,
+        route: SourceRoute | None = None,
     ) -> Connection:
         """Active OPEN: SYN-SENT at once. Without ``binding`` address (MUST-44) and port are chosen; with it, it is used up.
 
         ``fast_open``, which may be empty, asks for Fast Open (RFC 7413): as much of it as the SYN may carry is taken for sending,
         nothing as long as there is no cookie. With ``deferred`` a SYN that may carry text waits for the first ``send``.
+        ``route`` is the source route that every segment takes (MUST-51).
 
         Raises:
             NetworkUnreachable: no address of ours has the family, the socket is not bound for it, or MUST-46.
             AddressNotAvailable: no port is free, no address may be used yet, or a connection between the two sockets exists.
             NoBufferSpace: ``max_connections`` was reached.
         """
-        return self.transport.connect(remote, binding=binding, config=config, fast_open=fast_open, deferred=deferred, now=now)
+        return self.transport.connect(
+            remote, binding=binding, config=config, fast_open=fast_open, deferred=deferred, route=route, now=now
+        )
 
     def touch(self, connection: Connection) -> None:
         """After every call on a connection: its output and its timers have to follow."""

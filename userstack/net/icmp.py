@@ -29,6 +29,7 @@ from userstack.wire.icmp import (
     IcmpMessage,
 )
 from userstack.wire.ip import ICMP, TCP, Buffer, IPPacket
+from userstack.wire.source_route import SourceRoute, destination_of
 
 MIN_MTU = 68
 """RFC 1191 3: no path takes less."""
@@ -42,9 +43,12 @@ _FRAGMENTATION_NEEDED = 4
 _NETWORK_CODES = frozenset({0, 6, 9, 11})
 """RFC 1122 3.2.2.1: those codes of destination unreachable that speak of the network; the others speak of the host."""
 
-_IP4_QUOTE = struct.Struct("!BxHxxHxBxx4s4s")
+_IP4_QUOTE = struct.Struct("!BxHxxHBBxx4s4s")
 _TCP_QUOTE = struct.Struct("!HHI")
 _OFFSET = 0x1FFF
+_REDIRECT = 5
+_UNANSWERED = ERRORS | {_REDIRECT}
+_MOST_QUOTED = 576 - 20 - 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,15 @@ class IcmpError:
     """RFC 9293 3.9.2.2: abort the connection (SHLD-26); a soft error must not (MUST-56)."""
     mtu: int | None
     """The path's new MTU in bytes, with "fragmentation needed" only."""
+    ttl: int = 255
+    """The TTL or hop limit that the segment had left (RFC 5082 3: errors about it are judged as it would be)."""
 
 
 _NAMES = {
     ECHO_REPLY: "EchoReps",
     DESTINATION_UNREACHABLE: "DestUnreachs",
     SOURCE_QUENCH: "SrcQuenchs",
-    5: "Redirects",
+    _REDIRECT: "Redirects",
     ECHO_REQUEST: "Echos",
     TIME_EXCEEDED: "TimeExcds",
     PARAMETER_PROBLEM: "ParmProbs",
@@ -83,16 +89,34 @@ def counter_of(kind: int) -> str:
     return "IcmpIn" + _NAMES[kind] if kind in _NAMES else f"IcmpMsgInType{kind}"
 
 
-def echo_reply(packet: IPPacket, message: IcmpMessage, *, codec: Codec, ttl: int) -> IPPacket | None:
+def echo_reply(
+    packet: IPPacket, message: IcmpMessage, *, codec: Codec, ttl: int, route: SourceRoute | None = None
+) -> IPPacket | None:
     """Answer an echo request with the same identifier, number and data, from the address that was asked (RFC 1122 3.2.2.6).
 
-    ``packet`` carries ``message``. None for anything else than an echo request of one host to one host.
+    ``packet`` carries ``message``, and ``route`` is the way back that it has recorded. None for anything else than an echo request
+    of one host to one host.
     """
     if message.type != ECHO_REQUEST or not is_unicast(packet.destination) or not is_valid_source(packet.source):
         return None
     reply = codec.encode_icmp(IcmpMessage(ECHO_REPLY, 0, message.rest, message.payload))
     # RFC 1349 5.1: the request's TOS; but its ECN bits say nothing about this packet (RFC 3168 6).
-    return IPPacket(packet.destination, packet.source, ICMP, reply, ttl=ttl, tos=packet.tos & 0xFC)
+    answer = IPPacket(packet.destination, packet.source, ICMP, reply, ttl=ttl, tos=packet.tos & 0xFC)
+    return answer if route is None else route.lead(answer)
+
+
+def may_be_answered(invoking: Buffer) -> bool:
+    """True where RFC 1122 3.2.2 lets an error about ``invoking``, a whole IPv4 packet for an address of ours, go to its source."""
+    first, _, fragment, _, protocol, source, _ = _IP4_QUOTE.unpack_from(invoking)
+    if fragment & _OFFSET or not is_valid_source(source):
+        return False
+    at = (first & 0xF) * 4
+    return protocol != ICMP or (at < len(invoking) and invoking[at] not in _UNANSWERED)
+
+
+def parameter_problem(invoking: Buffer, *, pointer: int) -> IcmpMessage:
+    """RFC 1122 3.2.2.5: the octet at ``pointer`` of ``invoking`` is at fault; as much is quoted as RFC 1812 4.3.2.3 allows."""
+    return IcmpMessage(PARAMETER_PROBLEM, 0, pointer << 24, bytes(invoking[:_MOST_QUOTED]))
 
 
 def parse_error(message: IcmpMessage, *, path_mtu_discovery: bool) -> IcmpError | None:
@@ -106,19 +130,22 @@ def parse_error(message: IcmpMessage, *, path_mtu_discovery: bool) -> IcmpError 
     quote = _parse_quote(message.payload)
     if quote is None:
         return None
-    local, remote, seq, total = quote
+    local, remote, seq, total, ttl = quote
     mtu = None
     if message.type == DESTINATION_UNREACHABLE and message.code == _FRAGMENTATION_NEEDED:
         mtu = _path_mtu(message.rest & 0xFFFF, total)
     error, hard = _judge(message.type, message.code)
-    return IcmpError(local, remote, seq, error, hard and not (mtu is not None and path_mtu_discovery), mtu)
+    return IcmpError(local, remote, seq, error, hard and not (mtu is not None and path_mtu_discovery), mtu, ttl)
 
 
-def _parse_quote(data: Buffer) -> tuple[Endpoint, Endpoint, int, int] | None:
-    """Source, destination, sequence number and total length of the quoted packet; None where it is no TCP segment's head."""
+def _parse_quote(data: Buffer) -> tuple[Endpoint, Endpoint, int, int, int] | None:
+    """Source, destination, sequence number, total length and TTL of the quoted packet; None where it is no TCP segment's head.
+
+    Of a packet on a source route the destination is the last of the route's, the header names only the next hop.
+    """
     if len(data) < _IP4_QUOTE.size:
         raise WireError("IcmpInErrors", f"a quote of {len(data)} octets holds no IP header")
-    first, total, fragment, protocol, source, destination = _IP4_QUOTE.unpack_from(data)
+    first, total, fragment, ttl, protocol, source, destination = _IP4_QUOTE.unpack_from(data)
     header = (first & 0xF) * 4
     if first >> 4 != 4 or header < _IP4_QUOTE.size:
         raise WireError("IcmpInErrors", f"a quote that begins with octet {first:#04x} is no IPv4 packet")
@@ -127,7 +154,9 @@ def _parse_quote(data: Buffer) -> tuple[Endpoint, Endpoint, int, int] | None:
     if len(data) < header + _TCP_QUOTE.size:
         raise WireError("IcmpInErrors", f"a quote of {len(data)} octets lacks the eight of the TCP header (RFC 792)")
     source_port, destination_port, seq = _TCP_QUOTE.unpack_from(data, header)
-    return Endpoint(source, source_port), Endpoint(destination, destination_port), seq, total
+    if header > _IP4_QUOTE.size:
+        destination = destination_of(destination, data[_IP4_QUOTE.size : header])
+    return Endpoint(source, source_port), Endpoint(destination, destination_port), seq, total, ttl
 
 
 def _path_mtu(named: int, quoted: int) -> int:

@@ -48,6 +48,7 @@ from userstack.wire.ip import EXTENSION_HEADERS, FRAGMENT, ICMPV6, TCP, Buffer
 _FIXED = struct.Struct("!B5xBx16s16s")
 _TCP_QUOTE = struct.Struct("!HHI")
 _HEADER = 40
+_HOP_LIMIT_AT = 7
 _ERROR_HEADER = 8
 
 _NAMES = {
@@ -105,7 +106,7 @@ def parse_error(message: IcmpMessage, *, path_mtu_discovery: bool) -> IcmpError 
     if quote is None:
         return None
     error, hard = _judge(message)
-    return IcmpError(*quote, error, hard, message.rest if message.type == PACKET_TOO_BIG else None)
+    return IcmpError(*quote, error, hard, message.rest if message.type == PACKET_TOO_BIG else None, message.payload[_HOP_LIMIT_AT])
 
 
 def _parse_quote(data: Buffer) -> tuple[Endpoint, Endpoint, int] | None:

@@ -16,7 +16,7 @@ from userstack.net.fastopen import FastOpenServer
 from userstack.net.icmp import IcmpError
 from userstack.net.interface import is_valid_source
 from userstack.net.listener import Listener
-from userstack.net.mtu import LEAST_MTU_V6
+from userstack.net.paths import Paths
 from userstack.net.ports import Binding, Kind, PortTable, Use
 from userstack.net.reuse import gives_way
 from userstack.net.syncookies import VALID, SynCookies, carry_options, remembered_syn, without_echo, without_options
@@ -34,7 +34,8 @@ from userstack.tcp.state import State
 from userstack.tcp.timestamps import OffsetGenerator, read_timestamps
 from userstack.tcp.timewait import TimeWait
 from userstack.trace import Tracer
-from userstack.wire.ip import Buffer
+from userstack.wire.ip import Buffer, IPPacket
+from userstack.wire.source_route import SourceRoute
 from userstack.wire.tcp import ACK, RST, SYN, TcpSegment
 
 
@@ -46,6 +47,8 @@ class Outgoing(NamedTuple):
     destination: bytes
     ttl: int
     tos: int
+    dont_fragment: bool
+    route: SourceRoute | None
 
 
 class Transport:
@@ -78,7 +81,7 @@ class Transport:
         self._timestamp_offset = timestamp_offset
         self._syn_cookies = cookies
         self._ephemeral_ports = ephemeral_ports
-        self._mtu = mtu
+        self.paths = Paths(mtu, config=config, counters=counters)
         self._trace = trace
         self._confirm = confirm
         """Told, with the time, of a remote address that has just proved to hear us."""
@@ -92,15 +95,22 @@ class Transport:
 
     # --- segments ---
 
-    def segment_arrives(self, local: Endpoint, remote: Endpoint, segment: TcpSegment, *, now: int) -> str | None:
-        """Find whose the segment is; the name of the counter where it is thrown away for want of room."""
+    def segment_arrives(
+        self, local: Endpoint, remote: Endpoint, segment: TcpSegment, *, packet: IPPacket, route: SourceRoute | None, now: int
+    ) -> str | None:
+        """Find whose the segment is; the name of the counter where it is thrown away.
+
+        ``packet`` has brought it; ``route`` is the way back that it has recorded.
+        """
         entry = self.table.entries.get((local, remote))
         if entry is not None:
-            return self._to_entry(entry, segment, now)
+            return self._to_entry(entry, segment, packet, route, now)
         listener = self._listener_at(local)
         if listener is not None:
-            return self._to_listener(listener, local, remote, segment, now)
-        return self._to_nobody(local, remote, segment)
+            if packet.ttl < listener.config.min_ttl_for(local.address):
+                return "TcpExtTCPMinTTLDrop"
+            return self._to_listener(listener, local, remote, segment, route, now)
+        return self._to_nobody(local, remote, segment, route)
 
     def _listener_at(self, local: Endpoint) -> Listener | None:
         """Whoever listens for ``local``: on the address itself, on every one of its family, or on every one of both."""
@@ -110,33 +120,47 @@ class Transport:
             return dual if dual is not None and dual.binding.both_families else None
         return listener
 
-    def _to_entry(self, entry: Entry, segment: TcpSegment, now: int) -> str | None:
+    def _to_entry(self, entry: Entry, segment: TcpSegment, packet: IPPacket, route: SourceRoute | None, now: int) -> str | None:
         if entry.record is not None:
             listener = self._listener_at(entry.key[0])
             if listener is not None and entry.record.reopens(segment):
-                return self._reopen(entry, listener, segment, now)
+                return self._reopen(entry, listener, segment, route, now)
+        connection = entry.connection
+        if connection is not None and packet.ttl < connection.min_ttl:
+            return "TcpExtTCPMinTTLDrop"
         local, remote = entry.key
         forged = md5sig.failure(segment, remote.address, local.address, entry.machine.md5_key)
         if forged is not None:
             return forged
-        waiting, child = entry.listener, entry.connection
-        if waiting is not None and child is not None and waiting.full and child.would_be_established(segment):
-            return self._overflow(entry, child, segment, now)
+        waiting = entry.listener
+        if waiting is not None and connection is not None and waiting.full and connection.would_be_established(segment):
+            return self._overflow(entry, connection, segment, route, now)
+        accepted = 0 if connection is None else connection.tcb.segs_accepted
         if self.table.segment_arrives(entry, segment, now) and self._confirm is not None:
             self._confirm(remote.address, now)
+        if connection is not None and connection.tcb.segs_accepted != accepted:
+            _learn_of(connection, packet, route)
         return None
 
-    def _overflow(self, entry: Entry, child: Connection, segment: TcpSegment, now: int) -> str:
+    def _overflow(self, entry: Entry, child: Connection, segment: TcpSegment, route: SourceRoute | None, now: int) -> str:
         """The accept queue is full. Either as if the ACK had been lost: the SYN,ACK is repeated and the peer tries on; or a RST."""
         self._counters.add("TcpExtListenOverflows")
         if child.config.abort_on_overflow:
             self._counters.add("TcpExtEmbryonicRsts")
-            self._refuse(*entry.key, segment, child.md5_key)
+            self._refuse(*entry.key, segment, child.md5_key, route)
             child.give_up(cause="accept queue full", now=now)
             self.table.free(entry, now)
         return "TcpExtListenDrops"
 
-    def _to_listener(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: TcpSegment, now: int) -> str | None:
+    def _to_listener(
+        self,
+        listener: Listener,
+        local: Endpoint,
+        remote: Endpoint,
+        segment: TcpSegment,
+        route: SourceRoute | None,
+        now: int,
+    ) -> str | None:
         """RFC 9293 3.10.7.2; what its steps leave, a SYN alone, gets a connection of its own in LISTEN."""
         key = listener.md5_keys.find(remote.address)
         forged = md5sig.failure(segment, remote.address, local.address, key)
@@ -145,24 +169,33 @@ class Transport:
         if segment.flags & RST:
             return None
         if segment.flags & ACK:
-            return self._third_segment(listener, local, remote, segment, key, now)
+            return self._third_segment(listener, local, remote, segment, key, route, now)
         if not segment.flags & SYN or not remote.port:
             return "TcpInErrs"
         verdict = judge(listener, self._counters)
         if verdict is Verdict.DROP or self.table.live >= self.config.max_connections:
             return "TcpExtListenDrops"
         if verdict is Verdict.COOKIE:
-            return self._send_cookie(listener, local, remote, segment, key, now)
+            return self._send_cookie(listener, local, remote, segment, key, route, now)
         fast_open = self._fast_open.judge(listener.fast_open, listener.config, local, remote, segment, now=now)
-        child = self._new_connection(local, config=listener.config, listening=True, fast_open=fast_open)
+        child = self._new_connection(local, remote, config=listener.config, listening=True, fast_open=fast_open, now=now)
         child.md5_key = key
+        if route is not None:
+            child.return_route(route)
         child.on_segment(segment, now=now, source=remote.address)
         if child.state is State.SYN_RECEIVED:
             self._enter_child(child, listener)
         return None
 
     def _send_cookie(
-        self, listener: Listener, local: Endpoint, remote: Endpoint, syn: TcpSegment, key: bytes | None, now: int
+        self,
+        listener: Listener,
+        local: Endpoint,
+        remote: Endpoint,
+        syn: TcpSegment,
+        key: bytes | None,
+        route: SourceRoute | None,
+        now: int,
     ) -> str | None:
         """RFC 4987 3.6: the SYN,ACK goes out, and nothing is kept of the connection that it says there is."""
         config = listener.config
@@ -173,9 +206,11 @@ class Transport:
         cookie = self._syn_cookies.make(local, remote, syn.seq, mss, now)
         if cookie is None:
             return "TcpExtListenDrops"
-        child = self._new_connection(local, config=config, isn=lambda *_: cookie, listening=True)
+        child = self._new_connection(local, remote, config=config, isn=lambda *_: cookie, listening=True, now=now)
         child.tcb.trace = None  # it is in no state that anybody could see
         child.md5_key = key
+        if route is not None:
+            child.return_route(route)
         child.on_segment(syn, now=now, source=remote.address)
         if child.state is not State.SYN_RECEIVED:
             return None
@@ -183,23 +218,30 @@ class Transport:
         answer = child.poll_transmit(now=now)
         if answer is not None:
             listener.cookie_sent_at = now
-            if self._send_alone(answer, local, remote):
+            if self._send_alone(answer, local, remote, route):
                 self._counters.add("TcpExtSyncookiesSent")
         return None
 
     def _third_segment(
-        self, listener: Listener, local: Endpoint, remote: Endpoint, ack: TcpSegment, key: bytes | None, now: int
+        self,
+        listener: Listener,
+        local: Endpoint,
+        remote: Endpoint,
+        ack: TcpSegment,
+        key: bytes | None,
+        route: SourceRoute | None,
+        now: int,
     ) -> str | None:
         """3.10.7.2, second step: an ACK for a LISTEN is answered with a RST, unless it brings a cookie back."""
         sent_at = listener.cookie_sent_at
         if ack.flags & SYN or not listener.config.syncookies or sent_at is None or now - sent_at > VALID:
-            self._refuse(local, remote, ack, key)
+            self._refuse(local, remote, ack, key, route)
             return None
         cookie = seq.wrap(ack.ack - 1)
         mss = self._syn_cookies.check(cookie, local, remote, ack.seq - 1, now)
         if mss is None:
             self._counters.add("TcpExtSyncookiesFailed")
-            self._refuse(local, remote, ack, key)
+            self._refuse(local, remote, ack, key, route)
             return None
         self._counters.add("TcpExtSyncookiesRecv")
         if listener.full or self.table.live >= self.config.max_connections:
@@ -214,7 +256,7 @@ class Transport:
     ) -> None:
         """The connection as if its SYN had been kept; ``ack``, with what else it brings, is then the next of its segments."""
         config = replace(listener.config, defer_accept=0)  # as in Linux: it is here, so it is established
-        child = self._new_connection(local, config=config, isn=lambda *_: cookie, listening=True)
+        child = self._new_connection(local, remote, config=config, isn=lambda *_: cookie, listening=True, now=now)
         child.md5_key = listener.md5_keys.find(remote.address)
         offset = self._timestamp_offset(local, remote) if config.timestamps else None
         child.on_segment(remembered_syn(ack, mss, offset=offset), now=now, source=remote.address)
@@ -222,7 +264,7 @@ class Transport:
         entry = self.table.entries[(local, remote)]
         self.table.segment_arrives(entry, without_echo(ack), now)
 
-    def _reopen(self, entry: Entry, listener: Listener, segment: TcpSegment, now: int) -> str | None:
+    def _reopen(self, entry: Entry, listener: Listener, segment: TcpSegment, route: SourceRoute | None, now: int) -> str | None:
         """RFC 9293 3.6.1, MAY-2: TIME-WAIT to SYN-RECEIVED."""
         local, remote = entry.key
         key = listener.md5_keys.find(remote.address)
@@ -234,8 +276,12 @@ class Transport:
             return "TcpExtListenDrops"
         # As in Linux the SYN queue is no limit here: the record gives its place, and its peer is no forged one.
         fast_open = self._fast_open.judge(listener.fast_open, listener.config, local, remote, segment, now=now)
-        connection = self._new_connection(local, config=listener.config, reopening=entry.record, fast_open=fast_open)
+        connection = self._new_connection(
+            local, remote, config=listener.config, reopening=entry.record, fast_open=fast_open, now=now
+        )
         connection.md5_key = key
+        if route is not None:
+            connection.return_route(route)
         connection.on_segment(segment, now=now)
         self.table.leave(entry)
         self._enter_child(connection, listener)
@@ -245,7 +291,7 @@ class Transport:
         use = Use(connection.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
         self.table.enter(connection, use, listener)
 
-    def _to_nobody(self, local: Endpoint, remote: Endpoint, segment: TcpSegment) -> str | None:
+    def _to_nobody(self, local: Endpoint, remote: Endpoint, segment: TcpSegment, route: SourceRoute | None) -> str | None:
         """RFC 9293 3.10.7.1; what is signed is answered only where the signature can be told to be right, and by a signed RST.
 
         Note: as in Linux the key is looked for with whoever listens on the peer's port number: a BGP speaker that has lost a
@@ -258,27 +304,28 @@ class Transport:
             forged = md5sig.failure(segment, remote.address, local.address, key)
             if forged is not None:
                 return forged
-        self._refuse(local, remote, segment, key)
+        self._refuse(local, remote, segment, key, route)
         return None
 
-    def _refuse(self, local: Endpoint, remote: Endpoint, segment: TcpSegment, key: bytes | None) -> None:
+    def _refuse(self, local: Endpoint, remote: Endpoint, segment: TcpSegment, key: bytes | None, route: SourceRoute | None) -> None:
         """RFC 9293 3.10.7.1: nobody's segment."""
         reset = reset_for(segment, echo_timestamp=self.config.rst_echoes_timestamp)
         if reset is None:
             return
         if key is not None:
             md5sig.sign(reset, local.address, remote.address, key)
-        if self._send_alone(reset, local, remote):
+        if self._send_alone(reset, local, remote, route):
             self._counters.add("TcpOutSegs")
             self._counters.add("TcpOutRsts")
 
-    def _send_alone(self, segment: TcpSegment, local: Endpoint, remote: Endpoint) -> bool:
+    def _send_alone(self, segment: TcpSegment, local: Endpoint, remote: Endpoint, route: SourceRoute | None) -> bool:
         """Send a segment that belongs to no connection; False where too many wait for the device."""
         if len(self._alone) >= self.config.transmit_queue:
             self._counters.add("IpOutDiscards")
             return False
         ttl, tos = self.config.ttl_for(local.address), self.config.tos_for(local.address)
-        self._alone.append(Outgoing(segment, local.address, remote.address, ttl, tos))
+        dont_fragment = self.config.path_mtu_discovery
+        self._alone.append(Outgoing(segment, local.address, remote.address, ttl, tos, dont_fragment, route))
         return True
 
     def icmp_error(self, error: IcmpError, *, now: int) -> None:
@@ -286,8 +333,12 @@ class Transport:
         entry = self.table.entries.get((error.local, error.remote))
         if entry is None or entry.connection is None or entry.record is not None:
             return
+        if error.ttl < entry.connection.min_ttl:
+            self._counters.add("TcpExtTCPMinTTLDrop")
+            return
         if error.mtu is not None and self.config.path_mtu_discovery:
             entry.connection.on_packet_too_big(error.mtu, seq=error.seq, now=now)
+            self.paths.keep(error.remote.address, entry.connection.tcb.lower.path)
         else:
             entry.connection.on_icmp_error(error.error, hard=error.hard, seq=error.seq, now=now)
         self.touch(entry.connection)
@@ -313,6 +364,8 @@ class Transport:
             entry.key[1].address,
             machine.ttl,
             machine.tos & ~3 | segment.ecn if segment.ecn else machine.tos,
+            machine.dont_fragment,
+            machine.route,
         )
 
     # --- sockets ---
@@ -334,7 +387,7 @@ class Transport:
         binding.check()
         if self.ports.listens(binding):
             raise AddressInUse(f"something listens on {binding.local} already")
-        machine = self._new_connection(binding.local, config=config)
+        machine = self._new_connection(binding.local, config=config, now=now)
         machine.open_passive(now=now)
         self.ports.change(binding, Kind.LISTENING)
         every = FAST_OPEN_SERVER | FAST_OPEN_EVERY_LISTENER
@@ -359,6 +412,7 @@ class Transport:
             raise AddressNotAvailable(f"there is a connection from {local} to {remote} already")
         connection.tcb.local = local
         connection.md5_key = listener.md5_keys.find(remote.address)
+        connection.tcb.lower.path = self.paths.to(remote.address, now=now)
         connection.open_active(remote, now=now)
         self._forget(listener, now)
         use = Use(connection.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
@@ -386,11 +440,14 @@ class Transport:
         config: StackConfig | None,
         fast_open: Buffer | None,
         deferred: bool,
+        route: SourceRoute | None = None,
         now: int,
     ) -> Connection:
         """Active OPEN: see ``Host.connect``."""
         self._check_room()
         self._check_destination(remote)
+        if route is not None:
+            self._check_route(route, remote)
         if binding is not None:
             binding.check()
         address = self._local_address(binding, remote)
@@ -399,10 +456,12 @@ class Transport:
         reuse_address = binding is not None and binding.use.reuse_address
         attempt = None
         if fast_open is not None:
-            mtu = self._mtu_for(local)
+            mtu = self.paths.to(remote.address, now=now).mtu
             attempt = self._cookies.attempt(local, remote, config or self.config, mtu, deferred=deferred, now=now)
         connection = self._connection_between(local, remote, reuse_address=reuse_address, config=config, fast_open=attempt, now=now)
         connection.open_active(remote, now=now)
+        if route is not None:
+            connection.give_route(route)
         if attempt is not None and attempt.room and fast_open:
             connection.send(fast_open[: attempt.room], now=now)
         if binding is not None:
@@ -416,6 +475,13 @@ class Transport:
         if remote.address not in self.addresses.own and not is_valid_source(remote.address, self.addresses.interfaces):
             # Whoever cannot send us anything is nobody to connect to; loopback never leaves a host (RFC 1122 3.2.1.3).
             raise NetworkUnreachable(f"{remote} is no address of one host (RFC 9293 MUST-46)")
+
+    def _check_route(self, route: SourceRoute, remote: Endpoint) -> None:
+        if len(remote.address) != 4:
+            raise InvalidArgument("a source route is for IPv4: IPv6 has none (RFC 5095)")
+        for hop in route.hops:
+            if not is_valid_source(hop, self.addresses.interfaces):
+                raise NetworkUnreachable(f"{format_address(hop)} is no address of one router (RFC 9293 MUST-46)")
 
     def _check_room(self) -> None:
         if self.table.live >= self.config.max_connections:
@@ -458,7 +524,7 @@ class Transport:
     ) -> Connection:
         old = self.table.entries.get((local, remote))
         if old is None:
-            return self._new_connection(local, config=config, fast_open=fast_open)
+            return self._new_connection(local, remote, config=config, fast_open=fast_open, now=now)
         if old.record is None or not self._gives_way(old, asked=reuse_address, config=config or self.config, now=now):
             raise AddressNotAvailable(f"there is a connection from {local} to {remote} already")
         self._counters.add("TcpExtTWRecycled")
@@ -468,15 +534,19 @@ class Transport:
         self.table.free(old, now)
         return self._new_connection(
             local,
+            remote,
             config=config,
             isn=lambda *key: seq.wrap(max(seq.unwrap(self._isn(*key), above), above)),
             fast_open=fast_open,
+            now=now,
         )
 
     def _new_connection(
         self,
         local: Endpoint,
+        remote: Endpoint | None = None,
         *,
+        now: int,
         config: StackConfig | None = None,
         isn: IsnGenerator | None = None,
         reopening: TimeWait | None = None,
@@ -489,7 +559,8 @@ class Transport:
             isn=isn or self._isn,
             timestamp_offset=self._timestamp_offset,
             counters=self._counters,
-            mtu=self._mtu_for(local),
+            mtu=self.paths.link_mtu(local.address),
+            path=None if remote is None else self.paths.to(remote.address, now=now),
             trace=self._trace,
             challenge=self._challenge,
             orphans=self.orphans,
@@ -498,10 +569,6 @@ class Transport:
             listening=listening,
             fast_open=fast_open,
         )
-
-    def _mtu_for(self, local: Endpoint) -> int:
-        """RFC 8201 4: who does not discover path MTUs sends no IPv6 packet that is larger than every link takes."""
-        return self._mtu if len(local.address) == 4 or self.config.path_mtu_discovery else min(self._mtu, LEAST_MTU_V6)
 
     def touch(self, connection: Connection) -> None:
         """After a call on a connection: its output and its timers have to follow."""
@@ -514,3 +581,10 @@ class Transport:
             for listener in self.listeners.values()
         ]
         return listening + self.table.rows()
+
+
+def _learn_of(connection: Connection, packet: IPPacket, route: SourceRoute | None) -> None:
+    """What an acceptable segment tells by the packet that it came in: the Diffserv field (MAY-9), another way back (SHLD-24)."""
+    connection.tcb.lower.rcv_tos = packet.tos
+    if route is not None and connection.tcb.passive:
+        connection.return_route(route)

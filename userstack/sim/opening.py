@@ -15,7 +15,8 @@ from userstack.errors import AlreadyConnected, InvalidArgument
 from userstack.net.fastopen import KEY_OCTETS
 from userstack.net.listener import Listener
 from userstack.sim.sockaddr import SocketName, buffer_of, failure, would_block
-from userstack.sim.socket_options import INT, SocketOptions, int_of
+from userstack.sim.socket_options import SocketOptions
+from userstack.sim.socket_values import INT, int_of
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
 from userstack.wire.ip import Buffer

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from userstack.config import MILLISECOND, StackConfig
 from userstack.errors import InvalidArgument
 from userstack.net.md5keys import Md5Keys
+from userstack.sim.ip_options import IpOptions, is_ip_option
 from userstack.sim.md5_option import TCP_MD5SIG, TCP_MD5SIG_EXT, set_md5
 from userstack.sim.sockaddr import ANY_V6, C_INT, failure
+from userstack.sim.socket_values import INT, int_of, short_number
 from userstack.sim.tcp_options import get_setting, is_setting, set_setting
 from userstack.tcp.connection import Connection
 from userstack.wire.ip import Buffer
 
-INT = struct.Struct("@i")
 LINGER = struct.Struct("@ii")
 ECN_BITS = 0x03
 LARGEST_INT = 2**31 - 1
@@ -50,6 +51,7 @@ class SocketOptions:
     fast_open: int = 0
     """TCP_FASTOPEN: how many pending requests a listener may have."""
     fast_open_connect: bool = False
+    ip: IpOptions = field(init=False)
     stack_config: StackConfig = field(init=False)
     """The settings that the socket began with."""
     md5_keys: Md5Keys = field(init=False)
@@ -57,6 +59,7 @@ class SocketOptions:
     def __post_init__(self) -> None:
         self.stack_config = self.config
         self.md5_keys = Md5Keys(self.config.md5_keys)
+        self.ip = IpOptions.of(self.config)
         self.nodelay = not self.config.nagle
         self.ttl = self.config.default_ttl
         self.tos = self.config.tos
@@ -77,11 +80,14 @@ class SocketOptions:
             tos=self.tos,
             hop_limit=self.hop_limit,
             traffic_class=self.traffic_class,
+            min_ttl=self.ip.min_ttl,
+            min_hop_count=self.ip.min_hop_count,
         )
 
     def for_accepted(self, connection: Connection) -> "SocketOptions":
-        """What a socket begins with that is accepted: all of it, but of the keys only that of its own peer."""
+        """Those of a connection that a listener with these has accepted: of the keys only that of its own peer."""
         accepted = copy(self)
+        accepted.ip = self.ip.for_accepted()
         accepted.md5_keys = Md5Keys(self.stack_config.md5_keys)
         if connection.md5_key is not None and connection.remote is not None:
             accepted.md5_keys.set(connection.remote.address, connection.md5_key)
@@ -99,13 +105,16 @@ class SocketOptions:
         over_ipv4 = len(connection.local.address) == 4
         connection.ttl = self.ttl if over_ipv4 else self.hop_limit
         connection.tos = self.tos if over_ipv4 else self.traffic_class
+        self.ip.apply(connection)
 
-    def get(self, level: int, option: int) -> bytes:
-        """The value as the kernel would copy it out.
+    def get(self, level: int, option: int, connection: Connection | None = None) -> bytes:
+        """The value as the kernel would copy it out; ``connection`` is the socket's.
 
         Raises:
             OSError: ENOPROTOOPT: no such option; EOPNOTSUPP: no such level.
         """
+        if is_ip_option(level, option, self.family):
+            return self.ip.get(level, option, connection)
         match (level, option):
             case (socket.SOL_SOCKET, socket.SO_LINGER):
                 return LINGER.pack(self.linger, self.linger_seconds)
@@ -135,6 +144,9 @@ class SocketOptions:
         Raises:
             OSError: ENOPROTOOPT: no such option, or it cannot be set; EINVAL: no such value.
         """
+        if is_ip_option(level, option, self.family):
+            self.ip = self.ip.set(level, option, raw)
+            return
         match (level, option):
             case (socket.SOL_SOCKET, socket.SO_REUSEADDR):
                 self.reuse_address = int_of(raw) != 0
@@ -158,7 +170,7 @@ class SocketOptions:
                 self._set_ttl(raw)
             case (socket.IPPROTO_IP, socket.IP_TOS):
                 # Note: the ECN bits of a stream socket are TCP's own, Linux keeps them out of the caller's hands.
-                self.tos = _short_number(raw) & 0xFF & ~ECN_BITS | self.tos & ECN_BITS
+                self.tos = short_number(raw) & 0xFF & ~ECN_BITS | self.tos & ECN_BITS
             case (socket.IPPROTO_IPV6, _) if self.family == socket.AF_INET6:
                 self._set_ipv6(option, raw, bound)
             case _:
@@ -234,7 +246,7 @@ class SocketOptions:
     def _set_ttl(self, raw: bytes) -> None:
         if not raw:
             raise InvalidArgument("IP_TTL takes an int")
-        ttl = _short_number(raw)
+        ttl = short_number(raw)
         if ttl != -1 and not 1 <= ttl <= 255:
             raise InvalidArgument(f"IP_TTL must be 1 to 255, or -1 for the default, not {ttl}")
         self.ttl = self.config.default_ttl if ttl == -1 else ttl
@@ -262,24 +274,6 @@ def shape_value(raw: bytes, buflen: int) -> int | bytes:
     if not 0 <= buflen <= OPTLEN_MOST:
         raise OSError("getsockopt buflen out of range")
     return raw[:buflen] if buflen else int(INT.unpack_from(raw.ljust(INT.size, b"\0"))[0])
-
-
-def int_of(raw: bytes) -> int:
-    """The int that options of the socket and of TCP take.
-
-    Raises:
-        InvalidArgument: there are too few octets.
-    """
-    if len(raw) < INT.size:
-        raise InvalidArgument(f"the option takes an int of {INT.size} octets, not {len(raw)}")
-    return int(INT.unpack_from(raw)[0])
-
-
-def _short_number(raw: bytes) -> int:
-    """The number that options of IP take, for which one octet is enough."""
-    if len(raw) >= INT.size:
-        return int_of(raw)
-    return raw[0] if raw else 0
 
 
 def _least(value: int, least: int) -> int:

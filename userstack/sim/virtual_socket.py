@@ -29,7 +29,9 @@ from userstack.sim.raw_info import raw_info
 from userstack.sim.readiness import connection_events, listener_events
 from userstack.sim.receiving import check_arguments, read_out_of_band
 from userstack.sim.sockaddr import SocketAddress, SocketName, buffer_of, failure, parse_address, room_in, would_block
-from userstack.sim.socket_options import INT, SocketOptions, int_of, pack_value, shape_value
+from userstack.sim.socket_options import SocketOptions, pack_value, shape_value
+from userstack.sim.socket_values import INT, int_of
+from userstack.sim.soft_errors import take_soft_error
 from userstack.sim.user_timeouts import UserTimeouts
 from userstack.tcp.connection import Connection
 from userstack.tcp.info import ConnectionInfo
@@ -501,7 +503,7 @@ class VirtualSocket(OpeningCalls, UserTimeouts):
         """An option's octets: what asks for the connection is answered here, the rest by the options themselves."""
         match (level, option):
             case (socket.SOL_SOCKET, socket.SO_ERROR):
-                error = self._take_error()
+                error = self._take_error() or take_soft_error(self._connection)
                 return INT.pack(0 if error is None else error.errno)
             case (socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 return INT.pack(self._listener is not None)
@@ -514,4 +516,4 @@ class VirtualSocket(OpeningCalls, UserTimeouts):
             case _ if is_fast_open(level, option):
                 return self._get_fast_open(option)
             case _:
-                return self._options.get(level, option)
+                return self._options.get(level, option, self._connection)

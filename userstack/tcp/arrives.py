@@ -100,6 +100,7 @@ def _receive_syn(tcb: Tcb, segment: Segment, now: int, *, iss: int) -> None:
 def _take_syn(tcb: Tcb, segment: Segment, now: int) -> None:
     offered = tcb.rcv_wnd  # by our own SYN, where one has gone out
     tcb.irs = segment.seq
+    tcb.segs_accepted += 1
     tcb.rcv_nxt = segment.seq + 1
     tcb.agree(read_syn(segment.options), now)
     tcb.uto.arrived(segment.options, user_timeout=tcb.user_timeout, rto=tcb.rtt.rto)
@@ -185,6 +186,7 @@ def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
     if not (_check_timestamps(tcb, segment, now) and _check_sequence(tcb, segment, now)):
         return
     tcb.heard_at = now
+    tcb.segs_accepted += 1
     if tcb.keepalives:
         keepalive.arm(tcb)  # it was answered
     if segment.rst:

@@ -27,12 +27,16 @@ from userstack.tcp.fastopen import FastOpen
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.orphancount import OrphanCount
+from userstack.tcp.path import Path
+from userstack.tcp.pmtudisc import PmtuDiscovery
+from userstack.tcp.report import Reports
 from userstack.tcp.state import CAN_SEND, State
 from userstack.tcp.tcb import Tcb
 from userstack.tcp.timestamps import OffsetGenerator
 from userstack.tcp.timewait import TimeWait
 from userstack.trace import Tracer
 from userstack.wire.ip import Buffer
+from userstack.wire.source_route import SourceRoute
 from userstack.wire.tcp import TcpSegment
 
 
@@ -55,6 +59,7 @@ class Connection:
         timestamp_offset: OffsetGenerator = lambda local, remote: 0,
         counters: Counters,
         mtu: int = 1500,
+        path: Path | None = None,
         trace: Tracer | None = None,
         challenge: ChallengeThrottle | None = None,
         orphans: OrphanCount | None = None,
@@ -72,6 +77,7 @@ class Connection:
             challenge=challenge or ChallengeThrottle(config.challenge_ack_limit),
             orphans=orphans or OrphanCount(config.max_orphans),
             mtu=mtu,
+            path=path,
             trace=trace,
             quiet_until=quiet_until,
             reopening=reopening,
@@ -280,6 +286,55 @@ class Connection:
             self.tcb.time_wait.md5_key = value
         self.tcb.update_mss()
 
+    @property
+    def min_ttl(self) -> int:
+        """IP_MINTTL, IPV6_MINHOPCOUNT: segments that come with a smaller TTL or hop limit are dropped (RFC 5082); 0: none is."""
+        return self.tcb.lower.min_ttl
+
+    @min_ttl.setter
+    def min_ttl(self, value: int) -> None:
+        self.tcb.lower.min_ttl = value
+
+    @property
+    def dont_fragment(self) -> bool:
+        """DF of what is sent over IPv4."""
+        return self.tcb.lower.dont_fragment
+
+    @property
+    def pmtu_discovery(self) -> PmtuDiscovery:
+        """IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: what is made of path MTUs."""
+        return self.tcb.lower.pmtu_discovery
+
+    @pmtu_discovery.setter
+    def pmtu_discovery(self, value: PmtuDiscovery) -> None:
+        self.tcb.lower.pmtu_discovery = value
+
+    @property
+    def path_mtu(self) -> int:
+        """IP_MTU: what the path to the peer takes, in octets, as far as it is known."""
+        return self.tcb.lower.path.mtu
+
+    @property
+    def route(self) -> SourceRoute | None:
+        """The IPv4 source route that every segment takes."""
+        return self.tcb.lower.route
+
+    def give_route(self, route: SourceRoute | None) -> None:
+        """MUST-51: the application's own source route, which takes precedence over any that is received (MUST-52)."""
+        self.tcb.lower.route, self.tcb.lower.route_given = route, route is not None
+        self.tcb.update_mss()
+
+    def return_route(self, route: SourceRoute) -> None:
+        """MUST-53, SHLD-24: the way back of what an acceptable segment took; for passive opens alone."""
+        if not self.tcb.lower.route_given and route != self.tcb.lower.route:
+            self.tcb.lower.route = route
+            self.tcb.update_mss()
+
+    @property
+    def reports(self) -> Reports:
+        """MUST-47: the errors that it survived, once ``reports.want(True)`` asks for them (SHLD-20)."""
+        return self.tcb.reports
+
     def info(self, *, now: int | None = None) -> ConnectionInfo:
         """RFC 9293 3.10.6, STATUS. Without ``now`` what counts time stands as of when something was last sent or received."""
         tcb = self.tcb
@@ -298,6 +353,7 @@ class Connection:
             snd_mss=tcb.snd_mss,
             rcv_mss=tcb.rcv_mss,
             path_mtu=tcb.path_mtu,
+            rcv_tos=tcb.lower.rcv_tos,
             snd_wnd=tcb.snd_wnd,
             rcv_wnd=tcb.rcv_wnd,
             snd_wscale=tcb.snd_wind_shift if synchronized and tcb.window_scaling else None,

@@ -24,6 +24,8 @@ class ConnectionInfo:
     snd_mss: int
     rcv_mss: int
     path_mtu: int
+    rcv_tos: int
+    """MAY-9: the Diffserv field and ECN bits of the last acceptable segment that came, as one octet."""
     snd_wnd: int
     rcv_wnd: int
     snd_wscale: int | None

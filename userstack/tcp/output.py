@@ -27,6 +27,10 @@ _ACKS = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, Stat
 
 def poll_transmit(tcb: Tcb, *, now: int) -> TcpSegment | None:
     """The next segment, or None when there is nothing to send now."""
+    path = tcb.lower.path
+    if path.expires is not None or path.mtu != tcb.path_mtu:
+        path.age(now)
+        tcb.follow_path()
     retransmitted = tcb.total_retrans
     segment = _next(tcb, now)
     if segment is not None:

@@ -293,6 +293,13 @@ class RackRecovery:
                 self._lose(segment)
         self._loss, self._recovery_point = True, snd_nxt
 
+    def resend_larger(self, mss: int, snd_nxt: int) -> None:
+        """The path takes less than it did: what is larger than ``mss`` octets has been lost (Linux tcp_simple_retransmit)."""
+        for segment in self._segments:
+            if not segment.sacked and segment.end - segment.start > mss:
+                self._lose(segment)
+        self._loss, self._recovery_point = True, snd_nxt
+
     def keeps_timer(self, ack: int) -> bool:
         """RFC 6298 (5.3)."""
         return False

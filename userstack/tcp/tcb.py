@@ -18,15 +18,18 @@ from userstack.tcp.delivery import Delivery
 from userstack.tcp.ecn import Ecn
 from userstack.tcp.fastopen import FastOpen
 from userstack.tcp.isn import IsnGenerator
+from userstack.tcp.lowerlevel import LowerLevel
 from userstack.tcp.mark import UrgentMark
 from userstack.tcp.md5sig import OPTION_OCTETS as SIGNATURE_OCTETS
 from userstack.tcp.newreno import NewReno
 from userstack.tcp.options import SynOptions, default_mss, header_size
 from userstack.tcp.orphancount import OrphanCount
+from userstack.tcp.path import Path
 from userstack.tcp.rack import RackRecovery
 from userstack.tcp.receiver_rtt import ReceiverRtt
 from userstack.tcp.recovery import LossRecovery
 from userstack.tcp.recvbuf import ReceiveBuffer
+from userstack.tcp.report import Reports
 from userstack.tcp.rtt import RttEstimator
 from userstack.tcp.sack import SackReport
 from userstack.tcp.sack_recovery import SackRecovery
@@ -88,6 +91,7 @@ class Tcb:
         "keepalive_due",
         "keepalives",
         "local",
+        "lower",
         "mark",
         "max_snd_wnd",
         "md5_key",
@@ -114,12 +118,14 @@ class Tcb:
         "released",
         "remote",
         "reopened_from",
+        "reports",
         "resets",
         "retransmits",
         "retransmitted_since",
         "rtt",
         "sack_permitted",
         "sack_report",
+        "segs_accepted",
         "segs_in",
         "segs_out",
         "sendbuf",
@@ -170,6 +176,7 @@ class Tcb:
         challenge: ChallengeThrottle,
         orphans: OrphanCount,
         mtu: int,
+        path: Path | None = None,
         trace: Tracer | None,
         quiet_until: int,
         reopening: TimeWait | None,
@@ -188,6 +195,7 @@ class Tcb:
         self.orphan = False
         """Counted in ``orphans``: the program has closed it, and it is not over yet."""
         self.mtu = mtu
+        self.lower = LowerLevel(config, local.address, path or Path(mtu))
         self.trace = trace
         self.fast_open = fast_open
         self.quiet_until = quiet_until
@@ -208,6 +216,7 @@ class Tcb:
         self.md5_key: bytes | None = None
         """What every segment is signed with (RFC 2385)."""
         self.mark = UrgentMark(inline=True)
+        self.reports = Reports(config.error_reports, counters)
         self.error: OSError | None = None
         self.soft_error: OSError | None = None
         self._reset_counts()
@@ -220,6 +229,8 @@ class Tcb:
         """When the peer last sent something acceptable."""
         self.bytes_sent = self.bytes_acked = self.bytes_received = self.bytes_retrans = 0
         self.segs_in = self.segs_out = self.total_retrans = 0
+        self.segs_accepted = 0
+        """Of those that came, how many were acceptable (RFC 9293 3.10.7.4, first step)."""
         self.data_sent_at = 0
         self.tally = Tally()
         self.chronograph = Chronograph()
@@ -269,7 +280,8 @@ class Tcb:
         self.sack_permitted = self.config.sack
         """Before the peer's SYN is here: to be offered. From then on: agreed (RFC 2018 2)."""
         self.peer_mss: int | None = None
-        self.path_mtu = self.mtu
+        self.path_mtu = self.lower.path.mtu
+        """What segments are cut for."""
         self.snd_mss = self._effective_mss()
         """Eff.snd.MSS (MUST-16): octets of text in a segment, the options that every segment has not counted (RFC 6691)."""
 
@@ -412,7 +424,13 @@ class Tcb:
     def _effective_mss(self) -> int:
         offered = default_mss(self.address) if self.peer_mss is None else max(self.peer_mss, self.config.min_snd_mss)  # MUST-15
         most = min(offered, self.path_mtu - header_size(self.address), self.config.max_segment or 65535)
-        return max(most - self._option_octets, 1)
+        return max(most - self.lower.option_octets - self._option_octets, 1)
+
+    def follow_path(self) -> None:
+        """Cut segments for what the path takes now, which another connection may have learned, or the time have undone."""
+        if self.lower.path.mtu != self.path_mtu:
+            self.path_mtu = self.lower.path.mtu
+            self.update_mss()
 
     @property
     def segment_limit(self) -> int:

@@ -2,6 +2,7 @@
 
 from userstack.errors import ConnectionTimedOut
 from userstack.tcp import acknowledge, calls, fastopen, keepalive, loss_counts, orphans, retransmission, tlp
+from userstack.tcp.report import Reason
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
 from userstack.trace import TimerFired
@@ -54,8 +55,8 @@ def _retransmission(tcb: Tcb, now: int) -> None:
     if tcb.state is not State.SYN_SENT or tcb.retransmits > tcb.config.syn_linear_timeouts:
         tcb.rtt.back_off()
     tcb.rtt.forget_timing()
-    if tcb.retransmits == tcb.config.r1 and tcb.soft_error is None:
-        tcb.soft_error = ConnectionTimedOut(f"{tcb.retransmits} retransmissions without an answer")  # SHLD-9
+    if tcb.retransmits == tcb.config.r1:  # SHLD-9
+        _tell_of_r1(tcb, now)
     if tcb.syn_acked:
         tcb.ecn.slowed_down(tcb.snd_nxt)
         tcb.tlp_end = None
@@ -67,6 +68,14 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         tcb.syn_lost |= tcb.syn_due
     tcb.timers.retransmission = now + tcb.rtt.rto
     _trace(tcb, "retransmission", f"attempt {tcb.retransmits}, RTO now {tcb.rtt.rto // 1_000_000} ms", now)
+
+
+def _tell_of_r1(tcb: Tcb, now: int) -> None:
+    """An ICMP error says more: it stays the one that is remembered."""
+    error = ConnectionTimedOut(f"{tcb.retransmits} retransmissions without an answer")
+    tcb.reports.add(now, Reason.RETRANSMISSIONS, error)
+    if tcb.soft_error is None:
+        tcb.soft_error = error
 
 
 def _persist(tcb: Tcb, now: int) -> None:

@@ -11,6 +11,7 @@ from userstack.tcp.segment import Segment, from_wire
 from userstack.tcp.state import State, move
 from userstack.tcp.timestamps import Timestamps
 from userstack.trace import TimerFired, Tracer
+from userstack.wire.source_route import SourceRoute
 from userstack.wire.tcp import ACK, RST, Option, TcpSegment
 
 
@@ -23,6 +24,7 @@ class TimeWait:
         "config",
         "counters",
         "deadline",
+        "dont_fragment",
         "local",
         "md5_key",
         "oldest_ack",
@@ -31,6 +33,7 @@ class TimeWait:
         "rcv_wnd",
         "remote",
         "reset_owed",
+        "route",
         "snd_nxt",
         "state",
         "throttle",
@@ -59,6 +62,8 @@ class TimeWait:
         now: int,
         ttl: int,
         tos: int,
+        dont_fragment: bool,
+        route: SourceRoute | None,
         md5_key: bytes | None = None,
     ) -> None:
         self.state = State.TIME_WAIT
@@ -81,6 +86,8 @@ class TimeWait:
         self.tos = tos
         self.md5_key = md5_key
         """What its segments are signed with (RFC 2385)."""
+        self.dont_fragment = dont_fragment
+        self.route = route
         self.ack_now = False
         self.challenged_at: int | None = None
         """When a segment that was not acceptable was last answered."""

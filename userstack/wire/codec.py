@@ -25,7 +25,7 @@ class WireError(ValueError):
 
 
 class ParameterProblem(WireError):
-    """An IPv6 packet to whose source RFC 8200 has an ICMPv6 parameter problem sent (RFC 4443 3.4).
+    """A packet whose source is told of a parameter problem, as RFC 8200 has it (RFC 4443 3.4), or RFC 1122 3.2.2.5 for IPv4.
 
     ``code`` is the message's, ``pointer`` the offset in the packet of the octet at fault. ``multicast``: the message goes out even
     if the packet was sent to a multicast address (RFC 4443 2.4 (e.3)).

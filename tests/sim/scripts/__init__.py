@@ -1,6 +1,19 @@
 """What each call gives in each condition: one short script per condition, for ``World``. Their names say the condition."""
 
-from tests.sim.scripts import binding, connecting, ending, families, fresh, listening, md5, options, scopes, transfer, urgent
+from tests.sim.scripts import (
+    binding,
+    connecting,
+    ending,
+    families,
+    fresh,
+    listening,
+    md5,
+    of_ip,
+    options,
+    scopes,
+    transfer,
+    urgent,
+)
 from tests.sim.scripts.registry import CASES
 
 __all__ = [
@@ -12,6 +25,7 @@ __all__ = [
     "fresh",
     "listening",
     "md5",
+    "of_ip",
     "options",
     "scopes",
     "transfer",
