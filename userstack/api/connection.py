@@ -391,6 +391,8 @@ class Connection:
             return raw[:buflen] if buflen else int.from_bytes(raw[:4], sys.byteorder)
         if (level, option) == (socket.SOL_SOCKET, socket.SO_REUSEADDR):
             value = int(self._reuse_address)
+        elif (level, option) == (options.MTU_OF_IPV6 if len(self._core.local.address) == 16 else options.MTU_OF_IPV4):
+            value = self._core.path_mtu(now=self._driver.now())
         else:
             value = options.get_option(self._core, level, option, self._config)
         return struct.pack("i", value)[:buflen] if buflen else value

@@ -27,9 +27,11 @@ TCP_INFO = getattr(socket, "TCP_INFO", 11)
 TCP_QUICKACK = getattr(socket, "TCP_QUICKACK", 12)
 IPV6_UNICAST_HOPS = getattr(socket, "IPV6_UNICAST_HOPS", 16)
 IPV6_TCLASS = getattr(socket, "IPV6_TCLASS", 67)
-IP_MTU, IP_MTU_DISCOVER, IP_MINTTL = 14, 10, 21
+IP_MTU_DISCOVER, IP_MINTTL = 10, 21
 """Linux's numbers, as those of IPv6; Python has no names for them."""
-IPV6_MTU, IPV6_MTU_DISCOVER, IPV6_MINHOPCOUNT = 24, 23, 73
+IPV6_MTU_DISCOVER, IPV6_MINHOPCOUNT = 23, 73
+MTU_OF_IPV4, MTU_OF_IPV6 = (socket.IPPROTO_IP, 14), (socket.IPPROTO_IPV6, 24)
+"""IP_MTU and IPV6_MTU can only be read, and only by whoever has the clock: what is known of a path expires."""
 _ECN_BITS = 0x03
 
 
@@ -136,18 +138,15 @@ def _set_pmtu_discovery(connection: Connection, value: int, config: StackConfig)
     connection.pmtu_discovery = PmtuDiscovery(value)
 
 
-_MTU = _Option(lambda c, _: c.path_mtu, None)
 _MTU_DISCOVER = _Option(lambda c, _: int(c.pmtu_discovery), _set_pmtu_discovery)
 _MIN_TTL = _Option(lambda c, _: c.min_ttl, _set_min_ttl)
 _OVER_IPV4 = {
-    (socket.IPPROTO_IP, IP_MTU): _MTU,
     (socket.IPPROTO_IP, IP_MTU_DISCOVER): _MTU_DISCOVER,
     (socket.IPPROTO_IP, IP_MINTTL): _MIN_TTL,
     (socket.IPPROTO_IP, socket.IP_TTL): _Option(lambda c, _: c.ttl, _set_ttl),
     (socket.IPPROTO_IP, socket.IP_TOS): _Option(lambda c, _: c.tos, _set_tos),
 }
 _OVER_IPV6 = {
-    (socket.IPPROTO_IPV6, IPV6_MTU): _MTU,
     (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER): _MTU_DISCOVER,
     (socket.IPPROTO_IPV6, IPV6_MINHOPCOUNT): _MIN_TTL,
     (socket.IPPROTO_IPV6, IPV6_UNICAST_HOPS): _Option(lambda c, _: c.ttl, _set_unicast_hops),

@@ -56,7 +56,7 @@ class IpOptions:
         """What a connection that was accepted has of them: its route is the one that it has come by (MUST-53)."""
         return replace(self, given=None, route=None)
 
-    def get(self, level: int, option: int, connection: Connection | None) -> bytes:
+    def get(self, level: int, option: int, connection: Connection | None, *, now: int) -> bytes:
         """The value as the kernel would copy it out.
 
         Raises:
@@ -68,7 +68,7 @@ class IpOptions:
             case (socket.IPPROTO_IP, 14) | (socket.IPPROTO_IPV6, 24):
                 if connection is None:
                     raise failure(errno.ENOTCONN)
-                return INT.pack(connection.path_mtu)
+                return INT.pack(connection.path_mtu(now=now))
             case (socket.IPPROTO_IP, 10):
                 return INT.pack(self.pmtu_discovery)
             case (socket.IPPROTO_IP, _):

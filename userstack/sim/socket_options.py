@@ -107,14 +107,14 @@ class SocketOptions:
         connection.tos = self.tos if over_ipv4 else self.traffic_class
         self.ip.apply(connection)
 
-    def get(self, level: int, option: int, connection: Connection | None = None) -> bytes:
+    def get(self, level: int, option: int, connection: Connection | None, *, now: int) -> bytes:
         """The value as the kernel would copy it out; ``connection`` is the socket's.
 
         Raises:
             OSError: ENOPROTOOPT: no such option; EOPNOTSUPP: no such level.
         """
         if is_ip_option(level, option, self.family):
-            return self.ip.get(level, option, connection)
+            return self.ip.get(level, option, connection, now=now)
         match (level, option):
             case (socket.SOL_SOCKET, socket.SO_LINGER):
                 return LINGER.pack(self.linger, self.linger_seconds)

@@ -516,4 +516,4 @@ class VirtualSocket(OpeningCalls, UserTimeouts):
             case _ if is_fast_open(level, option):
                 return self._get_fast_open(option)
             case _:
-                return self._options.get(level, option, self._connection)
+                return self._options.get(level, option, self._connection, now=self._engine.now)

@@ -309,9 +309,9 @@ class Connection:
     def pmtu_discovery(self, value: PmtuDiscovery) -> None:
         self.tcb.lower.pmtu_discovery = value
 
-    @property
-    def path_mtu(self) -> int:
+    def path_mtu(self, *, now: int) -> int:
         """IP_MTU: what the path to the peer takes, in octets, as far as it is known."""
+        self.tcb.lower.path.age(now)
         return self.tcb.lower.path.mtu
 
     @property

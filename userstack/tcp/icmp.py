@@ -58,7 +58,7 @@ def on_packet_too_big(tcb: Tcb, mtu: int, *, wire_seq: int, now: int) -> None:
     tcb.follow_path()
     if tcb.state is State.SYN_SENT and tcb.fast_open.sent and tcb.snd_mss < before:
         tcb.syn_due = True  # as Linux does: the SYN was lost for its text, and goes without it now
-    if tcb.syn_acked and tcb.flight and tcb.snd_mss < before:
+    if tcb.syn_acked and tcb.snd_mss < before and tcb.flight > tcb.snd_mss:  # else nothing of it can have been too large
         _send_again(tcb)
 
 
