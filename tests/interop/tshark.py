@@ -90,7 +90,7 @@ def _read(lines: Iterable[str], own: Collection[str]) -> Reading:
             reading.syns.setdefault(source, []).append(seq)
         if bits:
             reading.lowest[source] = min(seq, reading.lowest.get(source, seq))
-        wrong = any(status not in {"", GOOD} for status in statuses)
+        wrong = any(status not in {"", GOOD} for several in statuses for status in several.split(","))  # its own, and a quote's
         wrong = wrong or bool(malformed) or any(int(severity) >= ERROR for severity in severities.split(",") if severity)
         if wrong and (source in own or MANGLED_ZERO not in message):
             reading.complaints.append(f"packet {number} from {source}: {message or malformed or statuses}")
