@@ -101,17 +101,18 @@ def test_without_df_where_a_router_takes_very_little() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "df", "after"),
+    ("mode", "df", "again"),
     [
-        (PmtuDiscovery.DONT, False, 1500),
-        (PmtuDiscovery.WANT, True, 1000),
-        (PmtuDiscovery.DO, True, 1000),
-        (PmtuDiscovery.PROBE, False, 1500),
-        (PmtuDiscovery.INTERFACE, False, 1500),
-        (PmtuDiscovery.OMIT, False, 1500),
+        (PmtuDiscovery.DONT, False, []),
+        (PmtuDiscovery.WANT, True, [1000, 540]),
+        (PmtuDiscovery.DO, True, [1000, 540]),
+        (PmtuDiscovery.PROBE, False, [1000, 540]),
+        (PmtuDiscovery.INTERFACE, False, []),
+        (PmtuDiscovery.OMIT, False, []),
     ],
 )
-def test_ip_mtu_discover(mode: PmtuDiscovery, df: bool, after: int) -> None:
+def test_ip_mtu_discover(mode: PmtuDiscovery, df: bool, again: list[int]) -> None:
+    """The kernel's TCP does the same: ``tests/interop/test_df.py``."""
     bench = Bench()
     connection = bench.established(4, bench.listen(HERE[4]))
     connection.pmtu_discovery = mode
@@ -119,7 +120,21 @@ def test_ip_mtu_discover(mode: PmtuDiscovery, df: bool, after: int) -> None:
     bench.host.touch(connection)
     assert [packet.dont_fragment for packet in bench.packets()] == [df]
     too_big(bench, 4, connection, 1000)
-    assert connection.path_mtu(now=0) == after
+    assert sizes(bench) == again
+    assert connection.path_mtu(now=0) == 1000
+
+
+@pytest.mark.parametrize("mode", PmtuDiscovery)
+def test_ipv6_mtu_discover(mode: PmtuDiscovery) -> None:
+    bench = Bench()
+    connection = bench.established(6, bench.listen(HERE[6]))
+    connection.pmtu_discovery = mode
+    connection.send(b"x" * 1440, now=0)
+    bench.host.touch(connection)
+    bench.packets()
+    too_big(bench, 6, connection, 1300)
+    assert connection.path_mtu(now=0) == (1500 if mode.is_deaf else 1300)
+    assert sizes(bench) == ([] if mode.is_deaf else [1300, 260])
 
 
 def test_with_df_always_what_fits_nowhere_is_told() -> None:

@@ -46,14 +46,17 @@ def on_packet_too_big(tcb: Tcb, mtu: int, *, wire_seq: int, now: int) -> None:
     if not _outstanding(tcb, wire_seq):  # RFC 5927 7.2: of data in flight alone
         tcb.counters.add("TcpExtOutOfWindowIcmps")
         return
-    if not tcb.lower.pmtu_discovery.believes:
+    ipv4, mode = len(tcb.address) == 4, tcb.lower.pmtu_discovery
+    if not ipv4 and mode.is_deaf:
         return
-    least = tcb.config.min_path_mtu if len(tcb.address) == 4 else _LEAST_MTU_V6
+    least = tcb.config.min_path_mtu if ipv4 else _LEAST_MTU_V6
     tcb.lower.path.learn(mtu, least=least, lifetime=tcb.config.path_mtu_expires, now=now)
     if (
         mtu < tcb.lower.path.mtu and tcb.lower.dont_fragment
     ):  # IP_PMTUDISC_DO: no packet gets through, as Linux tells by the same error
         tell(tcb, Reason.ICMP, MessageTooLong(), now)
+    if ipv4 and not mode.sends_again:
+        return  # the next segment follows what the path takes
     before = tcb.snd_mss
     tcb.follow_path()
     if tcb.state is State.SYN_SENT and tcb.fast_open.sent and tcb.snd_mss < before:
