@@ -41,6 +41,7 @@ def ways(bench: Bench) -> list[tuple[bytes, bytes]]:
     for packet in packets:
         if packet.protocol == TCP:
             CODEC.decode_tcp(IPPacket(packet.source, PEER, TCP, packet.payload))
+            CODEC.decode_tcp(packet)
     return [(packet.destination, packet.options) for packet in packets]
 
 

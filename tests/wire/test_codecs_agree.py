@@ -26,6 +26,7 @@ from userstack.wire.fast_codec import FastCodec
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import ICMP, ICMPV6, TCP, Buffer, IPPacket
 from userstack.wire.scapy_codec import ScapyCodec
+from userstack.wire.source_route import SourceRoute
 from userstack.wire.tcp import TcpSegment
 
 FAST, SCAPY = FastCodec(), ScapyCodec()
@@ -114,6 +115,22 @@ def test_arp(packet: ArpPacket) -> None:
     assert SCAPY.encode_arp(packet) == octets
     assert FAST.decode_arp(octets) == packet
     assert SCAPY.decode_arp(octets) == packet
+
+
+@SOME
+@given(segments(), st.lists(addresses(), min_size=1, max_size=9), addresses(), addresses(), st.booleans())
+def test_source_routes(segment: TcpSegment, hops: list[bytes], source: bytes, destination: bytes, strict: bool) -> None:
+    """On its way a packet names the next router; its checksum is that for its destination (RFC 9293 3.9.2.1)."""
+    packet = SourceRoute(tuple(hops), strict).lead(
+        IPPacket(source, destination, TCP, FAST.encode_tcp(segment, source, destination))
+    )
+    octets = FAST.encode_ip(packet)
+    assert SCAPY.encode_ip(packet) == octets
+    for codec in (FAST, SCAPY):
+        found = codec.decode_ip(octets)
+        assert found == packet
+        assert found.destination == hops[0]
+        assert codec.decode_tcp(found) == segment
 
 
 @MANY

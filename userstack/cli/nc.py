@@ -48,6 +48,7 @@ class Task:
     timeout: float | None
     time_wait: bool
     source_port: int
+    via: tuple[str, ...]
 
     def say(self, text: str) -> None:
         """A message for ``-v``."""
@@ -80,6 +81,10 @@ def nc(
         bool, typer.Option("--time-wait", help="Stay until TIME-WAIT is over, for as long as the stack must remember (2 MSL).")
     ] = False,
     source_port: Annotated[int, typer.Option("-p", "--source-port", min=0, max=65535, metavar="PORT", help="The local port.")] = 0,
+    via: Annotated[
+        list[str] | None,
+        typer.Option("-g", "--via", metavar="ADDRESS", help="A router of an IPv4 source route; may be repeated, in their order."),
+    ] = None,
     stack: StackOptions,
 ) -> None:
     """Netcat on a TCP stack of its own: standard input goes to the peer, what the peer sends to standard output.
@@ -115,6 +120,7 @@ def nc(
         timeout=timeout,
         time_wait=time_wait,
         source_port=0 if listen else source_port,
+        via=tuple(via or ()),
     )
     raise typer.Exit(run_async(_run(task, stack)))
 
@@ -194,7 +200,7 @@ async def _connect(stack: Stack, task: Task) -> AsyncIterator[Connection]:
     address, (port, *_) = task.target
     assert address is not None
     try:
-        connection = await stack.connect(address, port, local_port=task.source_port, timeout=task.timeout)
+        connection = await stack.connect(address, port, local_port=task.source_port, timeout=task.timeout, source_route=task.via)
     except (PeerError, NetworkError) as error:  # what the caller got wrong speaks for itself
         complain(NAME, _failure(address, port, error))
         raise typer.Exit(1) from None
@@ -229,7 +235,9 @@ async def _scan(stack: Stack, task: Task) -> int:
     opened = 0
     for port in ports:
         try:
-            async with await stack.connect(address, port, local_port=task.source_port, timeout=task.timeout) as connection:
+            async with await stack.connect(
+                address, port, local_port=task.source_port, timeout=task.timeout, source_route=task.via
+            ) as connection:
                 pass
             await connection.wait_state(State.FIN_WAIT_2, State.TIME_WAIT)
         except (ConnectionRefusedError, TimeoutError) as error:

@@ -122,11 +122,20 @@ def _on_device(options: StackOptions, settings: Settings) -> AbstractAsyncContex
 def _settings(options: StackOptions, trace: Tracer | None) -> Settings:
     isn = options.isn
     return Settings(
-        config=StackConfig() if options.msl is None else StackConfig(msl=int(options.msl * SECOND)),
+        config=_config(options),
         codec=options.codec,
         trace=trace,
         impairment=_impairment(options),
         isn=None if isn is None else lambda local, remote, now: isn,
+    )
+
+
+def _config(options: StackOptions) -> StackConfig:
+    plain = StackConfig(min_ttl=options.min_ttl, tos=options.tos, accept_source_route=options.accept_source_route)
+    return replace(
+        plain,
+        msl=plain.msl if options.msl is None else int(options.msl * SECOND),
+        default_ttl=plain.default_ttl if options.ttl is None else options.ttl,
     )
 
 

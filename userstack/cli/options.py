@@ -90,6 +90,27 @@ class StackOptions:
             rich_help_panel=_BEHAVIOUR,
         ),
     ] = None
+    ttl: Annotated[
+        int | None,
+        typer.Option("-M", "--ttl", min=1, max=255, help="TTL, or hop limit, of packets.", rich_help_panel=_BEHAVIOUR),
+    ] = None
+    min_ttl: Annotated[
+        int,
+        typer.Option(
+            "-m",
+            "--min-ttl",
+            min=0,
+            max=255,
+            help="Drop what comes with less: 255 means next door.",
+            rich_help_panel=_BEHAVIOUR,
+        ),
+    ] = 0
+    tos: Annotated[
+        int, typer.Option("-T", "--tos", min=0, max=255, help="Type of service, or traffic class.", rich_help_panel=_BEHAVIOUR)
+    ] = 0
+    accept_source_route: Annotated[
+        bool, typer.Option("--accept-source-route", help="Answer by the route that packets have come.", rich_help_panel=_BEHAVIOUR)
+    ] = False
     pcap: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write every packet to a pcapng file.", rich_help_panel=_BEHAVIOUR)
     ] = None

@@ -13,6 +13,7 @@ from userstack.drill.script import TcpSpec
 from userstack.drill.settings import Settings
 from userstack.drill.system import DrillSocket
 from userstack.wire.ip import IPPacket
+from userstack.wire.source_route import destination_of
 from userstack.wire.tcp import TcpSegment
 
 _FIRST_PORT = 49152
@@ -79,7 +80,8 @@ class Flows:
     def of_segment(self, packet: IPPacket, segment: TcpSegment) -> Flow | None:
         """The connection of a segment that the system sent; None where it is nobody's."""
         local = Endpoint(packet.source, segment.source_port)
-        return self._all.get((local, Endpoint(packet.destination, segment.destination_port)))
+        destination = destination_of(packet.destination, packet.options)
+        return self._all.get((local, Endpoint(destination, segment.destination_port)))
 
     def _by_ports(self, remote_port: int, local_port: int) -> Flow:
         """The connection that the script means by these ports; those that come from a new one make it."""

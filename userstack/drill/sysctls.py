@@ -377,6 +377,7 @@ TABLE: Mapping[str, Meaning] = {
     "kern.timecounter.alloweddeviation": NOTHING,
     "net.inet.ip.ttl": _number_of("default_ttl"),
     "net.inet.ip.random_id": NOTHING,
+    "net.inet.ip.accept_sourceroute": _switch("accept_source_route"),
     "net.inet.icmp.icmplim": NOTHING,
 }
 """Every sysctl that is known, by its whole name."""

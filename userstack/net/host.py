@@ -385,6 +385,9 @@ class Host:
             AddressNotAvailable: no port is free, no address may be used yet, or a connection between the two sockets exists.
             NoBufferSpace: ``max_connections`` was reached.
         """
+        leaves_link = route is not None and not any(interface.contains(route.hops[0]) for interface in self.interfaces)
+        if self.link is not None and route is not None and route.strict and leaves_link:
+            raise HostUnreachable("the first router of a strict route must be on this link (RFC 791 3.1)")
         return self.transport.connect(
             remote, binding=binding, config=config, fast_open=fast_open, deferred=deferred, route=route, now=now
         )

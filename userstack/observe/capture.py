@@ -17,6 +17,7 @@ from userstack.trace import Event, PacketReceived, PacketSent
 from userstack.wire.checksum import finish, is_valid, pseudo_header_sum, word_sum
 from userstack.wire.codec import Codec, WireError
 from userstack.wire.ip import TCP
+from userstack.wire.source_route import destination_of
 
 LINKTYPE_RAW = 101
 """IP packets, the first octet tells the version."""
@@ -105,7 +106,7 @@ def complete_checksum(packet: bytes, codec: Codec) -> bytes:
     text = outer.payload
     if outer.protocol != TCP or outer.is_fragment or len(text) < 20:
         return packet
-    pseudo = pseudo_header_sum(outer.source, outer.destination, TCP, len(text))
+    pseudo = pseudo_header_sum(outer.source, destination_of(outer.destination, outer.options), TCP, len(text))
     total = pseudo + word_sum(text)
     field = int.from_bytes(text[16:18], "big")
     if is_valid(total) or field % 0xFFFF != pseudo % 0xFFFF:

@@ -17,6 +17,7 @@ from userstack.tcp.state import State
 from userstack.trace import Event, Freed, PacketDropped, PacketReceived, PacketSent, TimerFired, Transition
 from userstack.wire import ip
 from userstack.wire.codec import Codec, WireError
+from userstack.wire.source_route import destination_of
 from userstack.wire.tcp import URG, TcpSegment
 
 PeerState = Callable[[Endpoint, Endpoint, str | None], str]
@@ -159,7 +160,8 @@ class Recorder:
             outer = self._codec.decode_ip(packet)
             if outer.protocol != ip.TCP or outer.is_fragment:
                 return None
-            return outer.source, outer.destination, self._codec.decode_tcp(outer, verify=False)
+            destination = destination_of(outer.destination, outer.options)
+            return outer.source, destination, self._codec.decode_tcp(outer, verify=False)
         except WireError:
             return None
 

@@ -8,6 +8,7 @@ from userstack.trace import PacketReceived, PacketSent
 from userstack.wire import ip
 from userstack.wire.codec import Codec, WireError
 from userstack.wire.ip import IPPacket
+from userstack.wire.source_route import destination_of
 from userstack.wire.tcp import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG, TcpSegment
 
 _LETTERS = ((SYN, "S"), (FIN, "F"), (RST, "R"), (PSH, "P"), (ACK, "."), (URG, "U"), (ECE, "E"), (CWR, "W"), (AE, "e"))
@@ -50,7 +51,8 @@ class PacketText:
         return f"{family} {source} > {destination}: ip-proto-{packet.protocol} {len(packet.payload)}"
 
     def _segment(self, packet: IPPacket, segment: TcpSegment, *, sent: bool) -> str:
-        here, there = Endpoint(packet.source, segment.source_port), Endpoint(packet.destination, segment.destination_port)
+        destination = destination_of(packet.destination, packet.options)
+        here, there = Endpoint(packet.source, segment.source_port), Endpoint(destination, segment.destination_port)
         flow = self._flows.flow(*((here, there) if sent else (there, here)))
         reading = flow.read(segment, sent=sent)
         parts = [f"Flags [{_letters(segment.flags)}]"]

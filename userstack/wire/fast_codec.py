@@ -24,6 +24,7 @@ from userstack.wire.ethernet import EthernetFrame
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import ICMPV6, TCP, Buffer, IPPacket
 from userstack.wire.ipv6 import decode_ipv6, encode_ipv6
+from userstack.wire.source_route import destination_of
 from userstack.wire.tcp import EOL, NOP, TIMESTAMPS, Option, TcpSegment
 
 _IP4 = struct.Struct("!BBHHHBBH4s4s")
@@ -144,7 +145,8 @@ class FastCodec:
         if not 20 <= header <= size:
             raise WireError("TcpInErrs", f"data offset of {header} octets in a segment of {size}")
         # RFC 9293 3.1 (MUST-3). The protocol number is in it, so the sum cannot be that of zeros only.
-        if verify and (pseudo_header_sum(packet.source, packet.destination, TCP, size) + word_sum(data)) % 0xFFFF:
+        end = destination_of(packet.destination, packet.options) if packet.options else packet.destination
+        if verify and (pseudo_header_sum(packet.source, end, TCP, size) + word_sum(data)) % 0xFFFF:
             raise WireError("TcpInCsumErrors", "wrong TCP checksum")
         options, bad_options = _decode_options(bytes(data[20:header])) if header > 20 else ((), False)
         return TcpSegment(

@@ -52,6 +52,7 @@ from userstack.wire.ip import (
     IPPacket,
 )
 from userstack.wire.ip import TCP as TCP_PROTOCOL
+from userstack.wire.source_route import destination_of
 from userstack.wire.tcp import EOL, NOP, Option, TcpSegment
 
 _MORE_FRAGMENTS, _DONT_FRAGMENT = 1, 2
@@ -137,7 +138,7 @@ class ScapyCodec:
         segment = _dissect_tcp(octets)
         segment.ecn = packet.tos & 3
         if verify:
-            layer = _network_layer(packet.source, packet.destination)
+            layer = _network_layer(packet.source, destination_of(packet.destination, packet.options))
             pseudo_checksum = in4_chksum if packet.version == 4 else in6_chksum
             if pseudo_checksum(TCP_PROTOCOL, layer, octets) != 0:
                 raise WireError("TcpInCsumErrors", "wrong TCP checksum")
