@@ -18,7 +18,7 @@ from tests.cli.running import Running, kernel, running, userstack
 from userstack.cli.guard import run_async
 from userstack.host.addresses import add_address, list_addresses
 from userstack.host.diag import tcp_sockets
-from userstack.host.inside import open_socket
+from userstack.host.inside import open_socket, write_sysctl
 from userstack.host.links import create_veth, list_devices, set_link
 from userstack.tcp.state import State
 
@@ -241,6 +241,38 @@ def test_the_source_port(namespace: str) -> None:
         assert address == (US, 4321)
         ours.stdin.close()
         assert ours.process.wait(10) == 0
+
+
+def test_near_peers_alone_and_what_is_said_of_packets(namespace: str) -> None:
+    """-M, -m and -T, as OpenBSD's nc has them. A kernel in TIME-WAIT has its default TTL, whatever its socket's was."""
+    write_sysctl("net.ipv4.ip_default_ttl", "255", namespace=namespace)
+    with kernel_listener(namespace) as listener:
+        listener.setsockopt(socket.IPPROTO_IP, 21, 255)  # IP_MINTTL
+        arguments = ("-M", "255", "-m", "255", "-T", "184", KERNEL, "9000", "--netns", namespace)
+        with running("nc", *arguments) as ours:
+            connection = accept(listener)
+            connection.sendall(b"near")
+            connection.close()
+            ours.stdin.close()
+            assert (ours.process.wait(10), ours.stdout.read()) == (0, b"near")
+
+
+def test_a_source_route(namespace: str, tmp_path: Path) -> None:
+    """The kernel is router and destination in one."""
+    for scope in ("all", "default"):
+        write_sysctl(f"net.ipv4.conf.{scope}.accept_source_route", "1", namespace=namespace)
+    with kernel_listener(namespace) as listener:
+        capture = tmp_path / "route.pcapng"
+        route = ("-g", KERNEL, "--accept-source-route", "--pcap", str(capture))
+        with running("nc", *route, KERNEL, "9000", "--netns", namespace) as ours:
+            connection = accept(listener)
+            connection.close()
+            ours.stdin.close()
+            assert ours.process.wait(10) == 0
+        assert bytes((131, 7, 4)) + socket.inet_aton(KERNEL) in capture.read_bytes()
+        done = userstack("nc", "-g", "fd3d::1", KERNEL, "9000", "--netns", namespace)
+        assert done.returncode != 0
+        assert b"IPv4" in done.stderr
 
 
 def test_listening_as_traditional_netcat_wants_it(namespace: str) -> None:
