@@ -129,6 +129,7 @@ def arrives_for(bench: Bench, connection: Connection, flags: int, *, seq: int, a
     bench.deliver(IPPacket(PEER, US, TCP, CODEC.encode_tcp(segment, PEER, US), options=OTHER_WAY))
 
 
+@pytest.mark.requirement("MUST-52")
 def test_a_route_that_is_given_to_a_passive_connection_takes_precedence_too() -> None:
     bench = accepting()
     connection = established(bench, bench.listen(US))

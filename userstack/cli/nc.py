@@ -30,6 +30,14 @@ from userstack.trace import Tracer
 from userstack.wire.codec import make_codec
 
 NAME = "nc"
+Wait = Annotated[
+    float | None,
+    typer.Option("-w", "--wait", metavar="SECONDS", min=0.001, help="Give up connecting, or idling, after this time."),
+]
+Via = Annotated[
+    list[str] | None,
+    typer.Option("-g", "--via", metavar="ADDRESS", help="A router of an IPv4 source route; may be repeated, in their order."),
+]
 STDIN, STDOUT = 0, 1
 
 
@@ -73,18 +81,12 @@ def nc(
         bool, typer.Option("-v", "--verbose", help="Show connections, segments and transitions, live, on standard error.")
     ] = False,
     scan: Annotated[bool, typer.Option("-z", "--scan", help="Only connect and close; PORT may be a range, as in 20-25.")] = False,
-    timeout: Annotated[
-        float | None,
-        typer.Option("-w", "--wait", metavar="SECONDS", min=0.001, help="Give up connecting, or idling, after this time."),
-    ] = None,
+    timeout: Wait = None,
     time_wait: Annotated[
         bool, typer.Option("--time-wait", help="Stay until TIME-WAIT is over, for as long as the stack must remember (2 MSL).")
     ] = False,
     source_port: Annotated[int, typer.Option("-p", "--source-port", min=0, max=65535, metavar="PORT", help="The local port.")] = 0,
-    via: Annotated[
-        list[str] | None,
-        typer.Option("-g", "--via", metavar="ADDRESS", help="A router of an IPv4 source route; may be repeated, in their order."),
-    ] = None,
+    via: Via = None,
     stack: StackOptions,
 ) -> None:
     """Netcat on a TCP stack of its own: standard input goes to the peer, what the peer sends to standard output.
