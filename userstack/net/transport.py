@@ -126,7 +126,7 @@ class Transport:
             if listener is not None and entry.record.reopens(segment):
                 return self._reopen(entry, listener, segment, route, now)
         connection = entry.connection
-        if connection is not None and packet.ttl < connection.min_ttl:
+        if connection is not None and packet.ttl < connection.tcb.lower.min_ttl:
             return "TcpExtTCPMinTTLDrop"
         local, remote = entry.key
         forged = md5sig.failure(segment, remote.address, local.address, entry.machine.md5_key)
@@ -139,7 +139,9 @@ class Transport:
         if self.table.segment_arrives(entry, segment, now) and self._confirm is not None:
             self._confirm(remote.address, now)
         if connection is not None and connection.tcb.segs_accepted != accepted:
-            _learn_of(connection, packet, route)
+            connection.lower.rcv_tos = packet.tos  # MAY-9
+            if route is not None and connection.tcb.passive:
+                connection.return_route(route)  # SHLD-24
         return None
 
     def _overflow(self, entry: Entry, child: Connection, segment: TcpSegment, route: SourceRoute | None, now: int) -> str:
@@ -358,14 +360,15 @@ class Transport:
             return None
         entry, segment = found
         machine = entry.machine
+        lower = machine.lower
         return Outgoing(
             segment,
             entry.key[0].address,
             entry.key[1].address,
             machine.ttl,
             machine.tos & ~3 | segment.ecn if segment.ecn else machine.tos,
-            machine.dont_fragment,
-            machine.route,
+            lower.dont_fragment,
+            lower.route,
         )
 
     # --- sockets ---
@@ -581,10 +584,3 @@ class Transport:
             for listener in self.listeners.values()
         ]
         return listening + self.table.rows()
-
-
-def _learn_of(connection: Connection, packet: IPPacket, route: SourceRoute | None) -> None:
-    """What an acceptable segment tells by the packet that it came in: the Diffserv field (MAY-9), another way back (SHLD-24)."""
-    connection.tcb.lower.rcv_tos = packet.tos
-    if route is not None and connection.tcb.passive:
-        connection.return_route(route)

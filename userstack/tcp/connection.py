@@ -26,6 +26,7 @@ from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.fastopen import FastOpen
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.isn import IsnGenerator
+from userstack.tcp.lowerlevel import LowerLevel
 from userstack.tcp.orphancount import OrphanCount
 from userstack.tcp.path import Path
 from userstack.tcp.pmtudisc import PmtuDiscovery
@@ -296,9 +297,9 @@ class Connection:
         self.tcb.lower.min_ttl = value
 
     @property
-    def dont_fragment(self) -> bool:
-        """DF of what is sent over IPv4."""
-        return self.tcb.lower.dont_fragment
+    def lower(self) -> LowerLevel:
+        """What it tells IP of its packets."""
+        return self.tcb.lower
 
     @property
     def pmtu_discovery(self) -> PmtuDiscovery:

@@ -5,6 +5,9 @@ from userstack.tcp.path import Path
 from userstack.tcp.pmtudisc import PmtuDiscovery
 from userstack.wire.source_route import SourceRoute
 
+_DO, _WANT = PmtuDiscovery.DO, PmtuDiscovery.WANT
+"""By themselves: to look them up in their class, for every segment, takes longer."""
+
 
 class LowerLevel:
     """One connection's side of the interface. ``address`` is of its family."""
@@ -27,9 +30,8 @@ class LowerLevel:
     @property
     def dont_fragment(self) -> bool:
         """DF of what is sent over IPv4."""
-        if self.pmtu_discovery is PmtuDiscovery.WANT:
-            return not self.path.fragmentable
-        return self.pmtu_discovery is PmtuDiscovery.DO
+        mode = self.pmtu_discovery
+        return mode is _DO or (mode is _WANT and not self.path.fragmentable)
 
     @property
     def option_octets(self) -> int:

@@ -155,9 +155,8 @@ def _time_wait_of(tcb: Tcb, *, now: int) -> TimeWait:
         now=now,
         ttl=tcb.ttl,
         tos=tcb.tos,
+        lower=tcb.lower,
         md5_key=tcb.md5_key,
-        dont_fragment=tcb.lower.dont_fragment,
-        route=tcb.lower.route,
     )
     record.ack_now = tcb.ack_now
     return record

@@ -7,11 +7,11 @@ from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.tcp import md5sig, seq
 from userstack.tcp.challenge import ChallengeThrottle
+from userstack.tcp.lowerlevel import LowerLevel
 from userstack.tcp.segment import Segment, from_wire
 from userstack.tcp.state import State, move
 from userstack.tcp.timestamps import Timestamps
 from userstack.trace import TimerFired, Tracer
-from userstack.wire.source_route import SourceRoute
 from userstack.wire.tcp import ACK, RST, Option, TcpSegment
 
 
@@ -24,8 +24,8 @@ class TimeWait:
         "config",
         "counters",
         "deadline",
-        "dont_fragment",
         "local",
+        "lower",
         "md5_key",
         "oldest_ack",
         "owner",
@@ -33,7 +33,6 @@ class TimeWait:
         "rcv_wnd",
         "remote",
         "reset_owed",
-        "route",
         "snd_nxt",
         "state",
         "throttle",
@@ -62,8 +61,7 @@ class TimeWait:
         now: int,
         ttl: int,
         tos: int,
-        dont_fragment: bool,
-        route: SourceRoute | None,
+        lower: LowerLevel,
         md5_key: bytes | None = None,
     ) -> None:
         self.state = State.TIME_WAIT
@@ -84,10 +82,9 @@ class TimeWait:
         self.throttle = throttle
         self.ttl = ttl
         self.tos = tos
+        self.lower = lower
         self.md5_key = md5_key
         """What its segments are signed with (RFC 2385)."""
-        self.dont_fragment = dont_fragment
-        self.route = route
         self.ack_now = False
         self.challenged_at: int | None = None
         """When a segment that was not acceptable was last answered."""
