@@ -332,6 +332,38 @@ def test_a_fin_again_is_acknowledged_and_restarts_2msl(state: State, record: boo
     assert m.subject.next_deadline() == m.now + 2 * m.config.msl
 
 
+# --- sixth step: URG ---
+
+
+@stays("segment: URG", of=RECEIVING)
+def test_urgent_data_is_signalled(state: State, record: bool) -> None:
+    m = Machine.in_state(state)
+    urgent(m, b"abc", pointer=10)
+    assert m.connection.urgent_remaining == 10, "RCV.UP lies ahead of what has been consumed"
+    urgent(m, b"", pointer=2)
+    assert m.connection.urgent_remaining == 10, "and never moves back"
+    assert m.receive() == b"abc"
+    assert m.connection.urgent_remaining == 7
+    m.stayed()
+
+
+@stays("segment: URG", of=CLOSED_BY_PEER)
+def test_urgent_data_after_a_fin_is_ignored(state: State, record: bool) -> None:
+    m = Machine.in_state(state, record=record)
+    urgent(m, b"", pointer=10)
+    m.stayed()
+    if not record:
+        assert m.connection.urgent_remaining == 0
+        assert m.receive() == b""
+
+
+def urgent(m: Machine, data: bytes, *, pointer: int) -> None:
+    segment = m.segment("ACK,URG", ack=m.snd_una, data=data)
+    segment.urgent_pointer = pointer
+    m.deliver(segment)
+    m.pull()
+
+
 # --- seventh and eighth step: text, FIN ---
 
 
