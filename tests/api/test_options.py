@@ -88,6 +88,8 @@ async def test_so_error_tells_what_killed_the_connection_and_then_nothing() -> N
         assert await client.recv() == b""
 
 
+@pytest.mark.requirement("MUST-47")
+@pytest.mark.requirement("SHLD-9")
 @virtual_time
 async def test_so_error_tells_of_trouble_that_the_connection_survived() -> None:
     async with two_stacks_and_wire() as (first, second, (wire, _)):

@@ -10,6 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.support.kernel_system import run_on_kernel
 from tests.support.netns import nothing_left_behind
@@ -35,6 +36,13 @@ def scripts(directory: str) -> list[str]:
     return sorted(str(path.relative_to(ROOT)) for path in (ROOT / directory).rglob("*.pkt"))
 
 
+def pins(name: str) -> ParameterSet:
+    """A script of pass/requirements is a test of the requirement that its name begins with: must-30-urgent.pkt of MUST-30."""
+    path = Path(name)
+    of = "-".join(path.stem.split("-")[:2]).upper()
+    return pytest.param(name, marks=[pytest.mark.requirement(of)] if path.parent.name == "requirements" else [])
+
+
 PASS, FAIL, SKIP = scripts("pass"), scripts("fail"), scripts("skip")
 OF_ANY_VERSION = [name for name in PASS if not any(word in (ROOT / name).read_text() for word in OF_IPV4)]
 OF_LINUX = [name for name in PASS if not any(word in (ROOT / name).read_text() for word in (OF_FREEBSD, OF_THE_MACHINE))]
@@ -51,14 +59,14 @@ def expected(name: str) -> str:
     return first.removeprefix("// expect: ")
 
 
-@pytest.mark.parametrize("name", PASS)
+@pytest.mark.parametrize("name", [pins(name) for name in PASS])
 def test_what_is_right_passes(name: str) -> None:
     outcome = run(name)
     assert outcome.verdict is Verdict.PASSED, outcome
 
 
 @pytest.mark.parametrize("variant", [Variant.IPV6, Variant.MAPPED], ids=["ipv6", "mapped"])
-@pytest.mark.parametrize("name", OF_ANY_VERSION)
+@pytest.mark.parametrize("name", [pins(name) for name in OF_ANY_VERSION])
 def test_what_is_right_passes_over_the_other_ip_versions(name: str, variant: Variant) -> None:
     outcome = run(name, variant)
     assert outcome.verdict is Verdict.PASSED, outcome

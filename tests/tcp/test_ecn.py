@@ -96,6 +96,7 @@ def test_a_syn_that_was_lost_is_repeated_without() -> None:
 # --- 6.1.3: the receiver ---
 
 
+@pytest.mark.requirement("SHLD-8")
 def test_a_mark_is_echoed_until_the_peer_has_slowed_down() -> None:
     m = agreed()
     text(m, codepoint=CE)
@@ -131,6 +132,7 @@ def test_without_agreement_marks_mean_nothing() -> None:
 # --- 6.1.2, 6.1.5: the sender ---
 
 
+@pytest.mark.requirement("SHLD-8")
 def test_new_data_may_be_marked_and_nothing_else() -> None:
     m = agreed()
     m.send(b"x" * 2_000)
@@ -142,6 +144,7 @@ def test_new_data_may_be_marked_and_nothing_else() -> None:
     assert [sent.raw.ecn for sent in m.sent()] == [0, 0]
 
 
+@pytest.mark.requirement("SHLD-8")
 @pytest.mark.parametrize("sack", [False, True])
 def test_an_echo_halves_the_window_once_for_each_window(sack: bool) -> None:
     m = agreed(sack=sack)

@@ -16,6 +16,7 @@ def established(config: StackConfig = SHORT, *, tsval: int | None = None) -> Mac
     return Machine.in_state(State.ESTABLISHED, config=config, tsval=tsval)
 
 
+@pytest.mark.requirement("MAY-5")
 @pytest.mark.requirement("MUST-25")
 @pytest.mark.requirement("MUST-28")
 def test_they_are_off_by_default_and_two_hours_apart() -> None:
@@ -25,6 +26,7 @@ def test_they_are_off_by_default_and_two_hours_apart() -> None:
     assert m.connection.next_deadline() is None
 
 
+@pytest.mark.requirement("MAY-5")
 @pytest.mark.requirement("MUST-27")
 @pytest.mark.requirement("SHLD-12")
 @pytest.mark.parametrize("tsval", [None, 7])

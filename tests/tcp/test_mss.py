@@ -39,6 +39,8 @@ def test_no_other_segment_carries_the_option() -> None:
     assert [segment.mss for segment in m.log if "SYN" not in segment.flags] == [None] * (len(m.log) - 1)
 
 
+@pytest.mark.requirement("MUST-4")
+@pytest.mark.requirement("MUST-14")
 @pytest.mark.requirement("MUST-16")
 @pytest.mark.parametrize("passive", [False, True], ids=["active", "passive"])
 @pytest.mark.parametrize(

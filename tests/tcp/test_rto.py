@@ -40,6 +40,7 @@ def test_first_sample(passive: bool) -> None:
     assert observed_rto(m) == pytest.approx(300, abs=1)
 
 
+@pytest.mark.requirement("MUST-18")
 def test_smoothing() -> None:
     """(2.3): RTTVAR from the old SRTT first, then SRTT."""
     m = Machine.in_state(State.ESTABLISHED, config=QUICK, rtt=100)
@@ -114,6 +115,7 @@ def test_back_off_is_kept_until_new_data_is_acknowledged_and_then_given_up() -> 
     assert observed_rto(m) == pytest.approx(100 + 4 * 37.5, abs=1.1)
 
 
+@pytest.mark.requirement("MUST-18")
 def test_retransmission_among_others_takes_no_sample() -> None:
     """An ACK that covers a resent and a fresh segment at once says nothing certain of either."""
     m = Machine.in_state(State.ESTABLISHED, config=QUICK, rtt=100, mss=1000)

@@ -136,6 +136,8 @@ def test_a_rst_needs_none() -> None:
 # --- what they leave of a segment (RFC 6691) ---
 
 
+@pytest.mark.requirement("MUST-5")
+@pytest.mark.requirement("MUST-16")
 @pytest.mark.parametrize(("local", "remote"), ENDS)
 def test_a_full_segment_is_12_octets_shorter(local: Endpoint, remote: Endpoint) -> None:
     mss = 1460 if len(local.address) == 4 else 1440
@@ -215,6 +217,7 @@ def test_what_was_sent_again_is_measured_by_its_timestamp() -> None:
     assert m.connection.info().rto == m.connection.tcb.rtt.base_rto
 
 
+@pytest.mark.requirement("MUST-18")
 def test_without_them_karn_forbids_it() -> None:
     m = established(tsval=None)
     m.send(b"x" * 100)
@@ -398,6 +401,7 @@ def test_an_old_duplicate_is_old_there_too() -> None:
     assert m.counters["TcpExtPAWSTimewait"] == 1
 
 
+@pytest.mark.requirement("SHLD-4")
 @pytest.mark.parametrize(
     ("before", "after", "seq", "reopens"),
     [

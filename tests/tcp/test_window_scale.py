@@ -89,6 +89,7 @@ def test_without_the_peers_offer_neither_end_scales(passive: bool) -> None:
     assert m.sent()[-1].window == 65_525  # of a MiB: the field has no more
 
 
+@pytest.mark.requirement("REC-1")
 @pytest.mark.parametrize("passive", [False, True])
 def test_with_it_both_ends_scale(passive: bool) -> None:
     m = Machine.in_state(State.ESTABLISHED, passive=passive, config=config(), window=500, scale=3)
@@ -97,6 +98,13 @@ def test_with_it_both_ends_scale(passive: bool) -> None:
     assert m.connection.info().snd_wnd == 500 << 3
     assert m.sent()[-1].window == 1 << 15
     assert m.connection.info().rcv_wnd == 1 << 20
+
+
+@pytest.mark.requirement("REC-1")
+def test_a_window_above_16_bits_is_kept_and_used() -> None:
+    m = Machine.in_state(State.ESTABLISHED, config=config(), window=60_000, scale=3)
+    m.arrives("ACK")
+    assert m.connection.info().snd_wnd == 480_000
 
 
 def test_the_window_of_a_syn_is_not_scaled() -> None:
@@ -141,6 +149,8 @@ def test_more_than_64_kib_are_taken_without_an_answer() -> None:
     assert len(m.receive()) == 200_000
 
 
+@pytest.mark.requirement("SHLD-14")
+@pytest.mark.requirement("REC-1")
 def test_the_edge_never_moves_left_and_what_was_offered_is_taken() -> None:
     """RFC 7323 2.4: the receiver honours any segment that would have been in the window of any ACK that it sent."""
     m = Machine.in_state(State.ESTABLISHED, config=config(100_000, scale=10), scale=0, mss=1_000)

@@ -46,6 +46,7 @@ def segment_with(octets: bytes, payload: bytes = b"data") -> IPPacket:
     ],
 )
 @pytest.mark.requirement("MUST-4")
+@pytest.mark.requirement("MUST-5")
 @pytest.mark.requirement("MUST-6")
 @pytest.mark.requirement("MUST-64")
 @pytest.mark.requirement("MUST-68")

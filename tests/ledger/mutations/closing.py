@@ -1,0 +1,75 @@
+"""Closing and resets (RFC 9293 3.5.3, 3.6)."""
+
+from tests.ledger.mutation import Mutation
+
+ARRIVES = "tcp/arrives.py"
+CALLS = "tcp/calls.py"
+TEXT = "tcp/text.py"
+TIME_WAIT = "tcp/timewait.py"
+
+MUTATIONS = (
+    Mutation(
+        "MUST-12",
+        "a RST is told as the end of the stream",
+        ARRIVES,
+        "        case _:\n            tcb.die(ConnectionReset(), cause=segment.cause, clause=clause, now=now)",
+        "        case _:\n            tcb.die(None, cause=segment.cause, clause=clause, now=now)",
+    ),
+    Mutation(
+        "MUST-13",
+        "one MSL is enough",
+        TIME_WAIT,
+        "        self.deadline = now + 2 * config.msl",
+        "        self.deadline = now + config.msl",
+    ),
+    Mutation(
+        "MUST-13",
+        "a FIN that comes again does not restart it",
+        TIME_WAIT,
+        "self.deadline = now + 2 * self.config.msl",
+        "self.deadline += 0 * now",
+    ),
+    Mutation(
+        "SHLD-2",
+        "a RST with text is dropped",
+        ARRIVES,
+        "    if segment.rst:\n        _check_rst(tcb, segment, now)\n",
+        "    if segment.rst:\n        if not segment.payload:\n            _check_rst(tcb, segment, now)\n",
+    ),
+    Mutation(
+        "SHLD-3",
+        "what was not read is thrown away in silence",
+        CALLS,
+        "    if not tcb.recvbuf.size:\n        return False\n",
+        "    if True:\n        return False\n",
+    ),
+    Mutation(
+        "SHLD-3",
+        "what comes after CLOSE is thrown away in silence",
+        TEXT,
+        "if tcb.deaf and tcb.state is not State.ESTABLISHED:",
+        "if False:",
+    ),
+    Mutation(
+        "SHLD-4",
+        "a newer timestamp opens nothing",
+        TIME_WAIT,
+        "if self.timestamps is None or self.timestamps.is_newer(tsval):",
+        "if self.timestamps is None:",
+    ),
+    Mutation("MAY-1", "after CLOSE text is kept", TEXT, "if tcb.deaf and tcb.state is not State.ESTABLISHED:", "if False:"),
+    Mutation(
+        "MAY-2",
+        "no SYN reopens",
+        TIME_WAIT,
+        "        if not segment.syn or segment.rst or segment.has_ack or segment.bad_options:\n",
+        "        if True:\n",
+    ),
+    Mutation(
+        "MAY-2",
+        "the new ISS may lie below the old numbers",
+        ARRIVES,
+        "iss=max(iss, record.next_iss)",
+        "iss=iss",
+    ),
+)

@@ -1,0 +1,84 @@
+"""What is below and above: addresses, ICMP, Diffserv, TTL, IP options (RFC 9293 3.9)."""
+
+from tests.ledger.mutation import Mutation
+
+HOST = "net/host.py"
+ICMP4 = "net/icmp.py"
+TCP_ICMP = "tcp/icmp.py"
+TRANSPORT = "net/transport.py"
+
+MUTATIONS = (
+    Mutation(
+        "MUST-43",
+        "the local address that was asked for is not taken",
+        TRANSPORT,
+        "            if not is_unspecified(bound):\n                return bound\n",
+        "",
+    ),
+    Mutation(
+        "MUST-47",
+        "a soft error is told to nobody",
+        TCP_ICMP,
+        "    else:\n        tcb.soft_error = error\n",
+        "    else:\n        tcb.soft_error = None\n",
+    ),
+    Mutation(
+        "MUST-48",
+        "the Diffserv field is not set",
+        TRANSPORT,
+        "            machine.tos & ~3 | segment.ecn if segment.ecn else machine.tos,\n",
+        "            segment.ecn,\n",
+    ),
+    Mutation("MUST-49", "the TTL is what it is", TRANSPORT, "            machine.ttl,\n", "            64,\n"),
+    Mutation(
+        "MUST-50",
+        "a packet with IP options is dropped",
+        "wire/fast_codec.py",
+        '    if not 20 <= header <= size:\n        raise WireError("IpInHdrErrors", f"IP header',
+        '    if header != 20:\n        raise WireError("IpInHdrErrors", f"IP header',
+    ),
+    Mutation(
+        "MUST-54",
+        "no connection hears of ICMP errors",
+        TRANSPORT,
+        "        if entry is None or entry.connection is None or entry.record is not None:\n            return\n",
+        "        if True:\n            return\n",
+    ),
+    Mutation(
+        "MUST-55",
+        "a source quench is an error like others",
+        ICMP4,
+        "if message.type not in ERRORS or message.type == SOURCE_QUENCH:",
+        "if message.type not in ERRORS:",
+    ),
+    Mutation("MUST-56", "a soft error aborts", TCP_ICMP, "    elif hard:\n", "    elif error:\n"),
+    Mutation(
+        "MUST-57",
+        "a SYN to everyone is answered",
+        HOST,
+        "        if packet.destination not in self._own or not is_valid_source(",
+        '        if packet.destination not in (*self._own, b"\\xff" * 4, b"\\xe0\\0\\0\\1") or not is_valid_source(',
+    ),
+    Mutation(
+        "MUST-63",
+        "any source is believed",
+        HOST,
+        "        if packet.destination not in self._own or not is_valid_source(packet.source, self.interfaces):\n",
+        "        if packet.destination not in self._own:\n",
+    ),
+    Mutation(
+        "SHLD-22",
+        "the Diffserv field is not passed on",
+        TRANSPORT,
+        "            machine.tos & ~3 | segment.ecn if segment.ecn else machine.tos,\n",
+        "            segment.ecn,\n",
+    ),
+    Mutation(
+        "SHLD-25",
+        "what ICMP told cannot be asked for",
+        "tcp/connection.py",
+        "        return self.tcb.soft_error\n",
+        "        return None\n",
+    ),
+    Mutation("SHLD-26", "a hard error is soft", TCP_ICMP, "    elif hard:\n", "    elif False:\n"),
+)
