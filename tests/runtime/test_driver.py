@@ -31,6 +31,7 @@ def never() -> bool:
     return False
 
 
+@pytest.mark.requirement("MUST-59")
 @virtual_time
 @pytest.mark.requirement("MUST-58")
 async def test_a_batch_is_taken_in_before_anything_is_sent() -> None:

@@ -182,6 +182,7 @@ def test_release_with_unread_data_resets(state: State) -> None:
     assert m.connection.next_deadline() is None
 
 
+@pytest.mark.requirement("MAY-1")
 @pytest.mark.requirement("SHLD-3")
 @pytest.mark.parametrize(
     "state",

@@ -57,7 +57,7 @@ MUTATIONS = (
         "if self.timestamps is None or self.timestamps.is_newer(tsval):",
         "if self.timestamps is None:",
     ),
-    Mutation("MAY-1", "after CLOSE text is kept", TEXT, "if tcb.deaf and tcb.state is not State.ESTABLISHED:", "if False:"),
+    Mutation("MAY-1", "after CLOSE text is kept", CALLS, "tcb.released = tcb.deaf = True", "tcb.released = True"),
     Mutation(
         "MAY-2",
         "no SYN reopens",

@@ -51,7 +51,7 @@ MUTATIONS = (
         "the address is whichever comes first",
         TRANSPORT,
         "return self.addresses.source_for(remote.address)",
-        "return next(own for own in self.addresses.own if len(own) == len(remote.address))",
+        "return self.addresses.interfaces[-1].address",
     ),
     Mutation(
         "MUST-46",
@@ -66,5 +66,19 @@ MUTATIONS = (
         CALLS,
         "    if multicast or is_unspecified(remote.address)",
         "    if is_unspecified(remote.address)",
+    ),
+    Mutation(
+        "MUST-42",
+        "a port with a half-open connection cannot be listened on",
+        "net/ports.py",
+        "return old.reuse_address or old.kind is Kind.TIME_WAIT",
+        "return old.kind is Kind.TIME_WAIT",
+    ),
+    Mutation(
+        "MUST-45",
+        "segments have the address of another interface",
+        TRANSPORT,
+        "            entry.key[0].address,\n",
+        "            self.addresses.interfaces[-1].address,\n",
     ),
 )

@@ -6,7 +6,13 @@ NAGLE = "tcp/nagle.py"
 OUTPUT = "tcp/output.py"
 
 MUTATIONS = (
-    Mutation("MUST-17", "Nagle cannot be turned off", NAGLE, "idle = tcb.nodelay or not _holds(tcb)", "idle = not _holds(tcb)"),
+    Mutation(
+        "MUST-17",
+        "Nagle cannot be turned off",
+        NAGLE,
+        "idle = tcb.nodelay or tcb.urgent or not _holds(tcb)",
+        "idle = tcb.urgent or not _holds(tcb)",
+    ),
     Mutation(
         "MUST-38",
         "whatever fits is sent",
@@ -22,7 +28,7 @@ MUTATIONS = (
         "    elif False:\n",
     ),
     Mutation("MUST-61", "no PSH", OUTPUT, "flags = PSH if size and end", "flags = 0 if size and end"),
-    Mutation("SHLD-7", "no Nagle", NAGLE, "idle = tcb.nodelay or not _holds(tcb)", "idle = True"),
+    Mutation("SHLD-7", "no Nagle", NAGLE, "idle = tcb.nodelay or tcb.urgent or not _holds(tcb)", "idle = True"),
     Mutation(
         "SHLD-27",
         "each SEND is a segment of its own",
@@ -44,4 +50,5 @@ MUTATIONS = (
         "size = min(unsent, usable, tcb.segment_limit)",
         "size = min(unsent, usable, tcb.segment_limit, 100)",
     ),
+    Mutation("MAY-15", "a SEND cannot say that it is not pushed", NAGLE, "held = (tcb.cork or tcb.more)", "held = tcb.cork"),
 )

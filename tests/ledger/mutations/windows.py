@@ -34,8 +34,8 @@ MUTATIONS = (
         "MUST-37",
         "probing ends though they are answered",
         ARRIVES,
-        "        return False\n    tcb.unanswered_since = None\n    tcb.more = False\n",
-        "        return False\n    tcb.more = False\n",
+        "    tcb.unanswered_since, tcb.unanswered_probes = None, 0\n    tcb.more = False\n",
+        "    tcb.more = False\n",
     ),
     Mutation(
         "SHLD-14",
@@ -61,9 +61,9 @@ MUTATIONS = (
     Mutation(
         "SHLD-17",
         "what lies beyond the window times out",
-        OUTPUT,
-        "        retransmission.stop(tcb)\n        tcb.timers.override",
-        "        tcb.timers.override",
+        "tcp/timeouts.py",
+        "    if tcb.snd_wnd or not tcb.syn_acked",
+        "    if True or not tcb.syn_acked",
     ),
     Mutation(
         "SHLD-29",
@@ -85,5 +85,19 @@ MUTATIONS = (
         ARRIVES,
         "    tcb.snd_wnd, tcb.snd_wl1, tcb.snd_wl2 = segment.window, first, segment.ack\n",
         "    tcb.snd_wnd, tcb.snd_wl1, tcb.snd_wl2 = segment.window & 0xFFFF, first, segment.ack\n",
+    ),
+    Mutation(
+        "MAY-7",
+        "what lies beyond a window that has shut is not sent again",
+        OUTPUT,
+        "    if not tcb.snd_wnd and not tcb.config.empty_probes:\n",
+        "    if not tcb.snd_wnd:\n",
+    ),
+    Mutation(
+        "MAY-8",
+        "a probe of our shut window gets no answer",
+        ARRIVES,
+        "        if segment.length and not tcb.rcv_wnd and not segment.rst and not segment.syn:\n            tcb.ack_now = True",
+        "        if segment.length and not tcb.rcv_wnd and not segment.rst and not segment.syn:\n            tcb.ack_now |= False",
     ),
 )
