@@ -54,9 +54,17 @@ def test_the_requirements() -> None:
     assert [row.name for row in rows.values() if row.level.startswith("MUST") and row.reason is not None] == []
 
 
-def test_every_marker_names_a_row(collected: Outcomes) -> None:
-    assert enter(read_transitions(), collected, "transition") == []
-    assert enter(read_requirements(), collected, "requirement") == []
+def test_every_marker_names_a_row_and_every_row_has_a_test_or_a_reason(collected: Outcomes) -> None:
+    for rows, marker in ((read_transitions(), "transition"), (read_requirements(), "requirement")):
+        assert enter(rows, collected, marker) == []
+        assert [row.name for row in rows.values() if row.reason is None and not row.cases] == []
+        assert [row.name for row in rows.values() if row.reason is not None and row.cases] == []
+
+
+def test_the_ledger_in_the_documentation_is_this_one(conformance: ModuleType, collected: Outcomes) -> None:
+    rows = read_requirements()
+    enter(rows, collected, "requirement")
+    assert (ROOT / "docs" / "ledger.md").read_text() == conformance.ledger(rows), "./scripts/conformance --ledger > docs/ledger.md"
 
 
 @pytest.mark.parametrize(
@@ -86,6 +94,13 @@ def test_markers_that_name_no_row_come_back() -> None:
     found = {"t::a": ran("passed", transition=("A|b||C",)), "t::b": ran("passed", transition=("A | b | | D",))}
     assert enter(rows, found, "transition") == ["t::b: A | b |  | D"]
     assert rows["A | b |  | C"].functions == ["t::a"]
+
+
+def test_scripts_are_told_by_their_names() -> None:
+    runner = "tests/drill/test_scripts.py::test_what_is_right_passes"
+    row = Row("X", "3.1", cases={f"{runner}[pass/requirements/must-1-a.pkt]": "passed", "t::a[1]": "passed", "t::a[2]": "passed"})
+    assert row.tests == ["t::a", "tests/drill/pass/requirements/must-1-a.pkt"]
+    assert row.functions == ["t::a", runner]
 
 
 # --- the verdict ---

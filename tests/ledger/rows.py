@@ -5,6 +5,7 @@ The tests are run, so that a test which no longer runs shows: its row has none.
 """
 
 import csv
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TypedDict
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 COLUMNS = ("from_state", "event", "condition", "to_state")
+_SCRIPT = re.compile(r"\[(pass/requirements/[^]]*\.pkt)")
 LEVELS = {"MUST": "MUST", "MUST NOT": "MUST", "SHOULD": "SHOULD", "SHOULD NOT": "SHOULD", "MAY": "MAY"}
 
 
@@ -55,6 +57,13 @@ class Row:
     def functions(self) -> list[str]:
         """The tests without their parameters."""
         return sorted({case.split("[")[0] for case in self.cases})
+
+    @property
+    def tests(self) -> list[str]:
+        """The same for a reader, with the packetdrill scripts that are named after a requirement."""
+        return sorted(
+            {f"tests/drill/{script[1]}" if (script := _SCRIPT.search(case)) else case.split("[")[0] for case in self.cases}
+        )
 
 
 def row_name(values: Iterable[str]) -> str:
