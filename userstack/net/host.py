@@ -18,10 +18,11 @@ from userstack.net.ephemeral import EphemeralPorts
 from userstack.net.ethernet import ICMPV6_TYPES, EthernetLink
 from userstack.net.interface import Interface, is_multicast, is_unicast, is_valid_source
 from userstack.net.listener import Listener
+from userstack.net.outgoing import Outgoing
 from userstack.net.ports import Binding
 from userstack.net.syncookies import SynCookies
 from userstack.net.table import ConnectionRow
-from userstack.net.transport import Outgoing, Transport
+from userstack.net.transport import Transport
 from userstack.tcp.connection import Connection
 from userstack.tcp.isn import IsnGenerator, SecretIsn
 from userstack.tcp.timestamps import SecretOffset
@@ -83,7 +84,7 @@ class Host:
             counters=self.counters,
             isn=isn or SecretIsn(secret),
             timestamp_offset=SecretOffset(secret),
-            cookies=SynCookies(secret),
+            syn_cookies=SynCookies(secret),
             ephemeral_ports=EphemeralPorts(secret, config.ephemeral_ports),
             random=random,
             secret=secret,
