@@ -115,28 +115,19 @@ class SocketOptions:
         """
         if is_ip_option(level, option, self.family):
             return self.ip.get(level, option, connection, now=now)
-        match (level, option):
-            case (socket.SOL_SOCKET, socket.SO_LINGER):
+        match level:
+            case socket.SOL_SOCKET if option == socket.SO_LINGER:
                 return LINGER.pack(self.linger, self.linger_seconds)
-            case (socket.SOL_SOCKET, _):
-                value = self._get_socket(option)
-            case (socket.IPPROTO_TCP, socket.TCP_NODELAY):
-                value = self.nodelay
-            case (socket.IPPROTO_TCP, socket.TCP_CORK):
-                value = self.cork
-            case (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT):
-                value = min((self.user_timeout or 0) // MILLISECOND, LARGEST_INT)
-            case (socket.IPPROTO_IP, socket.IP_TTL):
-                value = self.ttl
-            case (socket.IPPROTO_IP, socket.IP_TOS):
-                value = self.tos
-            case (socket.IPPROTO_IPV6, _) if self.family == socket.AF_INET6:
-                value = self._get_ipv6(option)
-            case (socket.IPPROTO_IP | socket.IPPROTO_TCP, _):
-                value = self._get_setting(level, option)
+            case socket.SOL_SOCKET:
+                return INT.pack(self._get_socket(option))
+            case socket.IPPROTO_TCP:
+                return INT.pack(self._get_tcp(option))
+            case socket.IPPROTO_IP:
+                return INT.pack(self._get_ip(option))
+            case socket.IPPROTO_IPV6 if self.family == socket.AF_INET6:
+                return INT.pack(self._get_ipv6(option))
             case _:
                 raise failure(errno.EOPNOTSUPP if self.family == socket.AF_INET else errno.ENOPROTOOPT)
-        return INT.pack(value)
 
     def set(self, level: int, option: int, raw: bytes, *, bound: bool) -> None:
         """Take a value as the kernel would; ``bound`` where the socket has a port already.
@@ -147,34 +138,90 @@ class SocketOptions:
         if is_ip_option(level, option, self.family):
             self.ip = self.ip.set(level, option, raw)
             return
-        match (level, option):
-            case (socket.SOL_SOCKET, socket.SO_REUSEADDR):
-                self.reuse_address = int_of(raw) != 0
-            case (socket.SOL_SOCKET, socket.SO_OOBINLINE):
-                self.oob_inline = int_of(raw) != 0
-            case (socket.SOL_SOCKET, socket.SO_LINGER):
-                self._set_linger(raw)
-            case (socket.SOL_SOCKET, socket.SO_SNDBUF):
-                self.config = replace(self.config, send_buffer=max(int_of(raw), SEND_BUFFER_LEAST))
-            case (socket.SOL_SOCKET, socket.SO_RCVBUF):
-                self._set_receive_buffer(max(int_of(raw), RECEIVE_BUFFER_LEAST))
-            case (socket.IPPROTO_TCP, socket.TCP_NODELAY):
-                self.nodelay = int_of(raw) != 0
-            case (socket.IPPROTO_TCP, socket.TCP_CORK):
-                self.cork = int_of(raw) != 0
-            case (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT):
-                self.user_timeout = _least(int_of(raw), 0) * MILLISECOND or None
-            case (socket.IPPROTO_TCP, _) if option in (TCP_MD5SIG, TCP_MD5SIG_EXT):
-                set_md5(self.md5_keys, option, raw, self.family)
-            case (socket.IPPROTO_IP, socket.IP_TTL):
-                self._set_ttl(raw)
-            case (socket.IPPROTO_IP, socket.IP_TOS):
-                # Note: the ECN bits of a stream socket are TCP's own, Linux keeps them out of the caller's hands.
-                self.tos = short_number(raw) & 0xFF & ~ECN_BITS | self.tos & ECN_BITS
-            case (socket.IPPROTO_IPV6, _) if self.family == socket.AF_INET6:
+        match level:
+            case socket.SOL_SOCKET:
+                self._set_socket(option, raw)
+            case socket.IPPROTO_TCP:
+                self._set_tcp(option, raw)
+            case socket.IPPROTO_IP:
+                self._set_ip(option, raw)
+            case socket.IPPROTO_IPV6 if self.family == socket.AF_INET6:
                 self._set_ipv6(option, raw, bound)
             case _:
-                self._set_setting(level, option, raw)
+                raise failure(errno.ENOPROTOOPT)
+
+    # --- SOL_SOCKET ---
+
+    def _get_socket(self, option: int) -> int:
+        match option:
+            case socket.SO_TYPE:
+                return socket.SOCK_STREAM
+            case socket.SO_DOMAIN:
+                return self.family
+            case socket.SO_PROTOCOL:
+                return socket.IPPROTO_TCP
+            case socket.SO_REUSEADDR:
+                return self.reuse_address
+            case socket.SO_OOBINLINE:
+                return self.oob_inline
+            case socket.SO_SNDBUF:
+                return self.config.send_buffer * (2 if self.config.double_socket_buffers else 1)
+            case socket.SO_RCVBUF:
+                return self.config.receive_buffer * (2 if self.config.double_socket_buffers else 1)
+            case _:
+                return self._get_setting(socket.SOL_SOCKET, option)
+
+    def _set_socket(self, option: int, raw: bytes) -> None:
+        match option:
+            case socket.SO_REUSEADDR:
+                self.reuse_address = int_of(raw) != 0
+            case socket.SO_OOBINLINE:
+                self.oob_inline = int_of(raw) != 0
+            case socket.SO_LINGER:
+                self._set_linger(raw)
+            case socket.SO_SNDBUF:
+                self.config = replace(self.config, send_buffer=max(int_of(raw), SEND_BUFFER_LEAST))
+            case socket.SO_RCVBUF:
+                self._set_receive_buffer(max(int_of(raw), RECEIVE_BUFFER_LEAST))
+            case _:
+                self._set_setting(socket.SOL_SOCKET, option, raw)
+
+    def _set_linger(self, raw: bytes) -> None:
+        if len(raw) < LINGER.size:
+            raise InvalidArgument("SO_LINGER takes two ints: on or off, and the seconds")
+        on, seconds = LINGER.unpack_from(raw)
+        self.linger = on != 0
+        self.linger_seconds = seconds
+
+    def _set_receive_buffer(self, octets: int) -> None:
+        scale = None if self.config.rcvbuf_limits_scale else self.config.window_scale
+        self.config = replace(self.config, receive_buffer=octets, window_scale=scale)
+
+    # --- TCP ---
+
+    def _get_tcp(self, option: int) -> int:
+        match option:
+            case socket.TCP_NODELAY:
+                return self.nodelay
+            case socket.TCP_CORK:
+                return self.cork
+            case socket.TCP_USER_TIMEOUT:
+                return min((self.user_timeout or 0) // MILLISECOND, LARGEST_INT)
+            case _:
+                return self._get_setting(socket.IPPROTO_TCP, option)
+
+    def _set_tcp(self, option: int, raw: bytes) -> None:
+        match option:
+            case socket.TCP_NODELAY:
+                self.nodelay = int_of(raw) != 0
+            case socket.TCP_CORK:
+                self.cork = int_of(raw) != 0
+            case socket.TCP_USER_TIMEOUT:
+                self.user_timeout = _least(int_of(raw), 0) * MILLISECOND or None
+            case _ if option in (TCP_MD5SIG, TCP_MD5SIG_EXT):
+                set_md5(self.md5_keys, option, raw, self.family)
+            case _:
+                self._set_setting(socket.IPPROTO_TCP, option, raw)
 
     def _get_setting(self, level: int, option: int) -> int:
         if not is_setting(level, option):
@@ -185,6 +232,37 @@ class SocketOptions:
         if not is_setting(level, option):
             raise failure(errno.ENOPROTOOPT)
         self.config = set_setting(self.config, level, option, int_of(raw), default=self.stack_config)
+
+    # --- IP ---
+
+    def _get_ip(self, option: int) -> int:
+        match option:
+            case socket.IP_TTL:
+                return self.ttl
+            case socket.IP_TOS:
+                return self.tos
+            case _:
+                raise failure(errno.ENOPROTOOPT)
+
+    def _set_ip(self, option: int, raw: bytes) -> None:
+        match option:
+            case socket.IP_TTL:
+                self._set_ttl(raw)
+            case socket.IP_TOS:
+                # Note: the ECN bits of a stream socket are TCP's own, Linux keeps them out of the caller's hands.
+                self.tos = short_number(raw) & 0xFF & ~ECN_BITS | self.tos & ECN_BITS
+            case _:
+                raise failure(errno.ENOPROTOOPT)
+
+    def _set_ttl(self, raw: bytes) -> None:
+        if not raw:
+            raise InvalidArgument("IP_TTL takes an int")
+        ttl = short_number(raw)
+        if ttl != -1 and not 1 <= ttl <= 255:
+            raise InvalidArgument(f"IP_TTL must be 1 to 255, or -1 for the default, not {ttl}")
+        self.ttl = self.config.default_ttl if ttl == -1 else ttl
+
+    # --- IPv6 ---
 
     def _get_ipv6(self, option: int) -> int:
         match option:
@@ -212,44 +290,6 @@ class SocketOptions:
                 self.traffic_class = max(_octet(int_of(raw)), 0) & ~ECN_BITS | self.traffic_class & ECN_BITS
             case _:
                 raise failure(errno.ENOPROTOOPT)
-
-    def _get_socket(self, option: int) -> int:
-        match option:
-            case socket.SO_TYPE:
-                return socket.SOCK_STREAM
-            case socket.SO_DOMAIN:
-                return self.family
-            case socket.SO_PROTOCOL:
-                return socket.IPPROTO_TCP
-            case socket.SO_REUSEADDR:
-                return self.reuse_address
-            case socket.SO_OOBINLINE:
-                return self.oob_inline
-            case socket.SO_SNDBUF:
-                return self.config.send_buffer * (2 if self.config.double_socket_buffers else 1)
-            case socket.SO_RCVBUF:
-                return self.config.receive_buffer * (2 if self.config.double_socket_buffers else 1)
-            case _:
-                return self._get_setting(socket.SOL_SOCKET, option)
-
-    def _set_receive_buffer(self, octets: int) -> None:
-        scale = None if self.config.rcvbuf_limits_scale else self.config.window_scale
-        self.config = replace(self.config, receive_buffer=octets, window_scale=scale)
-
-    def _set_linger(self, raw: bytes) -> None:
-        if len(raw) < LINGER.size:
-            raise InvalidArgument("SO_LINGER takes two ints: on or off, and the seconds")
-        on, seconds = LINGER.unpack_from(raw)
-        self.linger = on != 0
-        self.linger_seconds = seconds
-
-    def _set_ttl(self, raw: bytes) -> None:
-        if not raw:
-            raise InvalidArgument("IP_TTL takes an int")
-        ttl = short_number(raw)
-        if ttl != -1 and not 1 <= ttl <= 255:
-            raise InvalidArgument(f"IP_TTL must be 1 to 255, or -1 for the default, not {ttl}")
-        self.ttl = self.config.default_ttl if ttl == -1 else ttl
 
 
 def pack_value(value: int | Buffer) -> bytes:
