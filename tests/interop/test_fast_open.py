@@ -14,7 +14,8 @@ from tests.interop.world import PORT, SHORT, World, facing_kernel, kernel_receiv
 from userstack.address import pack_address
 from userstack.host.inside import write_sysctl
 from userstack.net.siphash import siphash
-from userstack.sim.opening import MSG_FASTOPEN, TCP_FASTOPEN
+from userstack.sim.fast_open_options import TCP_FASTOPEN
+from userstack.sim.transfer import MSG_FASTOPEN
 from userstack.tcp.state import State
 
 TCP = 6

@@ -10,7 +10,8 @@ from tests.support.virtual import Impaired, VirtualNetwork
 from userstack.address import pack_address
 from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.sim import VirtualHost
-from userstack.sim.opening import MSG_FASTOPEN, TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE
+from userstack.sim.fast_open_options import TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE
+from userstack.sim.transfer import MSG_FASTOPEN
 from userstack.sim.virtual_socket import VirtualSocket
 from userstack.tcp.fastopen import read_cookie
 from userstack.tcp.state import State

@@ -1,58 +1,90 @@
-"""The calls of a socket that open a connection: ``connect``, and with Fast Open (RFC 7413) ``sendto`` and ``sendmsg``; its options.
+"""The calls of a socket that open a connection: bind, listen, accept, connect, and what connect leaves to the first write.
 
-Law: errno for errno what Linux gives (``tcp_sendmsg_fastopen``, ``tcp_fastopen_defer_connect``).
+With Fast Open (RFC 7413) the SYN carries data, so ``connect`` may wait until there is some, and a write may be what connects (Linux
+``tcp_fastopen_defer_connect``, ``tcp_sendmsg_fastopen``).
 """
 
 import errno
+import operator
 import socket
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import overload
+from typing import Self
 
-from userstack.config import FAST_OPEN_CLIENT, StackConfig
-from userstack.errors import AlreadyConnected, InvalidArgument
-from userstack.net.fastopen import KEY_OCTETS
-from userstack.net.listener import Listener
-from userstack.sim.sockaddr import SocketName, buffer_of, failure, would_block
-from userstack.sim.socket_options import SocketOptions
-from userstack.sim.socket_values import INT, int_of
-from userstack.tcp.connection import Connection
+from userstack.address import Endpoint, is_unspecified
+from userstack.config import FAST_OPEN_CLIENT
+from userstack.errors import AlreadyConnected, ConnectionAborted, InvalidArgument
+from userstack.sim.sockaddr import SocketAddress, SocketName, failure, parse_address, would_block
+from userstack.sim.socket_state import HANDSHAKE, Phase, SocketState
 from userstack.tcp.state import State
-from userstack.wire.ip import Buffer
 
-MSG_FASTOPEN = 0x20000000
-TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE = 23, 30, 33, 34
-"""By Linux's numbers: Python's ``socket`` has them only where the C library does."""
-OPTIONS = frozenset({TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE})
+DEFAULT_BACKLOG = 128
 Name = SocketName | tuple[str, int, int]
 
 
-class OpeningCalls(ABC):
+class OpeningCalls(SocketState):
     """What a ``VirtualSocket`` opens with."""
 
     __slots__ = ()
-    _options: SocketOptions
-    _listener: Listener | None
-    _connection: Connection | None
 
-    @property
-    @abstractmethod
-    def state(self) -> State:
-        """The state of RFC 9293 3.3.2."""
+    def bind(self, address: Name) -> None:
+        """Take a local address and port; host ``""`` is every address, port 0 an ephemeral one.
 
-    @abstractmethod
-    def send(self, data: Buffer, flags: int = 0) -> int:
-        """Queue octets for sending."""
+        Raises:
+            OSError: EINVAL: bound already, or a link-local address without its link; EADDRNOTAVAIL: not this host's address;
+                EADDRINUSE: the port is taken; ENODEV: no such link.
+        """
+        local = parse_address(address, "bind", self._naming.family)
+        self._check_open()
+        if self._naming.family == socket.AF_INET:
+            self._engine.require_own(local.endpoint.address)  # As in Linux, who asks this of IPv6 last.
+        if self._has_port:
+            raise InvalidArgument("the socket is bound already")
+        self._naming.judge_local(local, v6only=self._options.v6only)
+        self._take_port(local.endpoint)
+        self._naming.lock(local.endpoint)
+        if len(local.endpoint.address) == 16 and not is_unspecified(local.endpoint.address):
+            self._options.v6only = True  # As in Linux: a socket with an IPv6 address can speak nothing else any more.
 
-    @abstractmethod
-    def _connect(self, address: Name, fast_open: memoryview | None, *, deferred: bool = False) -> None:
-        """``connect``, with as much of ``fast_open`` as the SYN may carry, or waiting for what it may."""
+    def listen(self, backlog: int = DEFAULT_BACKLOG) -> None:
+        """Let connections come; a second call only changes the backlog.
 
-    @abstractmethod
-    def _touch(self, connection: Connection) -> None: ...
+        Raises:
+            OSError: EINVAL: the socket is or was connected; EADDRINUSE: another one listens there.
+        """
+        backlog = max(operator.index(backlog), 0)
+        self._check_open()
+        if self._phase is not Phase.UNCONNECTED:
+            raise InvalidArgument("a connected socket cannot listen")
+        if self._listener is not None:
+            self._listener.set_backlog(backlog)
+            return
+        binding = self._binding or self._take_port(self._naming.locked)
+        config = self._options.for_connections()
+        fast_open = self._options.fast_open
+        self._listener = self._engine.core.listen(binding, backlog=backlog, now=self._now, config=config, fast_open=fast_open)
+        self._listener.md5_keys = self._options.md5_keys
+        self._options.fast_open = self._listener.fast_open.limit
+        self._binding = None
 
-    # --- calls ---
+    def accept(self) -> tuple[Self, SocketName]:
+        """The oldest connection that was established, and its peer's address.
+
+        Raises:
+            OSError: EINVAL: not listening; EAGAIN: none is there.
+        """
+        self._check_open()
+        if self._listener is None:
+            raise InvalidArgument("the socket does not listen")
+        connection = self._listener.accept()
+        if connection is None:
+            raise would_block()
+        assert connection.remote is not None
+        accepted = type(self)(self._engine, self._naming.family)
+        accepted._options = self._options.for_accepted(connection)
+        accepted._naming.inherit(self._naming, connection.remote)
+        accepted._adopt(connection)
+        accepted._phase = Phase.CONNECTED
+        self._engine.flush()
+        return accepted, accepted._naming.format(connection.remote)
 
     def connect(self, address: Name) -> None:
         """Begin to connect, or, where that has begun, say how it stands; returns once, when it is done.
@@ -72,37 +104,60 @@ class OpeningCalls(ABC):
             return error.errno or 0
         return 0
 
-    @overload
-    def sendto(self, data: Buffer, address: Name, /) -> int: ...
-    @overload
-    def sendto(self, data: Buffer, flags: int, address: Name | None, /) -> int: ...
-    def sendto(self, data: Buffer, flags: int | Name, address: Name | None = None, /) -> int:
-        """``send``; with MSG_FASTOPEN ``connect`` and ``send`` in one, so that the SYN may carry data (RFC 7413).
+    # --- inside ---
 
-        How many octets were taken: with MSG_FASTOPEN only those that the SYN carries, until the connection is established.
+    def _connect(self, address: Name, fast_open: memoryview | None, *, deferred: bool = False) -> None:
+        remote = parse_address(address, "connect", self._naming.family)
+        self._check_open()
+        match self._phase:
+            case Phase.CONNECTED:
+                raise AlreadyConnected
+            case Phase.DISCONNECTING:
+                raise InvalidArgument("the socket was shut down while it connected")
+            case Phase.UNCONNECTED:
+                self._begin_connecting(remote, fast_open, deferred=deferred)
+            case Phase.CONNECTING if self._is_deferred:
+                raise AlreadyConnected
+            case Phase.CONNECTING:
+                self._finish_connecting()
 
-        Raises:
-            OSError: as ``send``. With MSG_FASTOPEN EINPROGRESS: begun, and nothing was taken, as without a cookie; EALREADY: not
-                done yet; EISCONN: done and told, or listening; EOPNOTSUPP: the settings forbid it; EINVAL: there is no address.
-        """
-        flags = flags if isinstance(flags, int) else 0
-        if not flags & MSG_FASTOPEN:
-            return self.send(data, flags)  # As in Linux a stream socket does not look at the address.
-        view = buffer_of(data)
-        taken = self._send_with_syn(view, address)
-        return self.send(view, flags & ~MSG_FASTOPEN) if taken is None else taken
+    def _begin_connecting(self, address: SocketAddress, fast_open: memoryview | None, *, deferred: bool) -> None:
+        if self._listener is not None:
+            raise AlreadyConnected("a listening socket cannot connect")
+        address = self._resolve(address)
+        self._naming.judge_remote(address, v6only=self._options.v6only)
+        remote = address.endpoint
+        if self._binding is None and not self._naming.is_unbound:
+            self._take_port(self._naming.locked)
+        config = self._options.for_connections()
+        connection = self._engine.core.connect(
+            remote, binding=self._binding, now=self._now, config=config, fast_open=fast_open, deferred=deferred
+        )
+        self._binding = None
+        self._adopt(connection)
+        self._phase = Phase.CONNECTING
+        self._touch(connection)
+        if not self._is_deferred:
+            raise would_block(errno.EINPROGRESS)
 
-    def sendmsg(
-        self, buffers: Iterable[Buffer], ancdata: Iterable[object] = (), flags: int = 0, address: Name | None = None
-    ) -> int:
-        """``sendto`` of several buffers, one after the other.
+    def _resolve(self, address: SocketAddress) -> SocketAddress:
+        """The unspecified address means this host (RFC 1122 3.2.1.3 (a)); of a socket that is bound to IPv4 so does ::."""
+        remote, local = address.endpoint, self._naming.local.address
+        if not is_unspecified(remote.address):
+            return address
+        if len(local) < len(remote.address):
+            remote = Endpoint(bytes(len(local)), remote.port)
+        same = len(local) == len(remote.address) and not is_unspecified(local)
+        return SocketAddress(Endpoint(local if same else self._engine.this_host(remote.address), remote.port), address.scope)
 
-        Raises:
-            OSError: as ``sendto``; EINVAL: there are control messages, none of which TCP has here.
-        """
-        if any(True for _ in ancdata):
-            raise InvalidArgument("there are no control messages to send")
-        return self.sendto(b"".join(bytes(buffer_of(one)) for one in buffers), flags, address)
+    def _finish_connecting(self) -> None:
+        if self._tcp in HANDSHAKE:
+            raise would_block(errno.EALREADY)
+        if self._tcp is State.CLOSED:
+            error = self._take_error() or ConnectionAborted()
+            self._disconnect()
+            raise error
+        self._phase = Phase.CONNECTED
 
     def _send_with_syn(self, view: memoryview, address: Name | None) -> int | None:
         """What the SYN takes; None: the connection is there already, and ``send`` goes on (Linux tcp_sendmsg_fastopen)."""
@@ -121,11 +176,6 @@ class OpeningCalls(ABC):
             return taken
         return None
 
-    @property
-    def _is_deferred(self) -> bool:
-        """TCP_FASTOPEN_CONNECT: ``connect`` has returned, and the SYN waits for what is written first."""
-        return self._connection is not None and self.state is State.SYN_SENT and self._connection.tcb.fast_open.deferred
-
     def _send_deferred(self, view: memoryview) -> int:
         """The first write: the SYN goes, with as much as it may carry."""
         connection = self._connection
@@ -135,56 +185,3 @@ class OpeningCalls(ABC):
         if not taken:
             raise would_block(errno.EINPROGRESS)
         return taken
-
-    @property
-    @abstractmethod
-    def _now(self) -> int: ...
-
-    # --- options ---
-
-    def _set_fast_open(self, option: int, raw: bytes) -> None:
-        """Take an option of Fast Open, as Linux would: most of them only before there is a connection."""
-        if option == TCP_FASTOPEN_KEY:
-            if len(raw) not in (KEY_OCTETS, 2 * KEY_OCTETS):
-                raise InvalidArgument(f"TCP_FASTOPEN_KEY takes {KEY_OCTETS} octets, or {2 * KEY_OCTETS} for two keys")
-            self._configure(replace(self._options.config, fast_open_key=raw))
-            return
-        value = int_of(raw)
-        if option != TCP_FASTOPEN and value not in (0, 1):
-            raise InvalidArgument(f"the option must be 0 or 1, not {value}")
-        if option == TCP_FASTOPEN_CONNECT and not self._options.stack_config.fast_open & FAST_OPEN_CLIENT:
-            raise failure(errno.EOPNOTSUPP)
-        if value < 0 or self.state not in ({State.CLOSED} if option == TCP_FASTOPEN_CONNECT else {State.CLOSED, State.LISTEN}):
-            raise InvalidArgument("the option cannot be set to that, or not any more")
-        match option:
-            case _ if option == TCP_FASTOPEN:
-                self._options.fast_open = min(value, self._options.config.somaxconn)
-                if self._listener is not None:
-                    self._listener.fast_open.limit = self._options.fast_open
-            case _ if option == TCP_FASTOPEN_CONNECT:
-                self._options.fast_open_connect = value != 0
-            case _:
-                self._configure(replace(self._options.config, fast_open_no_cookie=value != 0))
-
-    def _configure(self, config: StackConfig) -> None:
-        self._options.config = config
-        if self._listener is not None:
-            self._listener.config = self._options.for_connections()
-
-    def _get_fast_open(self, option: int) -> bytes:
-        """The value as the kernel would copy it out."""
-        match option:
-            case _ if option == TCP_FASTOPEN_KEY:
-                own = self._options.config.fast_open_key
-                return own if own is not None and own != self._options.stack_config.fast_open_key else b""  # never the host's
-            case _ if option == TCP_FASTOPEN:
-                return INT.pack(self._options.fast_open)
-            case _ if option == TCP_FASTOPEN_CONNECT:
-                return INT.pack(self._options.fast_open_connect)
-            case _:
-                return INT.pack(self._options.config.fast_open_no_cookie)
-
-
-def is_fast_open(level: int, option: int) -> bool:
-    """The option is one of these four."""
-    return level == socket.IPPROTO_TCP and option in OPTIONS

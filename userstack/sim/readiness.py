@@ -1,13 +1,13 @@
 """What ``poll`` tells of a stream socket, as ``tcp_poll`` of Linux decides it, by the numbers that Linux gives the events."""
 
 from userstack.net.listener import Listener
+from userstack.sim.socket_state import RD, WR
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
 
 POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP = 0x001, 0x002, 0x004, 0x008, 0x010
 POLLRDNORM, POLLWRNORM, POLLRDHUP = 0x040, 0x100, 0x2000
 READABLE, WRITABLE = POLLIN | POLLRDNORM, POLLOUT | POLLWRNORM
-RD, WR = 1, 2
 
 
 def listener_events(listener: Listener) -> int:

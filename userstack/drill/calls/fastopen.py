@@ -6,7 +6,7 @@ from userstack.address import Endpoint
 from userstack.drill.calls.context import Attempt, Context, Descriptor, Done, Wait
 from userstack.drill.calls.opening import begun
 from userstack.drill.script import Number, Value
-from userstack.sim.opening import MSG_FASTOPEN
+from userstack.sim.transfer import MSG_FASTOPEN
 from userstack.tcp.state import State
 
 NOWHERE = Number(0)

@@ -11,7 +11,7 @@ from userstack.drill.errors import NotSupported
 from userstack.drill.flow import filler
 from userstack.drill.script import Anything, Number, Sequence, Structure, Symbol, SystemCall, Text, Value
 from userstack.drill.values import BadArgument, describe, is_anything, items
-from userstack.sim.opening import MSG_FASTOPEN
+from userstack.sim.transfer import MSG_FASTOPEN
 
 SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL | socket.MSG_MORE | socket.MSG_OOB | MSG_FASTOPEN
 RECEIVE_FLAGS = socket.MSG_DONTWAIT | socket.MSG_PEEK | socket.MSG_WAITALL | socket.MSG_TRUNC | socket.MSG_OOB
