@@ -250,3 +250,18 @@ def test_a_reset_by_a_route_is_one() -> None:
     arrives(bench, SYN, seq=100)
     (packet,) = bench.packets()
     assert CODEC.decode_tcp(IPPacket(packet.source, PEER, TCP, packet.payload)).flags == RST | ACK
+
+
+@pytest.mark.requirement("MUST-53")
+def test_a_connection_from_a_syn_cookie_goes_back_the_way_that_its_ack_has_come() -> None:
+    bench = Bench(accept_source_route=True, syncookies=2)
+    listener = bench.listen(US)
+    arrives(bench, SYN, seq=100)
+    [packet] = bench.packets()
+    iss = CODEC.decode_tcp(IPPacket(US, PEER, TCP, packet.payload), verify=False).seq
+    arrives(bench, ACK | PSH, seq=101, ack=iss + 1, data=b"x")
+    connection = listener.accept()
+    assert connection is not None
+    connection.send(b"hello", now=bench.now)
+    bench.host.touch(connection)
+    assert ways(bench) == [BACK]

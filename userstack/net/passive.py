@@ -162,7 +162,7 @@ class PassiveOpens:
         local, remote, ack, now = arrival.local, arrival.remote, arrival.segment, arrival.now
         config = replace(listener.config, defer_accept=0)  # as in Linux: it is here, so it is established
         child = self._factory.make(local, remote, config=config, isn=lambda *_: cookie, listening=True, now=now)
-        child.md5_key = arrival.md5_key
+        _equip(child, arrival)
         offset = self._factory.timestamp_offset(local, remote) if config.timestamps else None
         child.on_segment(remembered_syn(ack, mss, offset=offset), now=now, source=remote.address)
         self._enter(child, listener)
