@@ -5,13 +5,14 @@ from tests.ledger.mutation import Mutation
 HOST = "net/host.py"
 ICMP4 = "net/icmp.py"
 TCP_ICMP = "tcp/icmp.py"
+ACTIVE = "net/active.py"
 TRANSPORT = "net/transport.py"
 
 MUTATIONS = (
     Mutation(
         "MUST-43",
         "the local address that was asked for is not taken",
-        TRANSPORT,
+        ACTIVE,
         "            if not is_unspecified(bound):\n                return bound\n",
         "",
     ),
@@ -93,7 +94,7 @@ MUTATIONS = (
         "    fatal = hard or tcb.config.icmp_ends_opening if opening",
         "    fatal = tcb.config.icmp_ends_opening if opening",
     ),
-    Mutation("MUST-51", "the application's route is not taken", TRANSPORT, "connection.give_route(route)", "assert route"),
+    Mutation("MUST-51", "the application's route is not taken", ACTIVE, "connection.give_route(route)", "assert route"),
     Mutation(
         "MUST-52",
         "a route that comes replaces the application's",

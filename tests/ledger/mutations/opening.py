@@ -5,6 +5,7 @@ from tests.ledger.mutation import Mutation
 ARRIVES = "tcp/arrives.py"
 CALLS = "tcp/calls.py"
 ISN = "tcp/isn.py"
+ACTIVE = "net/active.py"
 TRANSPORT = "net/transport.py"
 
 MUTATIONS = (
@@ -49,16 +50,16 @@ MUTATIONS = (
     Mutation(
         "MUST-44",
         "the address is whichever comes first",
-        TRANSPORT,
-        "return self.addresses.source_for(remote.address)",
-        "return self.addresses.interfaces[-1].address",
+        ACTIVE,
+        "return self._addresses.source_for(remote.address)",
+        "return self._addresses.interfaces[-1].address",
     ),
     Mutation(
         "MUST-46",
         "anything can be opened to",
-        TRANSPORT,
-        "        if remote.address not in self.addresses.own and not is_valid_source(remote.address, self.addresses.interfaces):\n",
-        "        if False:\n",
+        ACTIVE,
+        "if remote.address not in self._addresses.own and not is_valid_source(",
+        "if False and not is_valid_source(",
     ),
     Mutation(
         "MUST-46",
