@@ -9,12 +9,13 @@ from userstack.tcp.calls import carry_out_close
 from userstack.tcp.chronograph import BUSY, IDLE, RWND_LIMITED, SNDBUF_LIMITED
 from userstack.tcp.nagle import worth_sending
 from userstack.tcp.options import write_syn
+from userstack.tcp.owed_reset import OwedReset
 from userstack.tcp.rack import RackRecovery
 from userstack.tcp.recovery import Lost
 from userstack.tcp.sack import BLOCK_OCTETS, HEAD_OCTETS, write_blocks
 from userstack.tcp.segment import from_wire
 from userstack.tcp.state import State
-from userstack.tcp.tcb import OwedReset, Tcb
+from userstack.tcp.tcb import Tcb
 from userstack.tcp.timestamps import OPTION_OCTETS, encode
 from userstack.tcp.windowscale import MAX_WINDOW, to_field
 from userstack.wire.encodable import MAX_OPTIONS
@@ -71,7 +72,7 @@ def reset_for(segment: TcpSegment, *, echo_timestamp: bool = True) -> TcpSegment
 
 def _next(tcb: Tcb, now: int) -> TcpSegment | None:
     if tcb.resets:
-        return _owed_reset(tcb, tcb.resets.pop(0))
+        return _owed_reset(tcb, tcb.resets.take())
     if tcb.time_wait is not None:
         return tcb.time_wait.poll_transmit(now=now)
     if tcb.syn_due:

@@ -4,8 +4,6 @@ Sequence numbers are unwrapped (see ``seq``), times are nanoseconds, sizes octet
 functions that work on it.
 """
 
-from typing import NamedTuple
-
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
@@ -24,6 +22,7 @@ from userstack.tcp.md5sig import OPTION_OCTETS as SIGNATURE_OCTETS
 from userstack.tcp.newreno import NewReno
 from userstack.tcp.options import SynOptions, default_mss, header_size
 from userstack.tcp.orphancount import OrphanCount
+from userstack.tcp.owed_reset import OwedReset, OwedResets
 from userstack.tcp.path import Path
 from userstack.tcp.rack import RackRecovery
 from userstack.tcp.receiver_rtt import ReceiverRtt
@@ -45,124 +44,21 @@ from userstack.tcp.windowscale import MAX_SHIFT, MAX_WINDOW, shift_for, to_field
 from userstack.trace import Tracer
 
 
-class OwedReset(NamedTuple):
-    """A RST that has to go out."""
-
-    port: int | None
-    """Where to; None for the remote socket's."""
-    seq: int
-    ack: int | None
-    """None: without the ACK bit."""
-    timestamps: tuple[int, int] | None
-    """TSval and TSecr; None: without the option."""
-    window: int = 0
-    """As the field has it."""
-
-
 class Tcb:
     """One connection's variables."""
 
     __slots__ = (
-        "ack_now",
-        "bytes_acked",
-        "bytes_received",
-        "bytes_retrans",
-        "bytes_sent",
-        "challenge",
-        "challenged_at",
-        "chronograph",
-        "close_requested",
-        "config",
-        "congestion",
-        "cork",
-        "counters",
-        "data_sent_at",
-        "deaf",
-        "deferred",
-        "delayed_ack",
-        "delivery",
-        "ecn",
-        "error",
-        "fast_open",
-        "heard_at",
-        "irs",
-        "isn",
-        "iss",
-        "keepalive_due",
-        "keepalives",
-        "local",
-        "lower",
-        "mark",
-        "max_snd_wnd",
-        "md5_key",
-        "more",
-        "mtu",
-        "nodelay",
-        "orphan",
-        "orphans",
-        "outstanding_since",
-        "override_due",
-        "passive",
-        "path_mtu",
-        "peer_mss",
-        "probe_due",
-        "probes",
-        "quiet_until",
-        "rcv_adv",
-        "rcv_nxt",
-        "rcv_up",
-        "rcv_wind_shift",
-        "receiver_rtt",
-        "recovery",
-        "recvbuf",
-        "released",
-        "remote",
-        "reopened_from",
-        "reports",
-        "resets",
-        "retransmits",
-        "retransmitted_since",
-        "rtt",
-        "sack_permitted",
-        "sack_report",
-        "segs_accepted",
-        "segs_in",
-        "segs_out",
-        "sendbuf",
-        "shut_since",
-        "small_sent_end",
-        "snd_mss",
-        "snd_nxt",
-        "snd_ts_ok",
-        "snd_una",
-        "snd_up",
-        "snd_wind_shift",
-        "snd_wl1",
-        "snd_wl2",
-        "snd_wnd",
-        "soft_error",
-        "state",
-        "syn_due",
-        "syn_lost",
-        "syns_sent",
-        "tally",
-        "time_wait",
-        "timers",
-        "timestamp_offset",
-        "timestamps",
-        "tlp_again",
-        "tlp_due",
-        "tlp_end",
-        "tos",
-        "total_retrans",
-        "trace",
-        "ttl",
-        "unanswered_probes",
-        "unanswered_since",
-        "urgent_probe_due",
-        "user_timeout",
-        "uto",
-        "window_scaling",
+        "ack_now", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "challenge", "challenged_at", "chronograph",
+        "close_requested", "config", "congestion", "cork", "counters", "data_sent_at", "deaf", "deferred", "delayed_ack",
+        "delivery", "ecn", "error", "fast_open", "heard_at", "irs", "isn", "iss", "keepalive_due", "keepalives", "local", "lower",
+        "mark", "max_snd_wnd", "md5_key", "more", "mtu", "nodelay", "orphan", "orphans", "outstanding_since", "override_due",
+        "passive", "path_mtu", "peer_mss", "probe_due", "probes", "quiet_until", "rcv_adv", "rcv_nxt", "rcv_up", "rcv_wind_shift",
+        "receiver_rtt", "recovery", "recvbuf", "released", "remote", "reopened_from", "reports", "resets", "retransmits",
+        "retransmitted_since", "rtt", "sack_permitted", "sack_report", "segs_accepted", "segs_in", "segs_out", "sendbuf",
+        "shut_since", "small_sent_end", "snd_mss", "snd_nxt", "snd_ts_ok", "snd_una", "snd_up", "snd_wind_shift", "snd_wl1",
+        "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due", "syn_lost", "syns_sent", "tally", "time_wait", "timers",
+        "timestamp_offset", "timestamps", "tlp_again", "tlp_due", "tlp_end", "tos", "total_retrans", "trace", "ttl",
+        "unanswered_probes", "unanswered_since", "urgent_probe_due", "user_timeout", "uto", "window_scaling",
     )  # fmt: skip
 
     def __init__(
@@ -265,7 +161,7 @@ class Tcb:
         """After the last segment that was not full."""
         self._start_timers()
         self.owe_nothing()
-        self.resets: list[OwedReset] = []
+        self.resets = OwedResets(self.counters)
 
     def _start_options(self) -> None:
         """What a SYN of ours would offer."""
@@ -525,22 +421,16 @@ class Tcb:
     def answer_reset(self, segment: Segment, reset: tuple[int, int | None], port: int | None = None) -> None:
         """Owe ``segment`` a RST with that SEQ and, unless it is None, that ACK, to the remote port or to ``port``."""
         echo = self.config.rst_echoes_timestamp and segment.timestamps is not None
-        self._owe_reset(OwedReset(port, *reset, (0, segment.timestamps[0]) if echo and segment.timestamps else None))
+        self.resets.owe(OwedReset(port, *reset, (0, segment.timestamps[0]) if echo and segment.timestamps else None))
 
     def send_reset(self, now: int) -> None:
         """Owe the RST that the peer accepts: this end gives up (RFC 9293 3.10.5)."""
         stamp = (self.timestamps.value(now), self.timestamps.recent or 0) if self.snd_ts_ok else None  # RFC 7323 5.2
         if self.config.kernel_resets:
             window = to_field(self.rcv_wnd, self.recvbuf.free, self.rcv_wind_shift)
-            self._owe_reset(OwedReset(None, self.acceptable_seq, self.rcv_nxt, stamp, window))
+            self.resets.owe(OwedReset(None, self.acceptable_seq, self.rcv_nxt, stamp, window))
         else:
-            self._owe_reset(OwedReset(None, self.acceptable_seq, None, stamp))
-
-    def _owe_reset(self, reset: "OwedReset") -> None:
-        if len(self.resets) < _MAX_RESETS:
-            self.resets.append(reset)
-        else:
-            self.counters.add("TcpExtTCPRstQDrop")
+            self.resets.owe(OwedReset(None, self.acceptable_seq, None, stamp))
 
     def flush(self) -> None:
         """All queues but what is in order for the application; all timers; all that is owed but a RST."""
@@ -573,5 +463,3 @@ _SMALL_WINDOW = 536
 """Linux: a window up to here is not halved."""
 _LEAST_TEXT = 28
 """What an IP packet of 68 octets has room for beside its headers (RFC 791)."""
-_MAX_RESETS = 16
-"""Resets owed at once: a batch of bad segments needs no more, and TcpExtTCPRstQDrop shows when it had more."""
