@@ -7,7 +7,7 @@ from typing import assert_never
 
 from userstack.config import MILLISECOND
 from userstack.errors import BrokenPipe, ConnectionRefused, ConnectionReset
-from userstack.tcp import acknowledge, fastopen, finwait2, keepalive, retransmission, seq, text, urgent
+from userstack.tcp import acknowledge, fastopen, finwait2, keepalive, negotiation, retransmission, seq, text, urgent
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.options import read_syn
 from userstack.tcp.segment import Segment, from_wire
@@ -102,7 +102,7 @@ def _take_syn(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.irs = segment.seq
     tcb.segs_accepted += 1
     tcb.rcv_nxt = segment.seq + 1
-    tcb.agree(read_syn(segment.options), now)
+    negotiation.agree(tcb, read_syn(segment.options), now)
     tcb.uto.arrived(segment.options, user_timeout=tcb.user_timeout, rto=tcb.rtt.rto)
     tcb.ecn.agree(segment.flags)
     tcb.rcv_adv = tcb.rcv_nxt + (tcb.syn_window if tcb.passive else offered)

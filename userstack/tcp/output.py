@@ -4,11 +4,10 @@
 only when the device can take one (law 4). The order: resets, SYN, what is lost, a window probe, new data and FIN, a bare ACK.
 """
 
-from userstack.tcp import loss_counts, md5sig, retransmission, seq, tlp, uto
+from userstack.tcp import loss_counts, md5sig, negotiation, retransmission, seq, tlp, uto
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.chronograph import BUSY, IDLE, RWND_LIMITED, SNDBUF_LIMITED
 from userstack.tcp.nagle import worth_sending
-from userstack.tcp.options import write_syn
 from userstack.tcp.owed_reset import OwedReset
 from userstack.tcp.rack import RackRecovery
 from userstack.tcp.recovery import Lost
@@ -116,9 +115,7 @@ def _syn(tcb: Tcb, now: int) -> TcpSegment:
         _count_retransmission(tcb, 0)
         tcb.counters.add("TcpExtTCPSynRetrans")
     retransmission.arm(tcb, now)
-    options = write_syn(tcb.syn_options(now), tcb.config.option_layout)  # SHLD-5, MAY-3; MUST-65: here and nowhere else
-    if tcb.uto.enabled:
-        options = uto.added(options, tcb.uto.write(tcb.user_timeout), MAX_OPTIONS)  # RFC 5482 3
+    options = negotiation.offer(tcb, now)
     window = min(tcb.rcv_wnd, MAX_WINDOW)  # RFC 7323 2.2: not scaled
     if tcb.state is State.SYN_SENT:
         flags = SYN | tcb.ecn.syn_flags(answer=False, first=tcb.syns_sent == 1)

@@ -20,18 +20,16 @@ from userstack.tcp.lowerlevel import LowerLevel
 from userstack.tcp.mark import UrgentMark
 from userstack.tcp.md5sig import OPTION_OCTETS as SIGNATURE_OCTETS
 from userstack.tcp.newreno import NewReno
-from userstack.tcp.options import SynOptions, default_mss, header_size
+from userstack.tcp.options import default_mss, header_size
 from userstack.tcp.orphancount import OrphanCount
 from userstack.tcp.owed_reset import OwedReset, OwedResets
 from userstack.tcp.path import Path
-from userstack.tcp.rack import RackRecovery
 from userstack.tcp.receiver_rtt import ReceiverRtt
 from userstack.tcp.recovery import LossRecovery
 from userstack.tcp.recvbuf import ReceiveBuffer
 from userstack.tcp.report import Reports
 from userstack.tcp.rtt import RttEstimator
 from userstack.tcp.sack import SackReport
-from userstack.tcp.sack_recovery import SackRecovery
 from userstack.tcp.segment import Segment
 from userstack.tcp.sendbuf import SendBuffer
 from userstack.tcp.state import State, move
@@ -40,7 +38,7 @@ from userstack.tcp.timers import Timers
 from userstack.tcp.timestamps import OPTION_OCTETS, OffsetGenerator, Timestamps
 from userstack.tcp.timewait import TimeWait
 from userstack.tcp.uto import UserTimeoutOption
-from userstack.tcp.windowscale import MAX_SHIFT, MAX_WINDOW, shift_for, to_field
+from userstack.tcp.windowscale import MAX_WINDOW, to_field
 from userstack.trace import Tracer
 
 
@@ -264,53 +262,6 @@ class Tcb:
     def _option_octets(self) -> int:
         """What the agreed options take of every segment."""
         return self._timestamp_octets + (0 if self.md5_key is None else SIGNATURE_OCTETS)
-
-    def has_room_for_timestamps(self, sack_permitted: bool) -> bool:
-        """RFC 2385 4.3: beside a signature there is no room for every option.
-
-        Note: as in Linux our SYN goes without timestamps, and our SYN,ACK has them only where there is no SACK: of its blocks none
-        would fit.
-        """
-        return self.md5_key is None or (self.passive and not sack_permitted)
-
-    def syn_options(self, now: int) -> SynOptions:
-        """What our SYN, or SYN,ACK, says: of the options that take two, what is still possible (RFC 7323 2.2, 3.2)."""
-        return SynOptions(
-            mss=self.rcv_mss,
-            window_scale=self._offered_shift if self.window_scaling else None,
-            timestamps=(self.timestamps.value(now), self.timestamps.recent or 0)
-            if self.snd_ts_ok and self.has_room_for_timestamps(self.sack_permitted)
-            else None,
-            sack_permitted=self.sack_permitted,
-            # RFC 7413 4.2.1, 4.2.2: what is sent again for want of an answer has it no more.
-            fast_open=self.fast_open.cookie if self.syns_sent == 1 else None,
-        )
-
-    @property
-    def _offered_shift(self) -> int:
-        forced = self.config.window_scale
-        return shift_for(self.config.receive_buffer) if forced is None else forced
-
-    def agree(self, peer: SynOptions, now: int) -> None:
-        """The peer's SYN is here: what each option will be is settled by it and by what our own SYN says."""
-        self.peer_mss = peer.mss
-        self.window_scaling = self.window_scaling and peer.window_scale is not None
-        if self.window_scaling and peer.window_scale is not None:
-            self.rcv_wind_shift, self.snd_wind_shift = self._offered_shift, min(peer.window_scale, MAX_SHIFT)
-            if peer.window_scale > MAX_SHIFT:  # RFC 7323 2.3: "SHOULD log the error but MUST use 14"
-                self.counters.add("TcpExtTCPBadWindowScale")
-        self.sack_permitted = self.sack_permitted and peer.sack_permitted
-        self.snd_ts_ok = self.snd_ts_ok and peer.timestamps is not None and self.has_room_for_timestamps(self.sack_permitted)
-        if peer.timestamps is not None:
-            self.timestamps.begin(peer.timestamps[0], now)
-        self.timestamps.last_ack_sent = self.rcv_nxt
-        if self.sack_permitted:
-            self.recovery = (
-                RackRecovery(self.iss, self.rtt, self.counters)
-                if self.config.rack
-                else SackRecovery(self.iss, self.config.sack_ranges)
-            )
-        self.update_mss()
 
     def update_mss(self) -> None:
         """The peer's MSS, the path MTU or what was agreed has changed."""

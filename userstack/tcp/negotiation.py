@@ -1,0 +1,65 @@
+"""What the two SYNs settle: each end says in its own what it could do, and what both have said holds for the connection.
+
+MSS, window scaling (RFC 7323 2), timestamps (RFC 7323 3), SACK (RFC 2018 2), Fast Open (RFC 7413) and the user timeout (RFC 5482).
+"""
+
+from userstack.tcp import uto
+from userstack.tcp.options import SynOptions, write_syn
+from userstack.tcp.rack import RackRecovery
+from userstack.tcp.sack_recovery import SackRecovery
+from userstack.tcp.tcb import Tcb
+from userstack.tcp.windowscale import MAX_SHIFT, shift_for
+from userstack.wire.encodable import MAX_OPTIONS
+from userstack.wire.tcp import Option
+
+
+def offer(tcb: Tcb, now: int) -> tuple[Option, ...]:
+    """The options of our SYN, or SYN,ACK: of those that take two, what is still possible (RFC 7323 2.2, 3.2)."""
+    syn = SynOptions(
+        mss=tcb.rcv_mss,  # SHLD-5, MAY-3; MUST-65: here and nowhere else
+        window_scale=_own_shift(tcb) if tcb.window_scaling else None,
+        timestamps=(tcb.timestamps.value(now), tcb.timestamps.recent or 0)
+        if tcb.snd_ts_ok and _has_room_for_timestamps(tcb)
+        else None,
+        sack_permitted=tcb.sack_permitted,
+        # RFC 7413 4.2.1, 4.2.2: what is sent again for want of an answer has it no more.
+        fast_open=tcb.fast_open.cookie if tcb.syns_sent == 1 else None,
+    )
+    options = write_syn(syn, tcb.config.option_layout)
+    if tcb.uto.enabled:
+        options = uto.added(options, tcb.uto.write(tcb.user_timeout), MAX_OPTIONS)  # RFC 5482 3
+    return options
+
+
+def agree(tcb: Tcb, peer: SynOptions, now: int) -> None:
+    """The peer's SYN is here: what each option will be is settled by it and by what our own SYN says."""
+    tcb.peer_mss = peer.mss
+    tcb.window_scaling = tcb.window_scaling and peer.window_scale is not None
+    if tcb.window_scaling and peer.window_scale is not None:
+        tcb.rcv_wind_shift, tcb.snd_wind_shift = _own_shift(tcb), min(peer.window_scale, MAX_SHIFT)
+        if peer.window_scale > MAX_SHIFT:  # RFC 7323 2.3: "SHOULD log the error but MUST use 14"
+            tcb.counters.add("TcpExtTCPBadWindowScale")
+    tcb.sack_permitted = tcb.sack_permitted and peer.sack_permitted
+    tcb.snd_ts_ok = tcb.snd_ts_ok and peer.timestamps is not None and _has_room_for_timestamps(tcb)
+    if peer.timestamps is not None:
+        tcb.timestamps.begin(peer.timestamps[0], now)
+    tcb.timestamps.last_ack_sent = tcb.rcv_nxt
+    if tcb.sack_permitted:
+        tcb.recovery = (
+            RackRecovery(tcb.iss, tcb.rtt, tcb.counters) if tcb.config.rack else SackRecovery(tcb.iss, tcb.config.sack_ranges)
+        )
+    tcb.update_mss()
+
+
+def _own_shift(tcb: Tcb) -> int:
+    forced = tcb.config.window_scale
+    return shift_for(tcb.config.receive_buffer) if forced is None else forced
+
+
+def _has_room_for_timestamps(tcb: Tcb) -> bool:
+    """RFC 2385 4.3: beside a signature there is no room for every option.
+
+    Note: as in Linux our SYN goes without timestamps, and our SYN,ACK has them only where there is no SACK: of its blocks none
+    would fit.
+    """
+    return tcb.md5_key is None or (tcb.passive and not tcb.sack_permitted)
