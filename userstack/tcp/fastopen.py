@@ -85,6 +85,11 @@ class FastOpen:
         self.acked = False
         """A SYN's text, ours or the peer's, has been acknowledged by the SYN,ACK (Linux TCPI_OPT_SYN_DATA)."""
 
+    def leave_out(self) -> None:
+        """The SYN has no room for the option: "abort TFO and fall back to the regular 3WHS" (RFC 7413 4.2.2)."""
+        self.cookie = None
+        self.room = 0
+
     @property
     def tried(self) -> bool:
         """Our SYN had the option, or text."""

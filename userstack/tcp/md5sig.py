@@ -7,8 +7,9 @@ import struct
 from hashlib import md5
 from hmac import compare_digest
 
+from userstack.wire.encodable import option_octets
 from userstack.wire.ip import TCP
-from userstack.wire.tcp import EOL, MD5, NOP, Option, TcpSegment
+from userstack.wire.tcp import MD5, NOP, Option, TcpSegment
 
 MAX_KEY = 80
 """Octets of a key: what Linux takes (TCP_MD5SIG_MAXKEYLEN), and as much as RFC 2385 4.5 asks for."""
@@ -79,5 +80,4 @@ def digest(segment: TcpSegment, source: bytes, destination: bytes, key: bytes) -
 
 def _header_octets(options: tuple[Option, ...]) -> int:
     """What the codecs write: the options, padded to words."""
-    size = sum(1 if kind in (EOL, NOP) else 2 + len(data) for kind, data in options)
-    return 20 + (size + 3) // 4 * 4
+    return 20 + (option_octets(options) + 3) // 4 * 4

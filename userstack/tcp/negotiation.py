@@ -3,18 +3,24 @@
 MSS, window scaling (RFC 7323 2), timestamps (RFC 7323 3), SACK (RFC 2018 2), Fast Open (RFC 7413) and the user timeout (RFC 5482).
 """
 
+from dataclasses import replace
+
 from userstack.tcp import uto
+from userstack.tcp.md5sig import OPTION_OCTETS as SIGNATURE_OCTETS
 from userstack.tcp.options import SynOptions, write_syn
 from userstack.tcp.rack import RackRecovery
 from userstack.tcp.sack_recovery import SackRecovery
 from userstack.tcp.tcb import Tcb
 from userstack.tcp.windowscale import MAX_SHIFT, shift_for
-from userstack.wire.encodable import MAX_OPTIONS
+from userstack.wire.encodable import MAX_OPTIONS, option_octets
 from userstack.wire.tcp import Option
 
 
 def offer(tcb: Tcb, now: int) -> tuple[Option, ...]:
-    """The options of our SYN, or SYN,ACK: of those that take two, what is still possible (RFC 7323 2.2, 3.2)."""
+    """The options of our SYN, or SYN,ACK: of those that take two, what is still possible (RFC 7323 2.2, 3.2).
+
+    Where a signature leaves no room for all of them a Fast Open cookie gives way, as in Linux, and then the user timeout.
+    """
     syn = SynOptions(
         mss=tcb.rcv_mss,  # SHLD-5, MAY-3; MUST-65: here and nowhere else
         window_scale=_own_shift(tcb) if tcb.window_scaling else None,
@@ -25,9 +31,13 @@ def offer(tcb: Tcb, now: int) -> tuple[Option, ...]:
         # RFC 7413 4.2.1, 4.2.2: what is sent again for want of an answer has it no more.
         fast_open=tcb.fast_open.cookie if tcb.syns_sent == 1 else None,
     )
+    room = MAX_OPTIONS - (0 if tcb.md5_key is None else SIGNATURE_OCTETS)
     options = write_syn(syn, tcb.config.option_layout)
+    if syn.fast_open is not None and option_octets(options) > room:
+        tcb.fast_open.leave_out()
+        options = write_syn(replace(syn, fast_open=None), tcb.config.option_layout)
     if tcb.uto.enabled:
-        options = uto.added(options, tcb.uto.write(tcb.user_timeout), MAX_OPTIONS)  # RFC 5482 3
+        options = uto.added(options, tcb.uto.write(tcb.user_timeout), room)  # RFC 5482 3
     return options
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from userstack.config import FOREVER, SECOND, StackConfig
 from userstack.errors import InvalidArgument
-from userstack.wire.tcp import NOP, Option
+from userstack.wire.encodable import option_octets
+from userstack.wire.tcp import EOL, Option
 
 USER_TIMEOUT = 28
 """The kind of the option."""
@@ -106,5 +107,5 @@ def write(time: int) -> bytes:
 
 def added(options: tuple[Option, ...], option: Option, room: int) -> tuple[Option, ...]:
     """``options`` of a SYN with the option behind them, unless that would be more than ``room`` octets (RFC 5482 3)."""
-    taken = sum(1 if kind <= NOP else 2 + len(data) for kind, data in options)
-    return (*options, option) if taken + OPTION_OCTETS <= room and not any(kind == 0 for kind, _ in options) else options
+    fits = option_octets(options) + OPTION_OCTETS <= room
+    return (*options, option) if fits and not any(kind == EOL for kind, _ in options) else options

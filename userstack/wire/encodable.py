@@ -3,6 +3,8 @@
 The scapy codec asks before it builds. The fast codec asks only where writing failed, so that a good packet pays nothing.
 """
 
+from collections.abc import Iterable
+
 from userstack.errors import InvalidArgument
 from userstack.wire.arp import ArpPacket
 from userstack.wire.ethernet import EthernetFrame
@@ -35,7 +37,7 @@ def check_segment(segment: TcpSegment, source: bytes, destination: bytes) -> Non
         ("urgent pointer", segment.urgent_pointer, 0xFFFF),
     )
     check_options(segment.options)
-    length = 20 + _padded(sum(_option_size(option) for option in segment.options)) + len(segment.payload)
+    length = 20 + _padded(option_octets(segment.options)) + len(segment.payload)
     if length > MAX_LENGTH:
         raise InvalidArgument(
             f"TCP segment of {length} octets, header included: an IP packet carries {MAX_LENGTH} at the most; send it in parts"
@@ -52,9 +54,14 @@ def check_options(options: tuple[Option, ...]) -> None:
         _check_fields("TCP", ("option kind", kind, 0xFF))
         if kind <= NOP and data:
             raise InvalidArgument(f"TCP option kind {kind} with {len(data)} octets of data: EOL and NOP have none")
-    size = sum(_option_size(option) for option in options)
+    size = option_octets(options)
     if size > MAX_OPTIONS:
         raise InvalidArgument(f"TCP options of {size} octets: the header has room for {MAX_OPTIONS}; leave some out")
+
+
+def option_octets(options: Iterable[Option]) -> int:
+    """How many octets TCP options take, without the padding behind them."""
+    return sum(1 if kind <= NOP else 2 + len(data) for kind, data in options)
 
 
 def check_packet(packet: IPPacket) -> None:
@@ -171,10 +178,6 @@ def _check_sizes(what: str, *fields: tuple[str, bytes, int]) -> None:
     for name, value, size in fields:
         if len(value) != size:
             raise InvalidArgument(f"{what} {name} has {len(value)} octets: it takes {size}")
-
-
-def _option_size(option: Option) -> int:
-    return 1 if option.kind <= NOP else 2 + len(option.data)
 
 
 def _padded(size: int) -> int:
