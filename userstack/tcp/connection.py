@@ -20,7 +20,7 @@ from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.errors import InvalidArgument
-from userstack.tcp import arrives, calls, icmp, keepalive, measured, output, retransmission, timeouts
+from userstack.tcp import arrives, calls, icmp, output, status, timeouts
 from userstack.tcp import urgent as urgent_data
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.fastopen import FastOpen
@@ -29,8 +29,8 @@ from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.lowerlevel import LowerLevel
 from userstack.tcp.orphancount import OrphanCount
 from userstack.tcp.path import Path
-from userstack.tcp.pmtudisc import PmtuDiscovery
 from userstack.tcp.report import Reports
+from userstack.tcp.settings import Settings
 from userstack.tcp.state import CAN_SEND, State
 from userstack.tcp.tcb import Tcb
 from userstack.tcp.timestamps import OffsetGenerator
@@ -41,7 +41,7 @@ from userstack.wire.source_route import SourceRoute
 from userstack.wire.tcp import TcpSegment
 
 
-class Connection:
+class Connection(Settings):
     """A TCP connection. Calls raise the errors of ``errors``; what the network does never raises.
 
     It begins in CLOSED. With ``listening`` it begins in LISTEN, for one SYN of those that a listener gets. With ``reopening`` it
@@ -49,7 +49,7 @@ class Connection:
     ``fast_open`` says what of RFC 7413 it takes part in.
     """
 
-    __slots__ = ("__weakref__", "tcb")
+    __slots__ = ("__weakref__",)
 
     def __init__(
         self,
@@ -162,45 +162,6 @@ class Connection:
         return self.tcb.recvbuf.fin_seq is not None and self.tcb.rcv_nxt > self.tcb.recvbuf.fin_seq
 
     @property
-    def nodelay(self) -> bool:
-        """TCP_NODELAY: Nagle is off (MUST-17)."""
-        return self.tcb.nodelay
-
-    @nodelay.setter
-    def nodelay(self, value: bool) -> None:
-        self.tcb.nodelay = value
-        # As in Linux it lets go what waits, even before a cork.
-        self.tcb.override_due |= value and self.tcb.unsent > 0
-
-    @property
-    def cork(self) -> bool:
-        """TCP_CORK: nothing but full segments goes out, or what has waited for the override timeout."""
-        return self.tcb.cork
-
-    @cork.setter
-    def cork(self, value: bool) -> None:
-        self.tcb.cork = value
-
-    @property
-    def quickack(self) -> bool:
-        """TCP_QUICKACK: ACKs do not wait for answers to ride on; the connection changes it itself. Setting it pays what is owed."""
-        return self.tcb.delayed_ack.quick
-
-    @quickack.setter
-    def quickack(self, value: bool) -> None:
-        self.tcb.delayed_ack.set_quick(value)
-        self.tcb.ack_now |= value and self.tcb.timers.delayed_ack is not None
-
-    @property
-    def oob_inline(self) -> bool:
-        """SO_OOBINLINE: the last octet of urgent data stays in the stream, as RFC 6093 6 wants it; else it is read apart."""
-        return self.tcb.mark.inline
-
-    @oob_inline.setter
-    def oob_inline(self, value: bool) -> None:
-        self.tcb.mark.inline = value
-
-    @property
     def urgent_end(self) -> int:
         """RCV.UP, unwrapped: it moves with every announcement of more urgent data (MUST-32)."""
         return self.tcb.rcv_up
@@ -226,104 +187,14 @@ class Connection:
         return urgent_data.unread(self.tcb)
 
     @property
-    def config(self) -> StackConfig:
-        """The settings that it goes by."""
-        return self.tcb.config
-
-    def configure(self, config: StackConfig) -> None:
-        """Go by other settings from now on: buffers, keep-alives, timeouts; what has been agreed or sent stays."""
-        self.tcb.config = config
-        self.tcb.sendbuf.limit = config.send_buffer
-        self.tcb.recvbuf.limit = config.receive_buffer
-        keepalive.arm(self.tcb)
-
-    @property
-    def user_timeout(self) -> int | None:
-        """TCP_USER_TIMEOUT in ns: how long something sent may stay unacknowledged; None: R2; ``FOREVER``: no limit (MUST-21)."""
-        return self.tcb.user_timeout
-
-    @user_timeout.setter
-    def user_timeout(self, value: int | None) -> None:
-        retransmission.set_user_timeout(self.tcb, value)
-
-    def set_user_timeout_option(self, *, enabled: bool, advertise: int | None, changeable: bool) -> None:
-        """Say what the User Timeout Option does on this connection (RFC 5482 3): ENABLED, ADV_UTO in ns and CHANGEABLE.
-
-        ``advertise`` None is the user timeout, or R2. Before the connection is opened the option goes into the SYN too.
-        """
-        self.tcb.uto.set(enabled=enabled, advertise=advertise, changeable=changeable)
-        retransmission.watch(self.tcb)
-        keepalive.arm(self.tcb)
-
-    @property
-    def ttl(self) -> int:
-        """TTL or hop limit of what is sent (MUST-49)."""
-        return self.tcb.ttl
-
-    @ttl.setter
-    def ttl(self, value: int) -> None:
-        self.tcb.ttl = value
-
-    @property
-    def tos(self) -> int:
-        """Diffserv and ECN octet of what is sent (MUST-48, SHLD-21)."""
-        return self.tcb.tos
-
-    @tos.setter
-    def tos(self, value: int) -> None:
-        self.tcb.tos = value
-
-    @property
-    def md5_key(self) -> bytes | None:
-        """What every segment is signed with, and what every one that comes must be (RFC 2385); None: none is."""
-        return self.tcb.md5_key if self.tcb.time_wait is None else self.tcb.time_wait.md5_key
-
-    @md5_key.setter
-    def md5_key(self, value: bytes | None) -> None:
-        if value == self.md5_key:
-            return
-        self.tcb.md5_key = value
-        if self.tcb.time_wait is not None:
-            self.tcb.time_wait.md5_key = value
-        self.tcb.update_mss()
-
-    @property
-    def min_ttl(self) -> int:
-        """IP_MINTTL, IPV6_MINHOPCOUNT: segments that come with a smaller TTL or hop limit are dropped (RFC 5082); 0: none is."""
-        return self.tcb.lower.min_ttl
-
-    @min_ttl.setter
-    def min_ttl(self, value: int) -> None:
-        self.tcb.lower.min_ttl = value
-
-    @property
     def lower(self) -> LowerLevel:
         """What it tells IP of its packets."""
         return self.tcb.lower
-
-    @property
-    def pmtu_discovery(self) -> PmtuDiscovery:
-        """IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: what is made of path MTUs."""
-        return self.tcb.lower.pmtu_discovery
-
-    @pmtu_discovery.setter
-    def pmtu_discovery(self, value: PmtuDiscovery) -> None:
-        self.tcb.lower.pmtu_discovery = value
 
     def path_mtu(self, *, now: int) -> int:
         """IP_MTU: what the path to the peer takes, in octets, as far as it is known."""
         self.tcb.lower.path.age(now)
         return self.tcb.lower.path.mtu
-
-    @property
-    def route(self) -> SourceRoute | None:
-        """The IPv4 source route that every segment takes."""
-        return self.tcb.lower.route
-
-    def give_route(self, route: SourceRoute | None) -> None:
-        """MUST-51: the application's own source route, which takes precedence over any that is received (MUST-52)."""
-        self.tcb.lower.route, self.tcb.lower.route_given = route, route is not None
-        self.tcb.update_mss()
 
     def return_route(self, route: SourceRoute) -> None:
         """MUST-53, SHLD-24: the way back of what an acceptable segment took; for passive opens alone."""
@@ -338,54 +209,7 @@ class Connection:
 
     def info(self, *, now: int | None = None) -> ConnectionInfo:
         """RFC 9293 3.10.6, STATUS. Without ``now`` what counts time stands as of when something was last sent or received."""
-        tcb = self.tcb
-        timer = self._timer()
-        synchronized = tcb.rcv_nxt > 0  # the peer's SYN is here, and with it what options were agreed
-        return ConnectionInfo(
-            state=self.state,
-            local=tcb.local,
-            remote=tcb.remote,
-            passive=tcb.passive,
-            rto=tcb.rtt.rto,
-            srtt=tcb.rtt.srtt,
-            rttvar=tcb.rtt.rttvar,
-            cwnd=tcb.congestion.cwnd,
-            ssthresh=tcb.congestion.ssthresh,
-            snd_mss=tcb.snd_mss,
-            rcv_mss=tcb.rcv_mss,
-            path_mtu=tcb.path_mtu,
-            rcv_tos=tcb.lower.rcv_tos,
-            snd_wnd=tcb.snd_wnd,
-            rcv_wnd=tcb.rcv_wnd,
-            snd_wscale=tcb.snd_wind_shift if synchronized and tcb.window_scaling else None,
-            rcv_wscale=tcb.rcv_wind_shift if synchronized and tcb.window_scaling else None,
-            timestamps=synchronized and tcb.snd_ts_ok,
-            sack_permitted=synchronized and tcb.sack_permitted,
-            ecn=tcb.ecn.ok,
-            syn_data=tcb.fast_open.acked,
-            phase=measured.phase(tcb),
-            sacked=tcb.recovery.sacked,
-            unacked=tcb.flight,
-            unsent=tcb.unsent,
-            unread=tcb.recvbuf.size,
-            urgent_unread=urgent_data.remaining(tcb),
-            retransmits=tcb.retransmits,
-            backoffs=tcb.rtt.backoffs,
-            probes=tcb.probes,
-            total_retrans=tcb.total_retrans,
-            bytes_sent=tcb.bytes_sent,
-            bytes_acked=tcb.bytes_acked,
-            bytes_received=tcb.bytes_received,
-            bytes_retrans=tcb.bytes_retrans,
-            segs_out=tcb.segs_out,
-            segs_in=tcb.segs_in,
-            orphan=tcb.orphan,
-            user_timeout=retransmission.user_timeout(tcb),
-            peer_user_timeout=tcb.uto.remote,
-            timer=timer[0] if timer else "",
-            timer_expires=timer[1] if timer else None,
-            **measured.of(tcb, measured.last_event(tcb) if now is None else now),
-        )
+        return status.of(self.tcb, now)
 
     # --- calls ---
 
@@ -523,13 +347,5 @@ class Connection:
 
     def next_deadline(self) -> int | None:
         """When ``on_deadline`` has to be called, in ns; None: no timer runs."""
-        timer = self._timer()
+        timer = status.earliest(self.tcb)
         return None if timer is None else timer[1]
-
-    def _timer(self) -> tuple[str, int] | None:
-        if self.tcb.time_wait is not None:
-            deadline = self.tcb.time_wait.next_deadline()
-            return None if deadline is None else ("TIME-WAIT", deadline)
-        if self.tcb.syn_due and self.tcb.quiet_until:
-            return ("quiet time", self.tcb.quiet_until)
-        return self.tcb.timers.earliest()
