@@ -177,9 +177,7 @@ def marked(tcb: Tcb) -> None:
 def leave_persist(tcb: Tcb) -> None:
     """The window has opened, or nothing waits for it any more: probing ends, and what was thrown away is sent again at once."""
     tcb.timers.persist = None
-    tcb.probes = 0
+    tcb.probing.ended()
     tcb.probe_due = False
-    tcb.unanswered_since, tcb.unanswered_probes = None, 0
-    tcb.shut_since = None
     if tcb.flight and tcb.syn_acked:
         tcb.recovery.resend_all(tcb.snd_una, tcb.snd_nxt)

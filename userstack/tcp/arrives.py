@@ -303,7 +303,7 @@ def _check_rst(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     clause = "3.10.7.4 step 2"
     match tcb.state:
-        case State.SYN_RECEIVED if tcb.passive and not tcb.fast_open.accepted:  # what the application has, it has to be told of
+        case State.SYN_RECEIVED if tcb.embryonic:
             tcb.counters.add("TcpExtEmbryonicRsts")
             _back_to_origin(tcb, segment, clause=clause, now=now)
         case State.SYN_RECEIVED if not tcb.passive:
@@ -347,7 +347,7 @@ def _check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     if segment.seq < tcb.rcv_nxt:
         # Only what follows the SYN is in the window: it is one that comes again with its text, and no error.
         _answer_syn_again(tcb, segment, now)
-    elif tcb.state is State.SYN_RECEIVED and tcb.passive and not tcb.fast_open.accepted:
+    elif tcb.embryonic:
         tcb.counters.add("TcpExtEmbryonicRsts")
         _back_to_origin(tcb, segment, clause=clause, now=now)
     elif tcb.config.insecure_syn:
@@ -368,7 +368,7 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not tcb.snd_una - tcb.max_snd_wnd <= segment.ack <= tcb.snd_nxt:
         tcb.send_challenge_ack(now)
         return False
-    tcb.unanswered_since, tcb.unanswered_probes = None, 0
+    tcb.probing.answered()
     tcb.more = False
     _count_ack(tcb, segment, now)
     acknowledge.selective(tcb, segment, now)
@@ -394,7 +394,6 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 def _count_ack(tcb: Tcb, segment: Segment, now: int) -> None:
     """For TCP_INFO and the counters: an ACK that is neither old nor of what was never sent."""
-    tcb.tally.acks_expected = 0
     if segment.ack >= tcb.snd_una:
         tcb.tally.ack_received_at = now
     if not segment.length:
@@ -406,11 +405,11 @@ def _check_ack_of_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not tcb.snd_una < segment.ack <= tcb.snd_nxt:
         tcb.answer_reset(segment, segment.reset)
         return False
-    if tcb.passive and not tcb.fast_open.accepted and not segment.length and tcb.retransmits < tcb.config.defer_accept:
+    if tcb.embryonic and not segment.length and tcb.retransmits < tcb.config.defer_accept:
         tcb.deferred = True
         tcb.counters.add("TcpExtTCPDeferAcceptDrop")
         return False
-    tcb.unanswered_since, tcb.unanswered_probes = None, 0
+    tcb.probing.answered()
     if not segment.length:
         tcb.counters.add("TcpExtTCPPureAcks")
     if tcb.early:

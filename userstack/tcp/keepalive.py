@@ -38,7 +38,7 @@ def expired(tcb: Tcb, now: int) -> bool:
         tcb.die(error, cause="timer keep-alive", clause="3.8.4", now=now)
         return True
     tcb.keepalives += 1
-    tcb.tally.acks_expected += 1
+    tcb.probing.unanswered += 1
     tcb.keepalive_due = True
     tcb.counters.add("TcpExtTCPKeepAlive")
     tcb.timers.keepalive = now + config.keepalive_intvl

@@ -84,7 +84,7 @@ def of(tcb: Tcb, now: int) -> Measured:
         segs_sacked=delivery.sacked if tcb.sack_permitted else min(tcb.recovery.duplicates, delivery.outstanding),
         segs_lost=lost,
         segs_retrans=again,
-        acks_expected=tally.acks_expected,
+        acks_expected=tcb.probing.unanswered,
         ato=tcb.delayed_ack.ato,
         rcv_mss_seen=min(tcb.delayed_ack.segment, tcb.advertised_mss),
         last_data_sent=_ago(tcb.data_sent_at or tally.data_received_at, now),

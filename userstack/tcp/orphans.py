@@ -60,6 +60,6 @@ def probed_enough(tcb: Tcb) -> bool:
 
     Note: MUST-37 is for connections that someone still uses.
     """
-    wait = tcb.rtt.rto << tcb.probes
+    wait = tcb.rtt.rto << tcb.probing.sent
     most = retries(tcb, wait)
-    return tcb.unanswered_probes >= most or (wait >= tcb.config.rto_max and tcb.probes >= most)
+    return tcb.probing.unanswered >= most or (wait >= tcb.config.rto_max and tcb.probing.sent >= most)

@@ -39,10 +39,10 @@ def stop(tcb: Tcb) -> None:
 
 def restart_persist(tcb: Tcb, now: int) -> None:
     """The peer has spoken and its window is still shut: the next probe is as far away as the back-off and the user timeout say."""
-    next_probe = now + min(tcb.rtt.rto << tcb.probes, tcb.config.rto_max)
+    next_probe = now + min(tcb.rtt.rto << tcb.probing.sent, tcb.config.rto_max)
     own = user_timeout(tcb)
-    if own is not None and tcb.shut_since is not None:
-        next_probe = max(min(next_probe, tcb.shut_since + own), now)
+    if own is not None and tcb.probing.shut_since is not None:
+        next_probe = max(min(next_probe, tcb.probing.shut_since + own), now)
     tcb.timers.persist = next_probe
 
 

@@ -39,7 +39,7 @@ def of(tcb: Tcb, now: int | None) -> ConnectionInfo:
         urgent_unread=urgent.remaining(tcb),
         retransmits=tcb.retransmits,
         backoffs=tcb.rtt.backoffs,
-        probes=tcb.probes,
+        probes=tcb.probing.sent,
         total_retrans=tcb.total_retrans,
         bytes_sent=tcb.bytes_sent,
         bytes_acked=tcb.bytes_acked,

@@ -6,7 +6,6 @@ class Tally:
 
     __slots__ = (
         "ack_received_at",
-        "acks_expected",
         "data_received_at",
         "data_segs_in",
         "data_segs_out",
@@ -28,8 +27,6 @@ class Tally:
         self.data_received_at: int | None = None
         """When text came in order, and (``ack_received_at``) an ACK that was not old; None: never."""
         self.ack_received_at: int | None = None
-        self.acks_expected = 0
-        """Zero-window probes and keep-alives that nothing has answered."""
         self.dsack_dups = 0
         """Segments that the peer has reported by D-SACK to have had before."""
         self.ofo_segs = 0

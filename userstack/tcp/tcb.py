@@ -24,6 +24,7 @@ from userstack.tcp.options import default_mss, header_size
 from userstack.tcp.orphancount import OrphanCount
 from userstack.tcp.owed_reset import OwedReset, OwedResets
 from userstack.tcp.path import Path
+from userstack.tcp.probing import Probing
 from userstack.tcp.receiver_rtt import ReceiverRtt
 from userstack.tcp.recovery import LossRecovery
 from userstack.tcp.recvbuf import ReceiveBuffer
@@ -50,13 +51,13 @@ class Tcb:
         "close_requested", "config", "congestion", "cork", "counters", "data_sent_at", "deaf", "deferred", "delayed_ack",
         "delivery", "ecn", "error", "fast_open", "heard_at", "irs", "isn", "iss", "keepalive_due", "keepalives", "local", "lower",
         "mark", "max_snd_wnd", "md5_key", "more", "mtu", "nodelay", "orphan", "orphans", "outstanding_since", "override_due",
-        "passive", "path_mtu", "peer_mss", "probe_due", "probes", "quiet_until", "rcv_adv", "rcv_nxt", "rcv_up", "rcv_wind_shift",
+        "passive", "path_mtu", "peer_mss", "probe_due", "probing", "quiet_until", "rcv_adv", "rcv_nxt", "rcv_up", "rcv_wind_shift",
         "receiver_rtt", "recovery", "recvbuf", "released", "remote", "reopened_from", "reports", "resets", "retransmits",
         "retransmitted_since", "rtt", "sack_permitted", "sack_report", "segs_accepted", "segs_in", "segs_out", "sendbuf",
-        "shut_since", "small_sent_end", "snd_mss", "snd_nxt", "snd_ts_ok", "snd_una", "snd_up", "snd_wind_shift", "snd_wl1",
+        "small_sent_end", "snd_mss", "snd_nxt", "snd_ts_ok", "snd_una", "snd_up", "snd_wind_shift", "snd_wl1",
         "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due", "syn_lost", "syns_sent", "tally", "time_wait", "timers",
         "timestamp_offset", "timestamps", "tlp_again", "tlp_due", "tlp_end", "tos", "total_retrans", "trace", "ttl",
-        "unanswered_probes", "unanswered_since", "urgent_probe_due", "user_timeout", "uto", "window_scaling",
+        "urgent_probe_due", "user_timeout", "uto", "window_scaling",
     )  # fmt: skip
 
     def __init__(
@@ -191,18 +192,13 @@ class Tcb:
         self.retransmits = 0
         self.retransmitted_since: int | None = None
         """When the front of what is outstanding was first sent again after a timeout."""
-        self.probes = 0
+        self.probing = Probing()
         self.tlp_end: int | None = None
         """TLP.end_seq: after the tail loss probe that is on its way."""
         self.tlp_again = False
         """TLP.is_retrans."""
         self.keepalives = 0
         """Keep-alives that nobody has answered."""
-        self.unanswered_since: int | None = None
-        """When the first zero-window probe went out that nobody has answered."""
-        self.unanswered_probes = 0
-        self.shut_since: int | None = None
-        """When the first probe of the zero window went out, answered or not."""
         self.rtt = RttEstimator(self.config)
         self.timers = Timers()
         self.delayed_ack = DelayedAck(self.config)
@@ -336,6 +332,11 @@ class Tcb:
         return self.snd_una > self.iss
 
     @property
+    def embryonic(self) -> bool:
+        """A passive open that may vanish without a word: what the application has by Fast Open, it has to be told of."""
+        return self.state is State.SYN_RECEIVED and self.passive and not self.fast_open.accepted
+
+    @property
     def early(self) -> bool:
         """RFC 7413 4.2.2: the peer has not acknowledged our SYN, and text may go out all the same."""
         return self.fast_open.accepted and not self.syn_acked and self.state in {State.SYN_RECEIVED, State.FIN_WAIT_1}
@@ -390,7 +391,7 @@ class Tcb:
         self.fast_open.ended(heard=self.bytes_received > 0)
         self.sendbuf.clear()
         self.delivery.forget()
-        self.unanswered_since = None
+        self.probing.unanswered_since = None
         self.recvbuf.drop_islands()
         self.outstanding_since = None
         self.owe_nothing()

@@ -80,6 +80,7 @@ def _tell_of_r1(tcb: Tcb, now: int) -> None:
 
 def _persist(tcb: Tcb, now: int) -> None:
     """3.8.6.1: probe, and back off; as long as the peer answers the connection stays (MUST-37)."""
+    tcb.probing.due(now)
     if _probed_long_enough(tcb, now):
         _give_up(tcb, now)
         return
@@ -87,11 +88,9 @@ def _persist(tcb: Tcb, now: int) -> None:
         return
     tcb.probe_due = True
     tcb.urgent_probe_due = tcb.urgent
-    tcb.tally.acks_expected += 1
-    tcb.unanswered_probes += 1
-    tcb.probes = min(tcb.probes + 1, 32)
+    tcb.probing.probed()
     retransmission.restart_persist(tcb, now)
-    _trace(tcb, "persist", f"zero-window probe {tcb.probes}", now)
+    _trace(tcb, "persist", f"zero-window probe {tcb.probing.sent}", now)
 
 
 def _probed_long_enough(tcb: Tcb, now: int) -> bool:
@@ -99,16 +98,13 @@ def _probed_long_enough(tcb: Tcb, now: int) -> bool:
 
     Note: the user timeout, as in Linux, runs though the peer answers: what was written is not through, and that is what it limits.
     """
-    if tcb.unanswered_since is None:
-        tcb.unanswered_since = now
-    if tcb.shut_since is None:
-        tcb.shut_since = now
+    probing = tcb.probing
     own = retransmission.user_timeout(tcb)
-    if own is not None and now - tcb.shut_since >= own:
+    if own is not None and probing.shut_for(now) >= own:
         return True
     if tcb.orphan:
         return orphans.probed_enough(tcb)
-    return own is None and now - tcb.unanswered_since >= retransmission.patience(tcb)
+    return own is None and probing.unanswered_for(now) >= retransmission.patience(tcb)
 
 
 def _patience_ends(tcb: Tcb, now: int) -> None:
