@@ -6,7 +6,6 @@ MSS, window scaling (RFC 7323 2), timestamps (RFC 7323 3), SACK (RFC 2018 2), Fa
 from dataclasses import replace
 
 from userstack.tcp import uto
-from userstack.tcp.md5sig import OPTION_OCTETS as SIGNATURE_OCTETS
 from userstack.tcp.options import SynOptions, write_syn
 from userstack.tcp.rack import RackRecovery
 from userstack.tcp.sack_recovery import SackRecovery
@@ -31,7 +30,7 @@ def offer(tcb: Tcb, now: int) -> tuple[Option, ...]:
         # RFC 7413 4.2.1, 4.2.2: what is sent again for want of an answer has it no more.
         fast_open=tcb.fast_open.cookie if tcb.syns_sent == 1 else None,
     )
-    room = MAX_OPTIONS - (0 if tcb.md5_key is None else SIGNATURE_OCTETS)
+    room = MAX_OPTIONS - tcb.signature_octets
     options = write_syn(syn, tcb.config.option_layout)
     if syn.fast_open is not None and option_octets(options) > room:
         tcb.fast_open.leave_out()

@@ -15,7 +15,7 @@ from userstack.tcp.sack import BLOCK_OCTETS, HEAD_OCTETS, write_blocks
 from userstack.tcp.segment import from_wire
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
-from userstack.tcp.timestamps import OPTION_OCTETS, encode
+from userstack.tcp.timestamps import encode
 from userstack.tcp.windowscale import MAX_WINDOW, to_field
 from userstack.wire.encodable import MAX_OPTIONS
 from userstack.wire.tcp import ACK, ECE, FIN, NOP, PSH, RST, SACK, SYN, URG, Option, TcpSegment
@@ -328,8 +328,7 @@ def _options(tcb: Tcb, now: int) -> tuple[Option, ...]:
     report = tcb.sack_report
     if not tcb.sack_permitted or not (tcb.recvbuf.has_islands or report.duplicate):
         return options
-    room = MAX_OPTIONS - (OPTION_OCTETS if tcb.snd_ts_ok else 0) - (0 if tcb.md5_key is None else md5sig.OPTION_OCTETS)
-    most = max(min(room, tcb.snd_mss - 1) - told - HEAD_OCTETS, 0) // BLOCK_OCTETS
+    most = max(min(MAX_OPTIONS - tcb.option_octets, tcb.snd_mss - 1) - told - HEAD_OCTETS, 0) // BLOCK_OCTETS
     blocks = report.blocks(tcb.recvbuf.islands, most)
     report.duplicate = None
     return options + write_blocks(blocks) if blocks else options

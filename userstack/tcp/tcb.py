@@ -255,9 +255,14 @@ class Tcb:
         return OPTION_OCTETS if self.snd_ts_ok and self.timestamps.recent is not None else 0
 
     @property
-    def _option_octets(self) -> int:
+    def signature_octets(self) -> int:
+        """What the signature takes of every segment, SYNs included (RFC 2385)."""
+        return 0 if self.md5_key is None else SIGNATURE_OCTETS
+
+    @property
+    def option_octets(self) -> int:
         """What the agreed options take of every segment."""
-        return self._timestamp_octets + (0 if self.md5_key is None else SIGNATURE_OCTETS)
+        return self._timestamp_octets + self.signature_octets
 
     def update_mss(self) -> None:
         """The peer's MSS, the path MTU or what was agreed has changed."""
@@ -267,7 +272,7 @@ class Tcb:
     def _effective_mss(self) -> int:
         offered = default_mss(self.address) if self.peer_mss is None else max(self.peer_mss, self.config.min_snd_mss)  # MUST-15
         most = min(offered, self.path_mtu - header_size(self.address), self.config.max_segment or 65535)
-        return max(most - self.lower.option_octets - self._option_octets, 1)
+        return max(most - self.lower.option_octets - self.option_octets, 1)
 
     def follow_path(self) -> None:
         """Cut segments for what the path takes now, which another connection may have learned, or the time have undone."""
@@ -291,7 +296,7 @@ class Tcb:
     @property
     def advertised_mss(self) -> int:
         """The same less what the agreed options take of every segment."""
-        return self.rcv_mss - self._option_octets
+        return self.rcv_mss - self.option_octets
 
     def segments_in(self, octets: int) -> int:
         """How many segments so much text was on the wire: with offload a device hands over what it has put together."""
