@@ -5,6 +5,7 @@ from tests.ledger.mutation import Mutation
 FAST = "wire/fast_codec.py"
 OPTIONS = "tcp/options.py"
 OUTPUT = "tcp/output.py"
+NEGOTIATION = "tcp/negotiation.py"
 TCB = "tcp/tcb.py"
 
 MUTATIONS = (
@@ -63,7 +64,7 @@ MUTATIONS = (
         '    if syn.mss is not None:\n        data[MSS] = min(syn.mss, 0xFFFF).to_bytes(2, "big")\n',
         '    data[MSS] = b"\\0\\0"\n',
     ),
-    Mutation("MUST-14", "the MSS is not kept to", TCB, "self.peer_mss = peer.mss", "self.peer_mss = 65535"),
+    Mutation("MUST-14", "the MSS is not kept to", NEGOTIATION, "tcb.peer_mss = peer.mss", "tcb.peer_mss = 65535"),
     Mutation("MUST-15", "without an option IPv4 has 1460", OPTIONS, "DEFAULT_MSS_IPV4 = 536", "DEFAULT_MSS_IPV4 = 1460"),
     Mutation("MUST-15", "without an option IPv6 has 1440", OPTIONS, "DEFAULT_MSS_IPV6 = 1220", "DEFAULT_MSS_IPV6 = 1440"),
     Mutation(
@@ -77,7 +78,7 @@ MUTATIONS = (
         "MUST-16",
         "the room of the options is forgotten",
         TCB,
-        "return max(most - self._option_octets, 1)",
+        "return max(most - self.lower.option_octets - self.option_octets, 1)",
         "return max(most, 1)",
     ),
     Mutation(
@@ -125,8 +126,8 @@ MUTATIONS = (
     Mutation(
         "MAY-3",
         "an MSS that is the default is not told",
-        OUTPUT,
-        "options = write_syn(tcb.syn_options(now), tcb.config.option_layout)",
-        "options = () if tcb.rcv_mss in (536, 1220) else write_syn(tcb.syn_options(now), tcb.config.option_layout)",
+        NEGOTIATION,
+        "    options = write_syn(syn, tcb.config.option_layout)\n",
+        "    options = () if tcb.rcv_mss in (536, 1220) else write_syn(syn, tcb.config.option_layout)\n",
     ),
 )

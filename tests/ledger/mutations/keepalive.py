@@ -9,7 +9,7 @@ MUTATIONS = (
     Mutation(
         "MUST-24",
         "they cannot be turned on",
-        "tcp/connection.py",
+        "tcp/settings.py",
         "        self.tcb.recvbuf.limit = config.receive_buffer\n        keepalive.arm(self.tcb)\n",
         "        self.tcb.recvbuf.limit = config.receive_buffer\n",
     ),

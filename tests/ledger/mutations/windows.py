@@ -34,7 +34,7 @@ MUTATIONS = (
         "MUST-37",
         "probing ends though they are answered",
         ARRIVES,
-        "    tcb.unanswered_since, tcb.unanswered_probes = None, 0\n    tcb.more = False\n",
+        "    tcb.probing.answered()\n    tcb.more = False\n",
         "    tcb.more = False\n",
     ),
     Mutation(
@@ -76,7 +76,7 @@ MUTATIONS = (
         "SHLD-30",
         "probes come at an even pace",
         RETRANSMISSION,
-        "min(tcb.rtt.rto << tcb.probes, tcb.config.rto_max)",
+        "min(tcb.rtt.rto << tcb.probing.sent, tcb.config.rto_max)",
         "min(tcb.rtt.rto, tcb.config.rto_max)",
     ),
     Mutation(
