@@ -15,14 +15,11 @@ ISN = 2**32 - 1000
 MEMORY = 200 * MEBIBYTE
 
 
-RUNS = [
-    ("tun", IPV4, True),
-    pytest.param("veth", IPV6, False, marks=pytest.mark.once),
-    pytest.param("veth", IPV4, False, marks=pytest.mark.once),
-    pytest.param("tun", IPV6, True, marks=pytest.mark.once),
-]
+RUNS = [("tun", IPV4, True), ("veth", IPV6, False), ("veth", IPV4, False), ("tun", IPV6, True)]
 
 
+@pytest.mark.once
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("device", "family", "we_listen"), RUNS, ids=str)
 def test_a_hundred_mebibytes_each_way_at_once(device: str, family: Family, we_listen: bool, tmp_path: Path) -> None:
     capture = tmp_path / "bulk.pcapng"
