@@ -217,6 +217,15 @@ def test_a_wrong_length_is_told_the_source() -> None:
     assert bench.host.counters["IpInHdrErrors"] == bench.host.counters["IcmpOutParmProbs"] == 1
 
 
+@pytest.mark.parametrize(("mtu", "octets"), [(1500, 576), (296, 296), (68, 68)])
+def test_a_quote_is_as_long_as_the_path_takes(mtu: int, octets: int) -> None:
+    """RFC 1812 4.3.2.3 has 576 octets at the most, RFC 792 the header and 8 octets at the least."""
+    bench = Bench(mtu=mtu)
+    bench.deliver(IPPacket(PEER, US, TCP, bytes(1000), options=bytes.fromhex("01940500")))
+    (answer,) = bench.packets()
+    assert len(CODEC.encode_ip(answer)) == octets
+
+
 @pytest.mark.parametrize(
     ("protocol", "payload", "source", "offset"),
     [

@@ -245,7 +245,8 @@ class Host:
         if not self._errors.take(now=now):
             self.counters.add("IcmpOutRateLimitHost")
             return
-        message = self.codec.encode_icmp(icmp.parameter_problem(data, pointer=problem.pointer))
+        mtu = self.transport.paths.to(source, now=now).mtu
+        message = self.codec.encode_icmp(icmp.parameter_problem(data, pointer=problem.pointer, mtu=mtu))
         self.counters.add("IcmpOutMsgs")
         ttl, tos = self.config.default_ttl, self.config.tos
         dropped = self._reply(IPPacket(destination, source, ICMP, message, ttl=ttl, tos=tos), "IcmpOutParmProbs")

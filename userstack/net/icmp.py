@@ -48,7 +48,8 @@ _TCP_QUOTE = struct.Struct("!HHI")
 _OFFSET = 0x1FFF
 _REDIRECT = 5
 _UNANSWERED = ERRORS | {_REDIRECT}
-_MOST_QUOTED = 576 - 20 - 8
+_MOST, _HEADERS = 576, 20 + 8
+"""Octets of an ICMP error (RFC 1812 4.3.2.3), and what of them is no quote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,13 @@ def may_be_answered(invoking: Buffer) -> bool:
     return protocol != ICMP or (at < len(invoking) and invoking[at] not in _UNANSWERED)
 
 
-def parameter_problem(invoking: Buffer, *, pointer: int) -> IcmpMessage:
-    """RFC 1122 3.2.2.5: the octet at ``pointer`` of ``invoking`` is at fault; as much is quoted as RFC 1812 4.3.2.3 allows."""
-    return IcmpMessage(PARAMETER_PROBLEM, 0, pointer << 24, bytes(invoking[:_MOST_QUOTED]))
+def parameter_problem(invoking: Buffer, *, pointer: int, mtu: int) -> IcmpMessage:
+    """RFC 1122 3.2.2.5: the octet at ``pointer`` of ``invoking`` is at fault.
+
+    As much is quoted as RFC 1812 4.3.2.3 and the ``mtu`` of the way back allow, but never less than RFC 792 wants.
+    """
+    least = (invoking[0] & 0xF) * 4 + 8
+    return IcmpMessage(PARAMETER_PROBLEM, 0, pointer << 24, bytes(invoking[: max(min(_MOST, mtu) - _HEADERS, least)]))
 
 
 def parse_error(message: IcmpMessage, *, path_mtu_discovery: bool) -> IcmpError | None:
