@@ -318,6 +318,7 @@ class StackConfig:
             r2=373 * SECOND,  # twelve retransmissions from 230 ms on
             r2_syn=75 * SECOND,  # net.inet.tcp.keepinit
             r2_synack=15 * SECOND,  # three retransmissions (net.inet.tcp.syncache.rexmtlimit)
+            orphan_retries=12,  # it has no less patience with them
             send_buffer=2 << 20,  # net.inet.tcp.sendbuf_max, which it grows to
             receive_buffer=64 << 10,
             window_scale=6,  # kern.ipc.maxsockbuf is 2 MiB

@@ -77,6 +77,18 @@ def test_an_orphan_whose_data_nobody_acknowledges_ends(config: StackConfig | Non
     assert m.connection.tcb.orphans.count == 0
 
 
+def test_freebsd_has_no_less_patience_than_twelve_retransmissions_from_its_least_rto_on() -> None:
+    """Counted as Linux's eight are, from 30 ms on, one whose RTO is 3 s would be given up after two."""
+    m = Machine.in_state(State.ESTABLISHED, config=StackConfig.freebsd(), rtt=900)
+    m.send(b"text")
+    m.release()
+    m.wait(80_000)
+    m.expect_state(State.FIN_WAIT_1)
+    assert len([sent for sent in m.log if sent.data == b"text"]) == 5
+    m.wait(120_000)
+    m.expect_state(State.CLOSED)
+
+
 def test_what_the_network_says_counts_against_an_orphan_whose_back_off_is_at_its_ceiling() -> None:
     m = shut(StackConfig(orphan_retries=50))
     m.connection.tcb.soft_error = HostUnreachable()
