@@ -100,6 +100,19 @@ def test_only_what_is_missing_is_sent_again_in_the_size_that_it_had() -> None:
     assert [(sent.seq, len(sent.data)) for sent in m.sent()] == [(1, 300)]
 
 
+def test_what_is_larger_than_the_window_after_a_timeout_goes_again_in_pieces() -> None:
+    """The path takes less than it did, as another connection has found out: what was sent before is no reason to wait for ever."""
+    m = Machine.in_state(State.ESTABLISHED, config=LINUX, sack=True, mss=MSS, rtt=RTT, scale=7, passive=True)
+    m.arrives("ACK")
+    m.send(b"x" * 3 * MSS)
+    m.sent()
+    m.connection.tcb.lower.path.learn(600, least=552, lifetime=600_000 * MILLISECOND, now=m.now)
+    m.wait(5_000)
+    assert {(sent.seq, len(sent.data)) for sent in m.sent()[-2:]} == {(1, 560)}
+    m.arrives("ACK", ack=561)
+    assert [(sent.seq, len(sent.data)) for sent in m.sent()] == [(561, 440), (1001, 560)]
+
+
 def test_a_retransmission_that_is_lost_is_found_by_what_was_sent_after_it() -> None:
     m = sender(10, more=20)
     for end in range(2, 11):

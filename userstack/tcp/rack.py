@@ -199,13 +199,13 @@ class RackRecovery:
             self._reduction.sent += 1
 
     def next_lost(self, snd_una: int, snd_nxt: int, mss: int, cwnd: int) -> Lost | None:
-        """The first that is marked, in the size that it had."""
+        """The first that is marked, in the size that it had, or less where the path takes less by now."""
         if not (self.fast or self._loss) or self._new_first:
             return None
         for segment in self._segments:
             if segment.lost and not segment.sacked:
                 room = self.room(snd_una, snd_nxt, mss, cwnd)
-                return Lost(segment.start, segment.end, room if room >= segment.end - segment.start else 0, exact=True)
+                return Lost(segment.start, segment.end, room if room >= min(segment.end - segment.start, mss) else 0, exact=True)
         return None
 
     def next_doubtful(self, snd_una: int, snd_nxt: int, mss: int, cwnd: int) -> Lost | None:
