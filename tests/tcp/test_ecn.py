@@ -172,6 +172,22 @@ def test_a_loss_says_so_too() -> None:
     assert m.expect("ACK,CWR", data=b"y" * 100).raw.ecn == ECT
 
 
+@pytest.mark.requirement("SHLD-8")
+def test_a_window_probe_is_not_marked_and_does_not_say_that_the_window_was_reduced() -> None:
+    """6.1.6: nobody would notice its loss; what it must not say the first text in the open window says."""
+    m = agreed()
+    m.send(b"x" * MSS)
+    m.sent()
+    m.arrives("ACK,ECE", ack=1 + MSS, window=0)
+    m.send(b"hello")
+    m.wait(4_000)
+    probes = m.sent()
+    assert len(probes) > 1
+    assert {(sent.flags, sent.data, sent.raw.ecn) for sent in probes} == {("ACK", b"h", 0)}
+    m.arrives("ACK", ack=2 + MSS)
+    assert m.expect("ACK,CWR", data=b"ello").raw.ecn == ECT
+
+
 def test_an_echo_that_was_not_agreed_means_nothing() -> None:
     m = Machine.in_state(State.ESTABLISHED, mss=MSS)
     m.send(b"x" * (10 * MSS))

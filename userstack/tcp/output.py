@@ -285,7 +285,7 @@ def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) ->
         tcb.recovery.sent(first, end, now)
         tcb.delivery.sent(end, now)
         tcb.counters.add("TcpExtTCPOrigDataSent")
-        if size:
+        if size and tcb.snd_wnd:  # RFC 3168 6.1.6: a window probe has neither ECT nor CWR
             cwr, codepoint = tcb.ecn.new_data()
             flags |= cwr
     tcb.snd_nxt = max(tcb.snd_nxt, end)
