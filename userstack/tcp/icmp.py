@@ -57,9 +57,9 @@ def on_packet_too_big(tcb: Tcb, mtu: int, *, wire_seq: int, now: int) -> None:
         tell(tcb, Reason.ICMP, MessageTooLong(), now)
     if ipv4 and not mode.sends_again:
         return  # the next segment follows what the path takes
-    before = tcb.snd_mss
+    before, mtu_before = tcb.snd_mss, tcb.path_mtu
     tcb.follow_path()
-    if tcb.state is State.SYN_SENT and tcb.fast_open.sent and tcb.snd_mss < before:
+    if tcb.state is State.SYN_SENT and tcb.fast_open.sent and tcb.path_mtu < mtu_before:  # its MSS is not known yet
         tcb.syn_due = True  # as Linux does: the SYN was lost for its text, and goes without it now
     if tcb.syn_acked and tcb.snd_mss < before and tcb.flight > tcb.snd_mss:  # else nothing of it can have been too large
         _send_again(tcb)
