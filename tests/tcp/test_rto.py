@@ -4,9 +4,13 @@ import itertools
 
 import pytest
 
-from tests.support.machine import Machine, Sent
+from tests.support.machine import ISS, LOCAL, MASK, REMOTE, Machine, Sent
 from userstack.config import MILLISECOND, SECOND, StackConfig
+from userstack.counters import Counters
+from userstack.tcp.connection import Connection
+from userstack.tcp.fastopen import FastOpen
 from userstack.tcp.state import State
+from userstack.wire.tcp import ACK, SYN, TcpSegment
 
 QUICK = StackConfig(rto_min=1 * MILLISECOND)
 """Without the floor of one second the formula itself is seen."""
@@ -102,6 +106,42 @@ def test_karn_takes_no_sample_from_what_was_sent_twice() -> None:
     m.arrives("ACK")
     info = m.connection.info()
     assert (info.srtt, info.rttvar) == (100 * MILLISECOND, 50 * MILLISECOND)
+
+
+@pytest.mark.requirement("MUST-18")
+@pytest.mark.parametrize(("tsval", "srtt"), [(None, None), (1_000, 10 * MILLISECOND)])
+def test_karn_holds_for_a_syn_ack_that_a_repeated_syn_has_called_for(tsval: int | None, srtt: int | None) -> None:
+    """Only a timestamp tells which of the two was acknowledged; and it counts as sent again, as in Linux."""
+    m = Machine(config=StackConfig.linux(), tsval=tsval)
+    m.open_passive()
+    m.arrives("SYN", seq=0, options=m.syn_options())
+    m.expect("SYN,ACK")
+    m.wait(900)
+    m.arrives("SYN", seq=0, options=m.syn_options())
+    m.expect("SYN,ACK")
+    m.wait(10)
+    m.arrives("ACK", seq=1, ack=1)
+    info = m.connection.info()
+    assert (m.state, info.srtt, info.total_retrans) == (State.ESTABLISHED, srtt, 1)
+    assert (m.counters["TcpRetransSegs"], m.counters["TcpExtTCPSynRetrans"]) == (1, 1)
+
+
+@pytest.mark.requirement("MUST-18")
+def test_karn_holds_for_a_syn_that_was_too_large_with_its_text() -> None:
+    connection = Connection(
+        LOCAL, config=StackConfig(), isn=lambda *_: ISS, counters=Counters(), mtu=1500, fast_open=FastOpen(room=1400)
+    )
+    connection.open_active(REMOTE, now=0)
+    connection.send(b"x" * 1400, now=0)
+    first = connection.poll_transmit(now=0)
+    connection.on_packet_too_big(1000, seq=ISS, now=900 * MILLISECOND)
+    again = connection.poll_transmit(now=900 * MILLISECOND)
+    assert first is not None
+    assert again is not None, "it goes out again at once, though the MSS of a peer that has named none yet was less all along"
+    assert (len(first.payload), len(again.payload), again.flags) == (1400, 0, SYN)
+    answer = TcpSegment(REMOTE.port, LOCAL.port, 0, ISS + 1 & MASK, SYN | ACK, 65535)
+    connection.on_segment(answer, now=910 * MILLISECOND)
+    assert (connection.state, connection.info().srtt) == (State.ESTABLISHED, None)
 
 
 def test_back_off_is_kept_until_new_data_is_acknowledged_and_then_given_up() -> None:

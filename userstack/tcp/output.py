@@ -111,9 +111,11 @@ def _syn(tcb: Tcb, now: int) -> TcpSegment:
     tcb.syns_sent += 1
     if tcb.syns_sent == 1:
         tcb.rtt.time(tcb.iss + 1, now)
-    elif tcb.syn_lost:
+    elif tcb.syn_lost or tcb.passive:  # a SYN that came again makes the SYN,ACK ambiguous too (Karn)
         _count_retransmission(tcb, 0)
         tcb.counters.add("TcpExtTCPSynRetrans")
+    else:
+        tcb.rtt.forget_timing()
     retransmission.arm(tcb, now)
     options = negotiation.offer(tcb, now)
     window = min(tcb.rcv_wnd, MAX_WINDOW)  # RFC 7323 2.2: not scaled
