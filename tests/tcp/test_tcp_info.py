@@ -6,11 +6,11 @@ import pytest
 
 from tests.support.machine import Machine
 from tests.tcp.test_rack import LINUX, MSS, RTT, ack, edge, later, phase, sender
-from userstack.config import SECOND
+from userstack.config import SECOND, StackConfig
 from userstack.tcp.chronograph import BUSY, IDLE, RWND_LIMITED, Chronograph
 from userstack.tcp.delivery import Delivery
 from userstack.tcp.info import ConnectionInfo
-from userstack.tcp.linux_info import NOTHING_HERE, values
+from userstack.tcp.linux_info import NOTHING_HERE, SIZE, pack, values
 from userstack.tcp.receiver_rtt import ReceiverRtt
 from userstack.tcp.recovery import Phase
 from userstack.tcp.reordering import Reordering
@@ -151,6 +151,15 @@ def test_super_segments_count_as_the_segments_they_were() -> None:
     before = info(m).segs_in
     m.arrives("ACK", data=b"x" * 14_600)
     assert (info(m).segs_in - before, info(m).data_segs_in) == (10, 10)
+
+
+@pytest.mark.parametrize("most", [1, 12])
+def test_a_segment_without_room_for_its_options_counts_as_one_octet(most: int) -> None:
+    m = Machine.in_state(State.ESTABLISHED, passive=True, config=StackConfig(max_segment=most), tsval=1)
+    m.arrives("ACK", data=b"x" * 2000)
+    told = info(m)
+    assert (told.data_segs_in, told.rcv_mss_seen, values(told)["tcpi_advmss"]) == (2000, 1, 1)
+    assert len(pack(told)) == SIZE
 
 
 def test_what_has_no_meaning_here_is_nothing() -> None:

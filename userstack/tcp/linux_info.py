@@ -164,7 +164,7 @@ def _sizes(info: ConnectionInfo) -> dict[str, int]:
         "tcpi_snd_mss": info.snd_mss,
         "tcpi_rcv_mss": info.rcv_mss_seen,
         "tcpi_pmtu": info.path_mtu,
-        "tcpi_advmss": info.rcv_mss - (_TIMESTAMP_OCTETS if info.timestamps else 0),
+        "tcpi_advmss": max(info.rcv_mss - (_TIMESTAMP_OCTETS if info.timestamps else 0), 1),
         "tcpi_rcv_ssthresh": info.rcv_ssthresh,
         "tcpi_rcv_space": info.rcv_space,
         "tcpi_pacing_rate": _NO_RATE,

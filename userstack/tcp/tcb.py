@@ -296,7 +296,7 @@ class Tcb:
     @property
     def advertised_mss(self) -> int:
         """The same less what the agreed options take of every segment."""
-        return self.rcv_mss - self.option_octets
+        return max(self.rcv_mss - self.option_octets, 1)
 
     def segments_in(self, octets: int) -> int:
         """How many segments so much text was on the wire: with offload a device hands over what it has put together."""
