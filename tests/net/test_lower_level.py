@@ -9,7 +9,7 @@ from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import TCP, IPPacket
-from userstack.wire.tcp import ACK, PSH, SYN, TcpSegment
+from userstack.wire.tcp import ACK, FIN, PSH, SYN, TcpSegment
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6])
 
@@ -90,6 +90,25 @@ def test_a_listener_answers_no_syn_from_too_far(family: int, ttl: int, answers: 
     bench.listen(HERE[family])
     bench.deliver(segment_of(family, SYN, seq=100, ttl=ttl))
     assert len(bench.packets()) == answers
+
+
+@FAMILIES
+@pytest.mark.parametrize(("ttl", "answer"), [(255, SYN | ACK), (254, None)])
+def test_a_syn_from_too_far_does_not_reopen_time_wait(family: int, ttl: int, answer: int | None) -> None:
+    bench = Bench(min_ttl=255)
+    listener = bench.listen(HERE[family])
+    bench.deliver(segment_of(family, SYN, seq=100, ttl=255))
+    bench.deliver(segment_of(family, ACK, seq=101, ack=ISS + 1, ttl=255))
+    connection = listener.accept()
+    assert connection is not None
+    connection.release(now=bench.now)
+    bench.host.touch(connection)
+    bench.packets()
+    bench.deliver(segment_of(family, FIN | ACK, seq=101, ack=ISS + 2, ttl=255))
+    bench.packets()
+    bench.deliver(segment_of(family, SYN, seq=200_000, ttl=ttl))
+    assert [segment.flags for segment in bench.pull()] == ([] if answer is None else [answer])
+    assert bench.host.counters["TcpExtTCPMinTTLDrop"] == (answer is None)
 
 
 def test_each_family_can_have_its_own() -> None:

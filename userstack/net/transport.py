@@ -125,6 +125,8 @@ class Transport:
         if entry.record is not None:
             listener = self._listener_at(entry.key[0])
             if listener is not None and entry.record.reopens(segment):
+                if packet.ttl < listener.config.min_ttl_for(entry.key[0].address):
+                    return "TcpExtTCPMinTTLDrop"
                 key = listener.md5_keys.find(entry.key[1].address)
                 return self._passive.reopen(entry, listener, Arrival(*entry.key, segment, route, key, now))
         connection = entry.connection
