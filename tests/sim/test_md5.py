@@ -1,5 +1,6 @@
 """Signed connections (RFC 2385) from their SYN to the end of TIME-WAIT: all that goes out is signed, nothing else is taken."""
 
+import contextlib
 import errno
 import socket
 import struct
@@ -12,12 +13,31 @@ from tests.support.virtual import VirtualNetwork
 from userstack.address import pack_address
 from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.sim import VirtualHost
+from userstack.sim.fast_open_options import TCP_FASTOPEN
+from userstack.sim.transfer import MSG_FASTOPEN
 from userstack.sim.virtual_socket import VirtualSocket
 from userstack.tcp import md5sig
 from userstack.tcp.state import State
+from userstack.tcp.uto import USER_TIMEOUT
 from userstack.wire.codec import make_codec
 from userstack.wire.ip import TCP, IPPacket
-from userstack.wire.tcp import ACK, FIN, MD5, MSS, NOP, PSH, RST, SACK, SACK_PERMITTED, SYN, TIMESTAMPS, Option, TcpSegment
+from userstack.wire.tcp import (
+    ACK,
+    FAST_OPEN,
+    FIN,
+    MD5,
+    MSS,
+    NOP,
+    PSH,
+    RST,
+    SACK,
+    SACK_PERMITTED,
+    SYN,
+    TIMESTAMPS,
+    WINDOW_SCALE,
+    Option,
+    TcpSegment,
+)
 
 CODEC = make_codec("fast")
 KEY = b"secret"
@@ -278,3 +298,75 @@ def test_over_a_dual_socket_a_mapped_peer_signs_over_ipv4() -> None:
     client.send(b"open")
     network.run_for(10 * MILLISECOND)
     assert accepted.recv(10) == b"open"
+
+
+@pytest.mark.parametrize("sack", [True, False])
+def test_a_signed_cookie_agrees_to_nothing_that_its_timestamp_does_not_carry(net: Net, sack: bool) -> None:
+    _, listener, router = listening(net, StackConfig(syncookies=2, receive_buffer=1 << 20))
+    beside = (Option(SACK_PERMITTED),) if sack else ()
+    stamps = (Option(NOP), Option(NOP), Option(TIMESTAMPS, bytes(8)))
+    (answer,) = router.say(SYN, 0, options=(*stamps, *SCALE, *beside))
+    assert kinds(answer) == [MD5, MSS] if sack else [MD5, MSS, TIMESTAMPS, WINDOW_SCALE]
+    echoed = next((option.data[:4] for option in answer.options if option.kind == TIMESTAMPS), b"")
+    router.say(ACK, 1, answer.seq + 1, options=(Option(TIMESTAMPS, bytes(4) + echoed),) if echoed else ())
+    info = listener.accept()[0].info()
+    assert (info.snd_wscale, info.sack_permitted, info.timestamps) == ((None, False, False) if sack else (7, False, True))
+
+
+# --- what of the options has room beside the signature (RFC 2385 4.3) ---
+
+
+SCALE = (Option(NOP), Option(WINDOW_SCALE, b"\x07"))
+STAMPS = (Option(NOP), Option(NOP), Option(TIMESTAMPS, bytes(8)))
+
+
+@pytest.mark.parametrize(("beside", "told"), [(STAMPS, False), ((Option(SACK_PERMITTED),), True)])
+def test_the_user_timeout_goes_with_a_signed_syn_ack_where_it_has_room(net: Net, beside: tuple[Option, ...], told: bool) -> None:
+    _, _, router = listening(net, StackConfig(uto=True))
+    (answer,) = router.say(SYN, 0, options=(Option(MSS, b"\x23\x28"), *beside, *SCALE))
+    assert WINDOW_SCALE in kinds(answer)
+    assert (USER_TIMEOUT in kinds(answer)) is told
+    (ack, *_) = router.say(ACK | PSH, 1, answer.seq + 1, b"x") or router.waits(SECOND)
+    assert USER_TIMEOUT in kinds(ack)  # RFC 5482 3: in the first segment without SYN too
+
+
+@pytest.mark.parametrize("beside", [STAMPS, (Option(SACK_PERMITTED), *SCALE)], ids=["timestamps", "sack"])
+def test_a_fast_open_cookie_has_no_room_in_a_signed_syn_ack(net: Net, beside: tuple[Option, ...]) -> None:
+    host = VirtualHost([net.prefix], config=StackConfig(fast_open=3))
+    listener = host.socket(net.family)
+    give_key(listener, net.there, KEY)
+    listener.bind((net.here, 179))
+    listener.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN, 5)
+    listener.listen(5)
+    router = Router(net, host)
+    (answer,) = router.say(SYN, 0, options=(Option(MSS, b"\x23\x28"), *beside, Option(FAST_OPEN)))
+    assert answer.flags == SYN | ACK
+    assert FAST_OPEN not in kinds(answer)
+    router.say(ACK, 1, answer.seq + 1)
+    listener.accept()
+
+
+def test_a_signed_syn_that_has_no_room_for_its_cookie_carries_no_text(net: Net) -> None:
+    host = VirtualHost([net.prefix], config=StackConfig(fast_open=3))
+    mss = Option(MSS, b"\x05\xb4")
+
+    def opens(port: int) -> tuple[VirtualSocket, Router, TcpSegment]:
+        client = host.socket(net.family)
+        give_key(client, net.there, KEY)
+        client.bind((net.here, port))
+        with contextlib.suppress(BlockingIOError):
+            client.sendto(b"hello", MSG_FASTOPEN, (net.there, 179))
+        router = Router(net, host, port=179, target=port)
+        (syn,) = router.hear()
+        return client, router, syn
+
+    _, router, syn = opens(4000)
+    assert FAST_OPEN in kinds(syn)  # which asks for a cookie
+    router.say(SYN | ACK, 0, syn.seq + 1, options=(mss, Option(FAST_OPEN, b"12345678")))
+    _, router, syn = opens(4001)
+    assert FAST_OPEN not in kinds(syn)
+    assert bytes(syn.payload) == b""
+    sent = router.say(SYN | ACK, 0, syn.seq + 1, options=(mss,))
+    assert b"".join(bytes(segment.payload) for segment in sent) == b"hello"
+    _, _, syn = opens(4002)
+    assert FAST_OPEN not in kinds(syn)

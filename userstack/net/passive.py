@@ -10,7 +10,7 @@ from userstack.net.fastopen import FastOpenServer
 from userstack.net.listener import Listener
 from userstack.net.ports import Kind, Use
 from userstack.net.stateless import StatelessReplies
-from userstack.net.syncookies import VALID, SynCookies, carry_options, remembered_syn, without_echo, without_options
+from userstack.net.syncookies import VALID, SynCookies, can_carry, carry_options, remembered_syn, without_echo, without_options
 from userstack.net.synqueue import Verdict, judge
 from userstack.net.table import ConnectionTable, Entry
 from userstack.tcp import seq
@@ -18,7 +18,6 @@ from userstack.tcp.connection import Connection
 from userstack.tcp.fastopen import FastOpen
 from userstack.tcp.options import default_mss, read_syn
 from userstack.tcp.state import State
-from userstack.tcp.timestamps import read_timestamps
 from userstack.wire.tcp import ACK, RST, SYN
 
 
@@ -116,7 +115,7 @@ class PassiveOpens:
         """RFC 4987 3.6: the SYN,ACK goes out, and nothing is kept of the connection that it says there is."""
         local, remote, now = arrival.local, arrival.remote, arrival.now
         syn, config = arrival.segment, listener.config
-        if not config.timestamps or read_timestamps(syn.options) is None:
+        if not can_carry(syn, config, signed=arrival.md5_key is not None):
             syn = without_options(syn)
         offered = read_syn(syn.options).mss
         mss = offered if offered is not None else default_mss(local.address)

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import replace
 
 from userstack.address import Endpoint
-from userstack.config import SECOND
+from userstack.config import SECOND, StackConfig
 from userstack.tcp import seq
 from userstack.tcp.connection import Connection
 from userstack.tcp.options import SynOptions, read_syn, write_syn
@@ -81,6 +81,12 @@ def _octets(local: Endpoint, remote: Endpoint) -> bytes:
 
 def _table(local: Endpoint) -> tuple[int, ...]:
     return MSS_IPV4 if len(local.address) == 4 else MSS_IPV6
+
+
+def can_carry(syn: TcpSegment, config: StackConfig, *, signed: bool) -> bool:
+    """Whether the SYN,ACK has a timestamp; beside a signature it has none where there is SACK (``has_room_for_timestamps``)."""
+    offered = read_syn(syn.options)
+    return config.timestamps and offered.timestamps is not None and not (signed and config.sack and offered.sack_permitted)
 
 
 def without_options(syn: TcpSegment) -> TcpSegment:
