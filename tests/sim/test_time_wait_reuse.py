@@ -119,6 +119,22 @@ def test_a_reopening_syn_finds_the_accept_queue_full(net: Net) -> None:
     assert State.TIME_WAIT in {row.state for row in host.connections()}
 
 
+def test_max_connections_is_a_limit_for_a_reopening_syn_too(net: Net) -> None:
+    host, client = in_time_wait(net, StackConfig(max_connections=1), stamps=True)
+    Client(host, net, 6000).syn(MSS)
+    assert client.say(SYN, client.irs + 5_000, options=(MSS, stamp(LAST + 1))) == []
+    assert host.counters["TcpExtListenDrops"] == 1
+    assert State.TIME_WAIT in {row.state for row in host.connections()}
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_syn_with_a_fin_reopens_nothing_where_listeners_drop_it(net: Net, dropped: bool) -> None:
+    host, client = in_time_wait(net, StackConfig(drop_synfin=dropped), stamps=True)
+    answers = client.say(SYN | FIN, client.irs + 5_000, options=(MSS, stamp(LAST + 1)))
+    assert [segment.flags for segment in answers] == [ACK if dropped else SYN | ACK]
+    assert (State.TIME_WAIT in {row.state for row in host.connections()}) is dropped
+
+
 # --- RFC 1337 ---
 
 

@@ -84,6 +84,8 @@ class PassiveOpens:
         if listener.full:
             self._counters.add("TcpExtListenOverflows")
             return "TcpExtListenDrops"
+        if self._is_crowded:  # the record was none of them
+            return "TcpExtListenDrops"
         # As in Linux the SYN queue is no limit here: the record gives its place, and its peer is no forged one.
         child = self._factory.make(
             arrival.local,
