@@ -142,6 +142,17 @@ def test_one_that_is_silent_for_long_or_in_trouble_counts_as_more() -> None:
     assert m.counters["TcpExtTCPAbortOnMemory"] == 1
 
 
+def test_r1_is_nothing_that_the_network_has_said() -> None:
+    """Linux's sk_err_soft, which counts against an orphan, is set by ICMP alone."""
+    m = Machine.in_state(State.ESTABLISHED, config=StackConfig(max_orphans=1))
+    m.send(b"lost")
+    m.release()
+    m.wait(20_000)
+    m.expect_state(State.FIN_WAIT_1)
+    assert m.connection.soft_error is not None
+    assert m.counters["TcpExtTCPAbortOnMemory"] == 0
+
+
 @pytest.mark.parametrize("end", ["time-wait", "reset", "fin-wait-2", "last-ack", "abort"])
 def test_whatever_ends_it_it_is_no_more_counted(end: str) -> None:
     m = Machine.in_state(State.CLOSE_WAIT if end == "last-ack" else State.ESTABLISHED)

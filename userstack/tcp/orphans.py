@@ -5,6 +5,7 @@ window shut, or is gone, must not keep memory for ever. RFC 9293 3.8.6.1 leaves 
 measures are those of Linux (tcp_orphan_retries, tcp_max_orphans).
 """
 
+from userstack.errors import ConnectionTimedOut
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
 
@@ -26,7 +27,7 @@ def retries(tcb: Tcb, timeout: int) -> int:
     """How many retransmissions or probes without success end an orphan whose next one waits for ``timeout`` ns."""
     config = tcb.config
     alive = timeout < config.rto_max
-    if tcb.soft_error is not None and not alive:
+    if _is_in_trouble(tcb) and not alive:
         return 0
     return config.orphan_retries or (_DEFAULT_RETRIES if alive else 0)
 
@@ -42,11 +43,16 @@ def out_of_memory(tcb: Tcb, now: int) -> bool:
 
     One that the network has said something bad about, or that has been silent for long, is counted as more than one.
     """
-    penalty = (now - tcb.data_sent_at > 2 * tcb.config.rto_max) + (tcb.soft_error is not None)
+    penalty = (now - tcb.data_sent_at > 2 * tcb.config.rto_max) + _is_in_trouble(tcb)
     if not tcb.orphans.too_many(penalty):
         return False
     _out_of_memory(tcb, now)
     return True
+
+
+def _is_in_trouble(tcb: Tcb) -> bool:
+    """The network has said something bad: what R1 has left there is no word of it."""
+    return tcb.soft_error is not None and not isinstance(tcb.soft_error, ConnectionTimedOut)
 
 
 def _out_of_memory(tcb: Tcb, now: int) -> None:
