@@ -106,6 +106,7 @@ class Pair:
         self.hasty = bad < 0.05
         """Programs close before all is acknowledged: what nobody waits for is given up sooner."""
         self.impaired = Impaired(seed, loss=bad, duplicate=bad, corrupt=bad / 4, reorder=2 * bad)
+        self.opening = True
         self.path = 65535
         """The MTU of the path, which may be smaller than both links'."""
         self.path_mtus = (least, max(least, 600), 1400, 65535)
@@ -120,6 +121,9 @@ class Pair:
         check_packet(packet, self.mtus[socket.inet_ntop(self.net.family, packet[12:16] if four else packet[8:24])])
         if len(packet) > self.path and (not four or packet[6] & 0x40):
             return [(0, too_big(packet, self.path))]
+        if self.opening and self.server._engine.core.config.syncookies == 2:
+            # RFC 4987 3.6: who keeps nothing needs the segment behind the SYN, and resets where a later one comes before it.
+            return [(0, forward(packet))]
         return self.impaired(index, forward(packet))
 
     def _socket(self, host: VirtualHost, other: str) -> VirtualSocket:
@@ -143,6 +147,7 @@ class Pair:
         client = self._socket(self.client, net.here)
         if self.routed and pick.random() < 0.7:
             client.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, ROUTE)
+        self.opening = True
         ends = [End(client, texts[0][self._open(client, texts[0]) :], pick, hasty=self.hasty)]
         for _ in self._moments():
             for end in ends:
@@ -150,6 +155,7 @@ class Pair:
             if len(ends) == 1:
                 try:
                     ends.append(End(listener.accept()[0], texts[1], pick, hasty=self.hasty))
+                    self.opening = False
                 except BlockingIOError:
                     continue
             if len(ends) == 2 and all(end.closed for end in ends):
