@@ -2,8 +2,12 @@
 
 import pytest
 
-from userstack.tcp.fastopen import Cookie, read_cookie, write_cookie
+from tests.support.machine import LOCAL, Machine
+from userstack.config import SECOND, StackConfig
+from userstack.tcp.connection import Connection
+from userstack.tcp.fastopen import Cookie, FastOpen, read_cookie, write_cookie
 from userstack.tcp.options import SynOptions, read_syn, write_syn
+from userstack.tcp.state import State
 from userstack.wire.tcp import EXPERIMENT, FAST_OPEN, NOP, SACK_PERMITTED, Option
 
 EIGHT = b"\x30\x21\xb9\xd8\x89\x01\x7e\xeb"
@@ -37,3 +41,36 @@ def test_it_stands_last_and_nothing_behind_an_end_of_options(layout: str) -> Non
     assert kinds[-2:] == [SACK_PERMITTED, FAST_OPEN]
     assert read_syn(options) == syn
     assert 0 not in [option.kind for option in options]
+
+
+# --- a server that closes before the handshake is over: FIN-WAIT-1, and our SYN still outstanding ---
+
+
+def closed_early(config: StackConfig) -> Machine:
+    m = Machine(config=config)
+    m.connection = m.subject = Connection(
+        LOCAL, config=config, isn=lambda *_: m.iss, counters=m.counters, listening=True, fast_open=FastOpen(accepted=True)
+    )
+    m.arrives("SYN", seq=0, data=b"hello", options=m.syn_options())
+    m.expect("SYN,ACK", ack=6)
+    m.send(b"world")
+    m.expect("ACK", seq=1, data=b"world")
+    m.close()
+    m.expect("FIN,ACK", seq=6)
+    m.expect_state(State.FIN_WAIT_1)
+    return m
+
+
+@pytest.mark.parametrize(("config", "answer"), [(StackConfig.linux(), "SYN,ACK"), (StackConfig(), "ACK")])
+def test_a_syn_that_comes_again_is_answered_as_in_syn_received(config: StackConfig, answer: str) -> None:
+    m = closed_early(config)
+    m.arrives("SYN", seq=0, options=m.syn_options())
+    m.expect(answer, ack=6)
+
+
+@pytest.mark.requirement("MUST-24")
+def test_the_peer_of_who_closed_early_is_watched_by_keep_alives() -> None:
+    m = closed_early(StackConfig(keepalive=True, keepalive_time=10 * SECOND))
+    m.arrives("ACK", seq=6, ack=7)
+    m.expect_state(State.FIN_WAIT_2)
+    assert m.next_sent(within=10_000).seq == 6

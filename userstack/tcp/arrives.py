@@ -167,6 +167,14 @@ def _syn_sent_acked(tcb: Tcb, segment: Segment, now: int) -> None:
 
 def _established(tcb: Tcb, segment: Segment, now: int) -> None:
     """What 3.10 defers until ESTABLISHED: our own queued CLOSE, and text and FIN that came with the SYN."""
+    _handshake_over(tcb, now)
+    carry_out_close(tcb, now=now)
+    text.text_in_order(tcb)
+    text.take_fin(tcb, segment, now)
+
+
+def _handshake_over(tcb: Tcb, now: int) -> None:
+    """What begins with it, in FIN-WAIT-1 too where that was entered from SYN-RECEIVED."""
     acknowledge.begin_data(tcb)
     acknowledge.resend_early_text(tcb, now)
     tcb.heard_at = now
@@ -174,9 +182,6 @@ def _established(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.receiver_rtt.begin(tcb.rcv_nxt, min(tcb.rcv_wnd, _INITIAL_SEGMENTS * tcb.advertised_mss), now)
     tcb.uto.due = tcb.uto.enabled  # RFC 5482 3: in the first segment without SYN too
     keepalive.arm(tcb)
-    carry_out_close(tcb, now=now)
-    text.text_in_order(tcb)
-    text.take_fin(tcb, segment, now)
 
 
 def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -289,7 +294,7 @@ def _challenge_syn(tcb: Tcb, now: int) -> None:
 
 def _answer_syn_again(tcb: Tcb, segment: Segment, now: int) -> None:
     """A SYN that begins left of the window."""
-    again = tcb.state is State.SYN_RECEIVED and tcb.passive and segment.seq == tcb.irs
+    again = tcb.passive and not tcb.syn_acked and segment.seq == tcb.irs  # SYN-RECEIVED, or FIN-WAIT-1 from there
     if again and tcb.config.repeat_synack:
         tcb.syn_due = True
         return
@@ -376,8 +381,7 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     if segment.ack > tcb.snd_una:
         acknowledge.new_data(tcb, segment, now)
         if not had_syn_acked:  # FIN-WAIT-1, entered from SYN-RECEIVED: what is deferred until ESTABLISHED
-            acknowledge.begin_data(tcb)
-            acknowledge.resend_early_text(tcb, now)
+            _handshake_over(tcb, now)
             text.text_in_order(tcb)
     elif segment.ack == tcb.snd_una:
         acknowledge.duplicate(tcb, segment)
