@@ -183,7 +183,9 @@ class TimeWait:
     def reopens(self, wire: TcpSegment) -> bool:
         """MAY-2: a SYN above all that the old incarnation received may begin a new one (RFC 9293 3.6.1, RFC 6191 2)."""
         segment = from_wire(wire, near_seq=self.rcv_nxt, near_ack=self.snd_nxt)
-        if not segment.syn or segment.rst or segment.has_ack or segment.bad_options or (segment.fin and self.config.drop_synfin):
+        if not segment.syn or segment.rst or segment.has_ack or segment.bad_options:
+            return False
+        if segment.fin and self.config.drop_synfin:
             return False
         # RFC 6191 2: above "the sequence number corresponding to the FIN flag", which RCV.NXT is. Linux leaves that one out.
         above = segment.seq >= self.rcv_nxt
