@@ -122,6 +122,7 @@ async def test_an_option_that_does_not_exist_is_refused(level: int, option: int)
         (IP, socket.IP_TTL, 256),
         (IP, socket.IP_TOS, 256),
         (TCP, socket.TCP_USER_TIMEOUT, -1),
+        (TCP, socket.TCP_USER_TIMEOUT, 2**31),
         (TCP, socket.TCP_NODELAY, b"1"),
     ],
 )
@@ -130,6 +131,20 @@ async def test_a_value_that_cannot_be_is_refused(level: int, option: int, value:
         with pytest.raises(OSError, match="not ") as caught:
             client.setsockopt(level, option, value)
         assert caught.value.errno == errno.EINVAL
+
+
+@virtual_time
+async def test_what_is_wrong_with_an_option_is_named() -> None:
+    async with two_connections() as (client, _):
+        for name, most in (("TCP_KEEPIDLE", 32767), ("TCP_KEEPINTVL", 32767), ("TCP_KEEPCNT", 127)):
+            with pytest.raises(OSError, match=f"{name} is 1 to {most}, not 0"):
+                client.setsockopt(TCP, getattr(socket, name), 0)
+        for value in (None, 1.0, "1"):
+            with pytest.raises(TypeError, match=f"an option's value is an int or bytes, not {type(value).__name__}"):
+                client.setsockopt(TCP, socket.TCP_NODELAY, value)  # type: ignore[arg-type]
+        for length in (-1, 1025):  # as the kernel's sockets in Python
+            with pytest.raises(OSError, match=f"a value has room for 0 to 1024 bytes, not for {length}"):
+                client.getsockopt(TCP, socket.TCP_INFO, length)
 
 
 @virtual_time

@@ -37,6 +37,8 @@ SHUT_WR = socket.SHUT_WR
 SHUT_RDWR = socket.SHUT_RDWR
 
 _LINGER = struct.Struct("ii")
+_MOST_ROOM = 1024
+"""Bytes that ``getsockopt`` can be asked for, as of the kernel's sockets in Python."""
 """``struct linger``: on or off, and seconds."""
 _LONGEST_LINGER = 2**31 - 1
 _FIN_ACKNOWLEDGED = frozenset({State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED})
@@ -353,13 +355,17 @@ class Connection:
         self._driver.touch(self._core)
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
-        """Set TCP_NODELAY, TCP_USER_TIMEOUT, SO_OOBINLINE, or SO_LINGER (a packed ``struct linger``), as on the kernel's sockets.
+        """Set an option as on the kernel's sockets, in its numbers and units.
+
+        There are TCP_NODELAY, TCP_CORK, TCP_QUICKACK, TCP_USER_TIMEOUT (milliseconds), TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_LINGER2
+        (seconds), TCP_KEEPCNT, SO_KEEPALIVE, SO_OOBINLINE, and SO_LINGER (a packed ``struct linger``).
 
         A connection over IPv4 has IP_TTL, IP_TOS, IP_MINTTL and IP_MTU_DISCOVER, one over IPv6 IPV6_UNICAST_HOPS, IPV6_TCLASS,
         IPV6_MINHOPCOUNT and IPV6_MTU_DISCOVER instead. IP_MTU and IPV6_MTU can be read.
 
         Raises:
             OSError: with ENOPROTOOPT for every other option; with EINVAL for a value that cannot be.
+            TypeError: the value is neither an int nor bytes.
         """
         self._check_open()
         if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
@@ -379,9 +385,11 @@ class Connection:
         TCP_INFO is Linux's ``struct tcp_info`` (see ``tcp.linux_info``), up to ``buflen`` bytes of it.
 
         Raises:
-            OSError: with ENOPROTOOPT for every other option.
+            OSError: with ENOPROTOOPT for every other option; with EINVAL where ``buflen`` is not 0 to 1024.
         """
         self._check_open()
+        if not 0 <= buflen <= _MOST_ROOM:
+            raise InvalidArgument(f"a value has room for 0 to {_MOST_ROOM} bytes, not for {buflen}")
         if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
             on = self._linger is not None
             seconds = math.ceil(min(self._linger or 0, _LONGEST_LINGER))  # up: 0 would be a reset
@@ -446,7 +454,11 @@ class Connection:
 
 def _as_int(value: int | bytes) -> int:
     if isinstance(value, int):
+        if not -(2**31) <= value < 2**31:
+            raise InvalidArgument(f"an option's value is an int of 32 bits, not {value}")
         return value
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError(f"an option's value is an int or bytes, not {type(value).__name__}")
     if len(value) < struct.calcsize("i"):
         raise InvalidArgument(f"an option's value is an int, or at least {struct.calcsize('i')} bytes, not {len(value)}")
     return int(struct.unpack_from("i", value)[0])

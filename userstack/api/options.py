@@ -40,10 +40,6 @@ class _Option(NamedTuple):
     set: Callable[[Connection, int, StackConfig], None] | None
 
 
-def _get_user_timeout(connection: Connection, config: StackConfig) -> int:
-    return min((connection.user_timeout or 0) // MILLISECOND, 2**31 - 1)
-
-
 def _set_user_timeout(connection: Connection, value: int, config: StackConfig) -> None:
     if value < 0:
         raise InvalidArgument(f"TCP_USER_TIMEOUT is a number of milliseconds from 0 (none) up, not {value}")
@@ -100,15 +96,15 @@ def _set_linger2(connection: Connection, value: int, config: StackConfig) -> Non
     connection.configure(changed)
 
 
-def _setting(field: str, unit: int, most: int) -> _Option:
-    """An option whose number, 1 to ``most``, times ``unit`` is a field of the connection's settings."""
+def _setting(name: str, field: str, unit: int, most: int) -> _Option:
+    """The option ``name``, whose number, 1 to ``most``, times ``unit`` is a field of the connection's settings."""
 
     def get(connection: Connection, config: StackConfig) -> int:
         return int(getattr(connection.config, field)) // unit
 
     def set_(connection: Connection, value: int, config: StackConfig) -> None:
         if not 1 <= value <= most:
-            raise InvalidArgument(f"the option is 1 to {most}, not {value}")
+            raise InvalidArgument(f"{name} is 1 to {most}, not {value}")
         changed: dict[str, Any] = {field: value * unit}
         connection.configure(replace(connection.config, **changed))
 
@@ -160,9 +156,9 @@ _OVER_BOTH = {
     ),
     (socket.IPPROTO_TCP, TCP_CORK): _Option(lambda c, _: int(c.cork), _set_cork),
     (socket.IPPROTO_TCP, TCP_QUICKACK): _Option(lambda c, _: int(c.quickack), _set_quickack),
-    (socket.IPPROTO_TCP, TCP_KEEPIDLE): _setting("keepalive_time", SECOND, 32767),
-    (socket.IPPROTO_TCP, TCP_KEEPINTVL): _setting("keepalive_intvl", SECOND, 32767),
-    (socket.IPPROTO_TCP, TCP_KEEPCNT): _setting("keepalive_probes", 1, 127),
+    (socket.IPPROTO_TCP, TCP_KEEPIDLE): _setting("TCP_KEEPIDLE", "keepalive_time", SECOND, 32767),
+    (socket.IPPROTO_TCP, TCP_KEEPINTVL): _setting("TCP_KEEPINTVL", "keepalive_intvl", SECOND, 32767),
+    (socket.IPPROTO_TCP, TCP_KEEPCNT): _setting("TCP_KEEPCNT", "keepalive_probes", 1, 127),
     (socket.IPPROTO_TCP, TCP_LINGER2): _Option(lambda c, _: get_setting(c.config, socket.IPPROTO_TCP, TCP_LINGER2), _set_linger2),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE): _Option(lambda c, _: int(c.config.keepalive), _set_keepalive),
     (socket.SOL_SOCKET, socket.SO_OOBINLINE): _Option(lambda c, _: int(c.oob_inline), _set_oob_inline),
