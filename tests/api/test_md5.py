@@ -87,6 +87,9 @@ async def test_what_cannot_be_a_key_or_a_peer_is_refused_before_anything_happens
                 await first.listen(179, md5={peer: KEY})
         with pytest.raises(TypeError, match="a peer is a str"):
             await first.listen(179, md5={b"10.0.0.1": KEY})  # type: ignore[dict-item]
+        for md5 in (KEY, [SECOND], {(SECOND, KEY)}):
+            with pytest.raises(TypeError, match=f"md5 is a mapping of peers to keys, .* not {type(md5).__name__}"):
+                await first.listen(179, md5=md5)  # type: ignore[arg-type]
         with pytest.raises(OSError, match="md5_keys"):
             await first.listen(179, md5={"10.0.0.1": KEY, "10.0.0.2": KEY, "10.0.0.3": KEY})
         assert first.connections() == []

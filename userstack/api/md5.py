@@ -29,7 +29,10 @@ def keys_of(md5: Mapping[str, bytes], limit: int) -> Md5Keys:
 
     Raises:
         OSError: as ``set_key``.
+        TypeError: it is no mapping, or as ``set_key``.
     """
+    if not isinstance(md5, Mapping):
+        raise TypeError(f"md5 is a mapping of peers to keys, as in {{'10.9.0.1': b'secret'}}, not {type(md5).__name__}")
     keys = Md5Keys(limit)
     for peer, key in md5.items():
         set_key(keys, peer, key)

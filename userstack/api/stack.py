@@ -123,7 +123,7 @@ class Stack:
             raise InvalidArgument(f"fast_open is a number of connections from 0 up, not {fast_open}")
         if fast_open and not self.host.config.fast_open & FAST_OPEN_SERVER:
             raise InvalidArgument("fast_open: the stack serves none: make it with StackConfig(fast_open=3)")
-        keys = keys_of(md5 or {}, self.host.config.md5_keys)
+        keys = keys_of({} if md5 is None else md5, self.host.config.md5_keys)
         local = self._local(address, port, ipv6=self._has_ipv6)
         binding = self.host.bind(local.endpoint, reuse_address=reuse_address, v6only=ipv6_only)
         core = self._or_unbind(binding, lambda: self.host.listen(binding, backlog=backlog, now=self.now(), fast_open=fast_open))

@@ -106,6 +106,8 @@ def nc(
         check_amount("--wait", timeout)
     if keep and not listen:
         raise typer.BadParameter("-k is for -l: it takes one connection after another")
+    if via and listen:
+        raise typer.BadParameter("-g is for connecting: with -l, --accept-source-route answers by the route of the peer")
     wanted = parse_target(target or [], listen=listen, scan=scan, source_port=source_port)
     check_family(wanted, only_ipv4=only_ipv4, only_ipv6=only_ipv6)
     if (only_ipv6 or wanted.ipv6) and not wanted.mapped:
