@@ -100,6 +100,24 @@ def test_the_forms_of_so_linger(net: Net, linger: tuple[int, int], state: State)
         assert s.state is State.FIN_WAIT_2
 
 
+def test_no_keep_alive_goes_out_for_an_orphan_in_fin_wait_2(net: Net) -> None:
+    """As in Linux: the timer of FIN-WAIT-2 ends it in any case."""
+    host, s, peer, snd_nxt = connected(net)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5)
+    s.shutdown(socket.SHUT_WR)
+    peer.say("ACK", seq=9001, ack=snd_nxt + 1)
+    host.take()
+    host.run(host.now + 5 * SECOND)
+    assert (s.state, len(host.take())) == (State.FIN_WAIT_2, 1)  # as long as it is a program's
+    s.close()
+    peer.say("ACK", seq=9001, ack=snd_nxt + 1)  # what is heard does not bring it back
+    host.run(host.now + 59 * SECOND)
+    assert host.take() == []
+    host.run(host.now + SECOND)
+    assert host.connections() == []
+
+
 @pytest.mark.requirement("MUST-21")
 def test_r2_without_end(net: Net) -> None:
     host, s, peer, snd_nxt = connected(net)

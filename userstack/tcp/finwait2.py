@@ -17,6 +17,7 @@ def watch(tcb: Tcb, now: int) -> None:
     """
     least = (tcb.rtt.rto << 2) - (tcb.rtt.rto >> 1)
     tcb.timers.fin_wait_2 = now + max(tcb.config.fin_timeout, least)
+    tcb.timers.keepalive = None  # there is an end to it already
 
 
 def closed_in_it(tcb: Tcb, now: int) -> None:

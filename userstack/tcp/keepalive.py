@@ -11,7 +11,8 @@ _WATCHED = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, S
 def arm(tcb: Tcb) -> None:
     """The setting, or the state, has changed, or a probe was answered: begin to watch, or stop."""
     tcb.keepalives = 0
-    watched = tcb.config.keepalive and tcb.state in _WATCHED
+    # As in Linux not where nobody waits for the peer's FIN any more: finwait2 ends that.
+    watched = tcb.config.keepalive and tcb.state in _WATCHED and tcb.timers.fin_wait_2 is None
     tcb.timers.keepalive = tcb.heard_at + idle_time(tcb) if watched else None
 
 
