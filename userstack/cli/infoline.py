@@ -1,4 +1,4 @@
-"""A connection's TCP_INFO as ``ss -ti`` of iproute2 prints it: the same words, in the same order and units.
+"""A connection's TCP_INFO as ``ss -tin`` of iproute2 prints it: the same words, in the same order and units.
 
 As there, times are milliseconds, rates bits in a second, and most of what is 0 is left out.
 """

@@ -24,7 +24,7 @@ def ss(
     summary: Annotated[bool, typer.Option("-s", "--summary", help="Only how many connections are in which state.")] = False,
     counters: Annotated[bool, typer.Option("--counters", help="What was counted, under the names of nstat.")] = False,
     zeros: Annotated[bool, typer.Option("-z", "--zeros", help="With --counters: those that are 0, too.")] = False,
-    info: Annotated[bool, typer.Option("-i", "--info", help="Add what TCP_INFO tells, as ss -ti prints it.")] = False,
+    info: Annotated[bool, typer.Option("-i", "--info", help="Add what TCP_INFO tells, as ss -tin prints it.")] = False,
     options: Annotated[bool, typer.Option("-o", "--options", help="The timers as ss -o prints them.")] = False,
     watch: Annotated[bool, typer.Option("-w", "--watch", help="Look again every second, until Ctrl-C.")] = False,
 ) -> None:
