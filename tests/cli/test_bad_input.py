@@ -52,7 +52,7 @@ def complaint(code: int, *arguments: str, prefix: tuple[str, ...] = (), environm
         (["nc", "10.9.0.1", "+5"], "'+5' is no port"),
         (["nc", "10.9.0.1", "9" * 5000], "9' is no port"),
         (["nc", "-k", "10.9.0.1", "80"], "-k is for -l"),
-        (["nc", "-g", "10.9.0.9", "-l", "80"], "-g is for connecting: with -l, --accept-source-route answers by the route of the peer"),
+        (["nc", "-g", "10.9.0.9", "-l", "80"], "-g is for connecting: with -l, --accept-source-route answers"),
         (["nc", "-l", "-p", "80", "81"], "-l takes its PORT as the last word or by -p: choose one"),
         (["nc", "-l", "80", "--wait", "nan"], "--wait"),
         (["nc", "-l", "80", "--wait", "inf"], "--wait is a number up to 1000000, not inf"),

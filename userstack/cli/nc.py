@@ -104,10 +104,7 @@ def nc(
     check_options(stack)
     if timeout is not None:
         check_amount("--wait", timeout)
-    if keep and not listen:
-        raise typer.BadParameter("-k is for -l: it takes one connection after another")
-    if via and listen:
-        raise typer.BadParameter("-g is for connecting: with -l, --accept-source-route answers by the route of the peer")
+    _check_role(listen=listen, keep=keep, routed=bool(via))
     wanted = parse_target(target or [], listen=listen, scan=scan, source_port=source_port)
     check_family(wanted, only_ipv4=only_ipv4, only_ipv6=only_ipv6)
     if (only_ipv6 or wanted.ipv6) and not wanted.mapped:
@@ -127,6 +124,14 @@ def nc(
         via=tuple(via or ()),
     )
     raise typer.Exit(run_async(_run(task, stack)))
+
+
+def _check_role(*, listen: bool, keep: bool, routed: bool) -> None:
+    """Refuse what is for the other of listening and connecting."""
+    if keep and not listen:
+        raise typer.BadParameter("-k is for -l: it takes one connection after another")
+    if routed and listen:
+        raise typer.BadParameter("-g is for connecting: with -l, --accept-source-route answers by the route of the peer")
 
 
 async def _run(task: Task, options: StackOptions) -> int:
