@@ -55,6 +55,13 @@ MUTATIONS = (
         "return self._addresses.interfaces[-1].address",
     ),
     Mutation(
+        "MUST-44",
+        "nobody is asked for an address",
+        TRANSPORT,
+        "return self.addresses.source_for(remote.address)",
+        "return bytes(len(remote.address))",
+    ),
+    Mutation(
         "MUST-46",
         "anything can be opened to",
         ACTIVE,
