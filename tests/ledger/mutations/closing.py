@@ -16,6 +16,13 @@ MUTATIONS = (
         "        case _:\n            tcb.die(None, cause=segment.cause, clause=clause, now=now)",
     ),
     Mutation(
+        "MUST-12",
+        "the end of the stream is told as an abort",
+        "sim/virtual_socket.py",
+        "        if connection is not None and connection.fin_received:\n            return\n",
+        "        if connection is not None and connection.fin_received:\n            raise ConnectionResetError\n",
+    ),
+    Mutation(
         "MUST-13",
         "one MSL is enough",
         TIME_WAIT,

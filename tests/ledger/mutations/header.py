@@ -79,7 +79,14 @@ MUTATIONS = (
         "the room of the options is forgotten",
         TCB,
         "return max(most - self.lower.option_octets - self.option_octets, 1)",
-        "return max(most, 1)",
+        "return max(most - self.lower.option_octets, 1)",
+    ),
+    Mutation(
+        "MUST-16",
+        "the room of IP's options is forgotten",
+        TCB,
+        "return max(most - self.lower.option_octets - self.option_octets, 1)",
+        "return max(most - self.option_octets, 1)",
     ),
     Mutation(
         "MUST-64",

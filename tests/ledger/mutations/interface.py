@@ -23,6 +23,7 @@ MUTATIONS = (
         "    tcb.reports.add(now, reason, error)\n",
         "    assert reason\n",
     ),
+    Mutation("MUST-47", "SO_ERROR is told of no soft error", TCP_ICMP, "    tcb.soft_error = error\n", "    assert error\n"),
     Mutation(
         "MUST-48",
         "the Diffserv field is not set",
@@ -60,6 +61,13 @@ MUTATIONS = (
         "    fatal = True if opening",
     ),
     Mutation(
+        "MUST-56",
+        "what stands is aborted too",
+        TCP_ICMP,
+        "if opening else hard and tcb.config.icmp_ends_synchronized",
+        "if opening else True",
+    ),
+    Mutation(
         "MUST-57",
         "a SYN to everyone is answered",
         HOST,
@@ -87,6 +95,7 @@ MUTATIONS = (
         "        return self.tcb.soft_error\n",
         "        return None\n",
     ),
+    Mutation("SHLD-25", "SO_ERROR is told of no soft error", TCP_ICMP, "    tcb.soft_error = error\n", "    assert error\n"),
     Mutation(
         "SHLD-26",
         "a hard error is soft",
@@ -95,6 +104,13 @@ MUTATIONS = (
         "    fatal = tcb.config.icmp_ends_opening if opening",
     ),
     Mutation("MUST-51", "the application's route is not taken", ACTIVE, "connection.give_route(route)", "assert route"),
+    Mutation(
+        "MUST-51",
+        "the socket's route is not taken",
+        "sim/ip_options.py",
+        "connection.give_route(self.route)",
+        "assert connection",
+    ),
     Mutation(
         "MUST-52",
         "a route that comes replaces the application's",

@@ -48,6 +48,13 @@ MUTATIONS = (
         "if False and timers.user_timeout is not None and now >= timers.user_timeout:",
     ),
     Mutation(
+        "MUST-20",
+        "R2, looked at as Linux does, never comes",
+        RETRANSMISSION,
+        "    return now - tcb.retransmitted_since >= patience(tcb)\n",
+        "    return False\n",
+    ),
+    Mutation(
         "MUST-21",
         "R2 cannot be set",
         RETRANSMISSION,

@@ -22,11 +22,26 @@ MUTATIONS = (
         "tcb.rcv_up = tcb.rcv_up if remaining(tcb) else max(tcb.rcv_up, up)",
     ),
     Mutation(
+        "MUST-32",
+        "the mark does not move on",
+        URGENT,
+        "(mark.place is not None and place <= mark.place)",
+        "mark.place is not None",
+    ),
+    Mutation("MUST-32", "poll tells nothing", "sim/readiness.py", "events |= POLLPRI", "events |= 0"),
+    Mutation(
         "MUST-33",
         "what has come does not count as remaining",
         URGENT,
         "min(tcb.rcv_up, fin)) - consumed(tcb), 0)",
         "min(tcb.rcv_up, fin)) - tcb.rcv_nxt, 0)",
+    ),
+    Mutation(
+        "MUST-33",
+        "the mark is told to nobody",
+        URGENT,
+        "return tcb.mark.place is not None and tcb.mark.place == consumed(tcb)",
+        "return False",
     ),
     Mutation(
         "MUST-62",

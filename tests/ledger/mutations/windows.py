@@ -45,6 +45,13 @@ MUTATIONS = (
         "tcb.rcv_adv = tcb.rcv_nxt + (window << shift)",
     ),
     Mutation(
+        "SHLD-14",
+        "the window shrinks with the buffer",
+        OUTPUT,
+        "    if edge - tcb.rcv_adv < min(tcb.recvbuf.limit // 2, tcb.snd_mss):\n",
+        "    if 0 <= edge - tcb.rcv_adv < min(tcb.recvbuf.limit // 2, tcb.snd_mss):\n",
+    ),
+    Mutation(
         "SHLD-15",
         "new data goes out beyond the window",
         OUTPUT,
