@@ -225,6 +225,8 @@ class StackConfig:
     """The least time between two ACKs by which one connection answers what it does not accept (Linux tcp_invalid_ratelimit)."""
     repeat_synack: bool = False
     """The kernels: a SYN that comes again is answered by the SYN,ACK again; RFC 9293 3.10.7.4 says by an ACK."""
+    disordered_acks: bool = False
+    """Linux: an ACK that was overtaken is no old duplicate, though its timestamp is older; R1 of RFC 7323 5.3 says it is one."""
     drop_synfin: bool = False
     """Ignore a SYN that carries a FIN (FreeBSD's name; Linux does)."""
     insecure_rst: bool = False
@@ -300,6 +302,7 @@ class StackConfig:
             rack=True,
             invalid_ratelimit=500 * MILLISECOND,
             repeat_synack=True,
+            disordered_acks=True,
             icmp_ends_opening=True,
             drop_synfin=True,
             half_window_segments=True,

@@ -141,6 +141,7 @@ MEANINGS: dict[str, str] = {
     "TcpExtTCPRstQDrop": "resets not sent: too many were owed (our own name)",
     # --- TcpExt: what is not accepted ---
     "TcpExtPAWSEstab": "segments dropped for an old timestamp (RFC 7323 5)",
+    "TcpExtPAWSOldAck": "ACKs dropped that newer text had overtaken: their timestamp was old (RFC 7323 5)",
     "TcpExtPAWSTimewait": "the same, in TIME-WAIT",
     "TcpExtTCPMissingTimestamp": "segments dropped for want of the timestamp that was agreed (our own name)",
     "TcpExtTCPBadOptions": "segments with an option of illegal length (MUST-7; our own name)",

@@ -1,5 +1,7 @@
 """RFC 7323 3 to 5: the Timestamps option, which timestamp is echoed, round-trip times by it, PAWS; RFC 6191 in TIME-WAIT."""
 
+from typing import Any
+
 import pytest
 
 from tests.support.machine import LOCAL, REMOTE, Machine, Sent, mss_option, stamp
@@ -262,6 +264,53 @@ def test_an_old_duplicate_is_answered_and_dropped() -> None:
     assert stamps(m.expect("ACK", ack=1))[1] == 1_000
     assert m.rcv_nxt == 1
     assert m.counters["TcpExtPAWSEstab"] == 1
+
+
+@pytest.mark.parametrize(("kernel", "answered"), [(True, False), (False, True)])
+def test_an_ack_that_was_overtaken_is_an_old_duplicate_to_the_rfc_and_none_to_the_kernel(kernel: bool, answered: bool) -> None:
+    m = Machine.in_state(State.ESTABLISHED, config=StackConfig.linux() if kernel else StackConfig(), tsval=1_000, sack=True)
+    m.send(b"x" * 7_240)
+    assert len(m.sent()) == 5
+    m.wait(10)
+    m.tsval = 1_001
+    m.arrives("ACK", ack=1)
+    m.tsval = 999
+    m.arrives("ACK", ack=1, options=m.sacked((1_449, 7_241)))
+    assert [(sent.seq, len(sent.data)) for sent in m.sent()] == [(7_241, 0) if answered else (1, 1_448)]
+    m.arrives("ACK", data=b"y", options=(stamp(1_001, 0),))
+    m.wait(500)
+    assert stamps(m.sent()[-1])[1] == 1_001, "TS.Recent does not go back"
+
+
+@pytest.mark.parametrize(
+    ("what", "old"),
+    [
+        ({"ack": 1, "data": b"y"}, 999),  # text
+        ({"ack": 2}, 999),  # news
+        ({"ack": 1, "window": 60_001}, 999),  # a larger window
+        ({"ack": 1, "window": 0}, 999),
+        ({"ack": 1, "seq": 2}, 999),  # beyond what has come
+        ({"ack": 1}, -300_000),  # older than a retransmission can be
+    ],
+)
+def test_whatever_is_more_than_the_last_ack_again_is_old_to_the_kernel_too(what: dict[str, Any], old: int) -> None:
+    m = Machine.in_state(State.ESTABLISHED, config=StackConfig.linux(), tsval=1_000, window=60_000)
+    m.send(b"x")
+    m.sent()
+    m.arrives("ACK", **what, options=(stamp(old),))
+    m.expect("ACK", seq=2, ack=1)
+    assert (m.snd_una, m.counters["TcpExtPAWSEstab"]) == (1, 1)
+
+
+def test_the_kernel_does_not_answer_an_ack_that_text_has_overtaken() -> None:
+    m = Machine.in_state(State.ESTABLISHED, config=StackConfig.linux(), tsval=1_000)
+    m.tsval = 1_001
+    m.arrives("ACK", data=b"y")
+    m.wait(300)
+    m.sent()
+    m.arrives("ACK", seq=1, options=(stamp(1_000),))
+    m.nothing_sent()
+    assert (m.counters["TcpExtPAWSOldAck"], m.counters["TcpExtPAWSEstab"]) == (1, 0)
 
 
 def test_an_old_ack_acknowledges_nothing() -> None:

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from userstack.config import MILLISECOND
 from userstack.errors import BrokenPipe, ConnectionRefused, ConnectionReset
-from userstack.tcp import acknowledge, fastopen, finwait2, keepalive, negotiation, retransmission, seq, text, urgent
+from userstack.tcp import acknowledge, disordered, fastopen, finwait2, keepalive, negotiation, retransmission, seq, text, urgent
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.options import read_syn
 from userstack.tcp.segment import Segment, from_wire
@@ -251,6 +251,11 @@ def _check_timestamps(tcb: Tcb, segment: Segment, now: int) -> bool:
         return tcb.config.tolerate_missing_ts
     if not tcb.timestamps.is_old(segment.timestamps[0], now):
         return True
+    verdict = disordered.judge(tcb, segment) if tcb.config.disordered_acks else disordered.Verdict.OLD
+    if verdict is not disordered.Verdict.OLD:
+        if verdict is disordered.Verdict.DROP:
+            tcb.counters.add("TcpExtPAWSOldAck")
+        return verdict is disordered.Verdict.BELIEVE
     tcb.counters.add("TcpExtPAWSEstab")
     _answer_unacceptable(tcb, segment, now, skipped="TcpExtTCPACKSkippedPAWS")
     return False

@@ -102,6 +102,10 @@ class Timestamps:
         """R1 of RFC 7323 5.3: SEG.TSval < TS.Recent, and TS.Recent is valid (5.5)."""
         return self.recent is not None and seq.unwrap(tsval, self.recent) < self.recent and now - self._recent_at <= _OUTDATED
 
+    def older_by(self, tsval: int) -> int:
+        """TS.Recent - SEG.TSval, in ticks of the peer's clock."""
+        return 0 if self.recent is None else self.recent - seq.unwrap(tsval, self.recent)
+
     def age(self, now: int) -> int:
         """How long ago, in ns, TS.Recent was set."""
         return now - self._recent_at
@@ -115,8 +119,8 @@ class Timestamps:
         return self.recent is not None and seq.unwrap(tsval, self.recent) > self.recent
 
     def update(self, tsval: int, first: int, now: int) -> None:
-        """R3 of RFC 7323 5.3 for an acceptable segment with SEG.SEQ = ``first`` that is not old."""
-        if first <= self.last_ack_sent and self.recent is not None:
+        """R3 of RFC 7323 5.3 for an acceptable segment with SEG.SEQ = ``first``; an old one leaves TS.Recent as it is."""
+        if first <= self.last_ack_sent and self.recent is not None and not self.is_old(tsval, now):
             self.recent, self._recent_at = seq.unwrap(tsval, self.recent), now
 
     def sent_by(self, tsecr: int, now: int) -> int:
