@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.sim.nets import IPV4, Net
-from tests.support.clients import IRS, MASK, MSS, PORT, SACK, SCALE, Client, of, stamp
+from tests.support.clients import CODEC, IRS, MASK, MSS, PORT, SACK, SCALE, Client, of, stamp
 from userstack.address import Endpoint, pack_address
 from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.net.syncookies import MSS_IPV4, MSS_IPV6, PERIOD, SynCookies
@@ -18,7 +18,8 @@ from userstack.sim.virtual_socket import VirtualSocket
 from userstack.tcp.state import State
 from userstack.trace import Event, Transition
 from userstack.wire import tcp
-from userstack.wire.tcp import ACK, CWR, ECE, FIN, RST, SYN, Option
+from userstack.wire.ip import TCP, IPPacket
+from userstack.wire.tcp import ACK, CWR, ECE, FIN, RST, SYN, Option, TcpSegment
 
 ALWAYS = StackConfig(syncookies=2)
 LOCAL = Endpoint(pack_address("10.9.0.2"), 80)
@@ -182,6 +183,22 @@ def test_what_the_peer_did_not_offer_is_not_agreed_to(net: Net, missing: Option)
     assert info.sack_permitted is (missing is not SACK)
     assert info.snd_wscale == (None if missing is SCALE else 7)
     assert not info.ecn
+
+
+@pytest.mark.requirement("MUST-48")
+@pytest.mark.requirement("MUST-49")
+def test_it_goes_out_with_the_ttl_and_the_diffserv_field_of_the_listener(net: Net) -> None:
+    """A peer that asks for a TTL of 255 (RFC 5082) would never hear of another."""
+    host, listener = listening(net, ALWAYS)
+    level, ttl, tos = (socket.IPPROTO_IP, 2, 1) if net is IPV4 else (socket.IPPROTO_IPV6, 16, 67)
+    listener.setsockopt(level, ttl, 255)
+    listener.setsockopt(level, tos, 0xC0)
+    client = Client(host, net, 5000)
+    segment = TcpSegment(5000, PORT, IRS, 0, SYN, 65_535, options=(MSS,))
+    host.deliver(CODEC.encode_ip(IPPacket(client.there, client.here, TCP, CODEC.encode_tcp(segment, client.there, client.here))))
+    (packet,) = (CODEC.decode_ip(packet) for _, packet in host.take())
+    assert CODEC.decode_tcp(packet).flags == SYN | ACK
+    assert (packet.ttl, packet.tos) == (255, 0xC0)
 
 
 @pytest.mark.parametrize("config", [ALWAYS, replace(ALWAYS, timestamps=False)], ids=["peer", "own"])

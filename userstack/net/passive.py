@@ -134,7 +134,7 @@ class PassiveOpens:
         answer = child.poll_transmit(now=now)
         if answer is not None:
             listener.cookie_sent_at = now
-            if self._replies.send(answer, arrival):
+            if self._replies.send(answer, arrival, config):
                 self._counters.add("TcpExtSyncookiesSent")
         return None
 

@@ -28,17 +28,17 @@ class StatelessReplies:
             return
         if arrival.md5_key is not None:
             md5sig.sign(reset, arrival.local.address, arrival.remote.address, arrival.md5_key)
-        if self.send(reset, arrival):
+        if self.send(reset, arrival, self._config):
             self._counters.add("TcpOutSegs")
             self._counters.add("TcpOutRsts")
 
-    def send(self, segment: TcpSegment, arrival: Arrival) -> bool:
-        """Send ``segment`` back the way that ``arrival`` has come; False where too many wait for the device."""
+    def send(self, segment: TcpSegment, arrival: Arrival, config: StackConfig) -> bool:
+        """Send ``segment`` back the way that ``arrival`` has come, by these settings; False where too many wait for the device."""
         if len(self._waiting) >= self._config.transmit_queue:
             self._counters.add("IpOutDiscards")
             return False
         local, remote = arrival.local.address, arrival.remote.address
-        ttl, tos, dont_fragment = self._config.ttl_for(local), self._config.tos_for(local), self._config.path_mtu_discovery
+        ttl, tos, dont_fragment = config.ttl_for(local), config.tos_for(local), config.path_mtu_discovery
         self._waiting.append(Outgoing(segment, local, remote, ttl, tos, dont_fragment, arrival.route))
         return True
 
