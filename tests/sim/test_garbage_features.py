@@ -15,7 +15,8 @@ from tests.support.virtual import VirtualNetwork
 from tests.support.watch import check_bounds, check_nothing_left, check_packet
 from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.sim import VirtualHost, VirtualSocket
-from userstack.sim.opening import MSG_FASTOPEN, TCP_FASTOPEN
+from userstack.sim.fast_open_options import TCP_FASTOPEN
+from userstack.sim.transfer import MSG_FASTOPEN
 
 PORT = 80
 KEYS = (b"a key", b"another key")

@@ -14,7 +14,8 @@ from tests.support.virtual import Impaired, VirtualNetwork
 from tests.support.watch import check_bounds, check_nothing_left, check_packet
 from userstack.config import FAST_OPEN_CLIENT, MILLISECOND, SECOND
 from userstack.sim import VirtualHost, VirtualSocket
-from userstack.sim.opening import MSG_FASTOPEN, TCP_FASTOPEN, TCP_FASTOPEN_CONNECT
+from userstack.sim.fast_open_options import TCP_FASTOPEN, TCP_FASTOPEN_CONNECT
+from userstack.sim.transfer import MSG_FASTOPEN
 from userstack.tcp.state import State
 
 PORT = 80

@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.md5 import TCP_MD5SIG, tcp_md5sig
 from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.sim import VirtualSocket
-from userstack.sim.opening import TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE
+from userstack.sim.fast_open_options import TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE
 
 PROFILES = (StackConfig, StackConfig.linux, StackConfig.freebsd)
 SWITCHES = tuple(field.name for field in fields(StackConfig) if type(field.default) is bool and field.name != "quiet_time")

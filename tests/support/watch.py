@@ -37,16 +37,16 @@ def check_bounds(host: VirtualHost) -> None:
     """Law 7: every limit of ``StackConfig`` holds, and what is counted is what is there."""
     transport = host._engine.core.transport
     config = transport.config
-    assert len(transport._alone) <= config.transmit_queue
+    assert len(transport._replies._waiting) <= config.transmit_queue
     assert len(transport.paths) <= config.max_paths
-    assert len(transport._cookies._servers) <= config.fast_open_cache
-    assert len(transport._cookies._refused) <= config.fast_open_cache
+    assert len(transport._active._fast_open_cookies._servers) <= config.fast_open_cache
+    assert len(transport._active._fast_open_cookies._refused) <= config.fast_open_cache
     entries = transport.table.entries.values()
     assert transport.table.live == sum(entry.record is None for entry in entries)
     # One too many is there until it has sent what it owes.
     assert transport.table._time_waits == sum(entry.record is not None for entry in entries) <= config.time_wait_max + 1
     connections = [entry.connection for entry in entries if entry.connection is not None]
-    assert transport.orphans.count == sum(connection.tcb.orphan for connection in connections)
+    assert transport._factory._orphans.count == sum(connection.tcb.orphan for connection in connections)
     for listener in transport.listeners.values():
         assert len(listener.accept_queue) <= listener.backlog + 1 + listener.fast_open.limit
         assert set(listener.fast_open.pending) <= set(connections)
@@ -62,7 +62,7 @@ def _check_connection(connection: Connection, tcb: Tcb, stack: StackConfig) -> N
     assert len(tcb.sendbuf) <= max(config.send_buffer, stack.send_buffer)
     held = tcb.recvbuf.size + sum(map(len, tcb.recvbuf._pieces.values()))
     assert held < max(config.receive_buffer, stack.receive_buffer) + (1 << tcb.rcv_wind_shift)  # windows are rounded up
-    assert len(tcb.resets) <= 16
+    assert len(tcb.resets._owed) <= 16
     assert len(tcb.recvbuf._pieces) <= config.out_of_order_ranges
     assert len(tcb.reports._waiting) <= config.error_reports
     assert tcb.snd_una <= tcb.snd_nxt <= tcb.sendbuf.end + 1
@@ -76,7 +76,7 @@ def check_nothing_left(host: VirtualHost) -> None:
     assert host.connections() == []
     assert host.next_deadline() is None
     assert host.take() == []
-    assert transport.orphans.count == 0
+    assert transport._factory._orphans.count == 0
     assert transport.listeners == {}
     assert transport.ports._uses == {}
     assert not transport.table._dirty

@@ -18,7 +18,7 @@ MUTATIONS = (
     Mutation(
         "MUST-12",
         "the end of the stream is told as an abort",
-        "sim/virtual_socket.py",
+        "sim/transfer.py",
         "        if connection is not None and connection.fin_received:\n            return\n",
         "        if connection is not None and connection.fin_received:\n            raise ConnectionResetError\n",
     ),

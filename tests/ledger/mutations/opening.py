@@ -57,8 +57,8 @@ MUTATIONS = (
     Mutation(
         "MUST-44",
         "nobody is asked for an address",
-        TRANSPORT,
-        "return self.addresses.source_for(remote.address)",
+        ACTIVE,
+        "return self._addresses.source_for(remote.address)",
         "return bytes(len(remote.address))",
     ),
     Mutation(
