@@ -87,7 +87,7 @@ def test_another_result_fails(call: str, complaint: str) -> None:
         ("recv(4, ..., 10, MSG_ERRQUEUE) = 10", "flags MSG_ERRQUEUE"),
         ("fcntl(4, F_GETOWN) = 0", "constant F_GETOWN"),
         ("fcntl(4, F_DUPFD, 9) = 9", "fcntl F_DUPFD"),
-        ("ioctl(4, SIOCATMARK, [0]) = 0", "ioctl SIOCATMARK"),
+        ("ioctl(4, FIOASYNC, [1]) = 0", "ioctl FIOASYNC"),
         ("setsockopt(4, SOL_TCP, TCP_ULP, [0], 4) = 0", "setsockopt SOL_TCP TCP_ULP"),
         ("getsockopt(4, SOL_TCP, TCP_ULP, [0], [4]) = 0", "getsockopt SOL_TCP TCP_ULP"),
         ("socket(AF_UNIX, SOCK_STREAM, 0) = 5", "socket domain AF_UNIX"),

@@ -110,6 +110,7 @@ async def test_both_ends_tell_the_same(role: str, tmp_path: Path) -> None:
         usual(world.kernel)
         async with connected(world, role) as (ours, theirs):
             await exchange(ours, theirs, we_ask=role == "opened")
+            await quiet(ours, theirs)
             told, expected = told_by(ours), told_by(theirs)
             print_beside(role, told, expected)
             assert {name: told[f"tcpi_{name}"] for name in SAME.split()} == {
@@ -127,6 +128,14 @@ async def test_both_ends_tell_the_same(role: str, tmp_path: Path) -> None:
             check_measures(told)
             check_measures(expected)
             await check_line_of_ss(world, theirs)
+
+
+async def quiet(ours: Connection, theirs: socket.socket) -> None:
+    """Wait for the last ACKs: neither end has got anything for a while."""
+    before = None
+    while (now := (told_by(ours)["tcpi_segs_in"], told_by(theirs)["tcpi_segs_in"])) != before:
+        before = now
+        await asyncio.sleep(0.2)
 
 
 async def check_line_of_ss(world: World, theirs: socket.socket) -> None:
