@@ -22,6 +22,8 @@ from userstack.tcp import linux_info
 pytestmark = pytest.mark.once
 
 ASKED, ANSWERED = 1_000, 60_000
+TRIES = 3
+"""A sender that is late cuts what it sends otherwise; what is not true differs every time."""
 CONFIG = replace(StackConfig.linux(), msl=SHORT.msl, dad_transmits=0)
 ROLES = [
     pytest.param("accepted", marks=pytest.mark.matrix("TCP_INFO", "passive")),
@@ -193,14 +195,22 @@ def of_two_kernels(*, second_asks: bool) -> dict[str, int]:
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.asyncio
 async def test_the_kernel_in_our_place_tells_the_same(role: str, tmp_path: Path) -> None:
-    expected = await asyncio.to_thread(of_two_kernels, second_asks=role == "opened")
+    compared = [f"tcpi_{name}" for name in (SAME + IN_OUR_PLACE).split()]
+    for attempt in range(TRIES):
+        expected = await asyncio.to_thread(of_two_kernels, second_asks=role == "opened")
+        told = await of_us(role, tmp_path)
+        if attempt == TRIES - 1 or all(told[name] == expected[name] for name in compared):
+            break
+    print_beside(f"{role}, two kernels", told, expected)
+    assert {name: told[name] for name in compared} == {name: expected[name] for name in compared}
+    check_measures(told)
+    check_measures(expected)
+
+
+async def of_us(role: str, tmp_path: Path) -> dict[str, int]:
+    """The exchange with us in the place of the second kernel: what we tell of our end."""
     async with facing_kernel("veth", tmp_path, config=CONFIG) as world:
         usual(world.kernel)
         async with connected(world, role) as (ours, theirs):
             await exchange(ours, theirs, we_ask=role == "opened")
-            told = told_by(ours)
-    print_beside(f"{role}, two kernels", told, expected)
-    compared = [f"tcpi_{name}" for name in (SAME + IN_OUR_PLACE).split()]
-    assert {name: told[name] for name in compared} == {name: expected[name] for name in compared}
-    check_measures(told)
-    check_measures(expected)
+            return told_by(ours)
