@@ -10,6 +10,8 @@ import pytest
 
 from tests.ledger.rows import Outcome, Outcomes, Row, enter, read_requirements, read_transitions
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 
 

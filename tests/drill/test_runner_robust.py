@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,8 @@ from userstack.drill.script import (
     Value,
     When,
 )
+
+pytestmark = pytest.mark.once
 
 SYMBOLS = (
     *("AF_INET", "AF_INET6", "SOCK_STREAM", "IPPROTO_TCP", "SOL_SOCKET", "SO_REUSEADDR", "SO_LINGER", "SO_ERROR", "SO_RCVBUF"),

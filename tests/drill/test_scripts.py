@@ -22,6 +22,8 @@ from userstack.drill.script import Command
 from userstack.drill.settings import Variant
 from userstack.drill.suite import Case, Manner, run_case
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent
 OF_IPV4 = ("AF_INET", "SOL_IP", "icmp ", "--ip_version", "--mtu", "--local_ip")
 """What is in a script that speaks of one IP version."""

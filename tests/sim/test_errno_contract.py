@@ -7,6 +7,8 @@ from tests.sim.scripts import CASES
 from tests.sim.virtual_world import WORLDS
 from tests.sim.world import FAMILIES, IPV6, port_of
 
+pytestmark = pytest.mark.once
+
 Record = list[tuple[str, str]]
 
 REUSE = "socket(7): only a listener is in the way of SO_REUSEADDR. Linux asks that the socket that left the TIME-WAIT had it too"
