@@ -39,6 +39,8 @@ _OPTIONS = (
     *("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--import-mode=append"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # its plugins are warm
 )
+_SCRIPTS = "tests/drill/test_scripts.py"
+"""Takes long to collect: hundreds of scripts."""
 _NEED_A_KERNEL = ("tests/interop/", "tests/cli/")
 """Too slow to be run for every mutation; used where a requirement has no other test."""
 
@@ -51,10 +53,12 @@ class Proof(NamedTuple):
     detail: str
 
 
-def tests_for(row: Row) -> list[str]:
-    """Those that run without a kernel, where there are any; without their parameters, for these may be long."""
-    quick = [test for test in row.functions if not test.startswith(_NEED_A_KERNEL)]
-    return quick or row.functions
+def batches_of(row: Row) -> list[list[str]]:
+    """Its tests, without their parameters, in the order in which they are tried: those that take long only where others pass."""
+    quick = [test for test in row.functions if not test.startswith((*_NEED_A_KERNEL, _SCRIPTS))]
+    scripts = [test for test in row.functions if test.startswith(_SCRIPTS)]
+    kernel = [] if quick or scripts else row.functions
+    return [batch for batch in (quick, scripts, kernel) if batch]
 
 
 def prove(rows: dict[str, Row], mutations: Sequence[Mutation], time_limit: float = TIME_LIMIT) -> Iterator[Proof]:
@@ -70,8 +74,12 @@ def prove(rows: dict[str, Row], mutations: Sequence[Mutation], time_limit: float
             except ValueError as error:
                 yield Proof(mutation, BROKEN, str(error))
                 continue
+            verdict, detail = SURVIVED, "no test"
             with _mutant(pristine, mutation, Path(name) / "mutant") as mutant:
-                verdict, detail = in_child(mutant, tests_for(rows[mutation.requirement]), mutation.requirement, time_limit)
+                for tests in batches_of(rows[mutation.requirement]):
+                    verdict, detail = in_child(mutant, tests, mutation.requirement, time_limit)
+                    if verdict != SURVIVED:
+                        break
             yield Proof(mutation, verdict, detail)
 
 
