@@ -22,6 +22,8 @@ from userstack.host.inside import open_socket, write_sysctl
 from userstack.host.links import create_veth, list_devices, set_link
 from userstack.tcp.state import State
 
+pytestmark = pytest.mark.once
+
 US, KERNEL = "10.9.0.2", "10.9.0.1"
 LISTENING = "Listening on"
 

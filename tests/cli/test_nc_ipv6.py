@@ -14,6 +14,8 @@ from userstack.host.addresses import add_address
 from userstack.host.inside import open_socket
 from userstack.host.links import read_link
 
+pytestmark = pytest.mark.once
+
 US, KERNEL = "fd3d::2", "fd3d::1"
 BOTH = ("--address", "10.9.0.2/24", "--address", "fd3d::2/64")
 

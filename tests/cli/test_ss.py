@@ -21,6 +21,8 @@ from userstack.counters import MEANINGS
 from userstack.host.inside import open_socket
 from userstack.tcp import linux_info
 
+pytestmark = pytest.mark.once
+
 TOLD = dict.fromkeys(linux_info.unpack(b""), 0) | {
     "tcpi_options": 7,
     "tcpi_snd_wscale": 7,
