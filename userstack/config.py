@@ -92,6 +92,10 @@ class StackConfig:
     rcvbuf_limits_scale: bool = False
     """Linux: where SO_RCVBUF is set, the window scale is chosen for it alone, whatever ``window_scale`` says."""
 
+    offload: bool = False
+    """The link cuts TCP segments and finishes checksums itself, as Linux's TSO does: packets of up to 64 KiB go out as one. A stack
+    on a device goes by what the device can."""
+
     # --- TCP options ---
     window_scaling: bool = True
     """Window scale, RFC 7323 2 (Linux tcp_window_scaling)."""

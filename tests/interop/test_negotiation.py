@@ -137,7 +137,7 @@ class CongestedRouter(WrappedDevice):
 
     def read(self) -> tuple[bytes, bool] | None:
         arrived = super().read()
-        return None if arrived is None else (self._forward(arrived[0]), arrived[1])
+        return None if arrived is None else (self._forward(bytes(arrived[0])), arrived[1])
 
     def write(self, packet: bytes) -> bool:
         return super().write(self._forward(packet))

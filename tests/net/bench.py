@@ -13,6 +13,7 @@ from userstack.trace import Event
 from userstack.wire.codec import make_codec
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import ICMP, ICMPV6, TCP, IPPacket
+from userstack.wire.offload import finished
 from userstack.wire.tcp import ACK, MSS, SYN, Option, TcpSegment
 
 CODEC = make_codec("fast")
@@ -74,7 +75,7 @@ class Bench:
         """All that the host has to send now."""
         sent = []
         while (packet := self.host.poll_transmit(now=self.now)) is not None:
-            sent.append(CODEC.decode_ip(packet))
+            sent.append(CODEC.decode_ip(finished(packet)))
         return sent
 
     def pull(self) -> list[TcpSegment]:

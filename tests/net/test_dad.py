@@ -21,6 +21,7 @@ from userstack.wire.icmpv6 import ECHO_REQUEST
 from userstack.wire.ip import ICMPV6, TCP, IPPacket
 from userstack.wire.mld import ALL_MLDV2_ROUTERS
 from userstack.wire.nd import ALL_NODES, HOP_LIMIT, NdMessage, NeighborAdvertisement, NeighborSolicitation, solicited_node
+from userstack.wire.offload import finished
 from userstack.wire.tcp import SYN, TcpSegment
 
 NOBODY = bytes(16)
@@ -51,7 +52,7 @@ class Beginner:
         """The IPv6 packets that leave now, but for listener reports; all of them go where their addresses say."""
         found = []
         while (frame := self.host.poll_transmit(now=self.now)) is not None:
-            decoded = CODEC.decode_ethernet(frame)
+            decoded = CODEC.decode_ethernet(finished(frame))
             if decoded.ethertype == IPV6:
                 packet = CODEC.decode_ip(decoded.payload)
                 if packet.destination[0] == 0xFF:

@@ -17,6 +17,7 @@ from userstack.tcp.state import State
 from userstack.trace import Event, PacketSent
 from userstack.wire.codec import make_codec
 from userstack.wire.ip import TCP, IPPacket
+from userstack.wire.offload import finished
 from userstack.wire.tcp import ACK, FIN, RST, SYN, TcpSegment
 
 HERE = pack_address("10.0.0.1")
@@ -56,7 +57,7 @@ class Bench:
         """All that the host has to send now."""
         sent = []
         while (packet := self.host.poll_transmit(now=self.now)) is not None:
-            sent.append(CODEC.decode_tcp(CODEC.decode_ip(packet)))
+            sent.append(CODEC.decode_tcp(CODEC.decode_ip(finished(packet))))
         return sent
 
     def run(self, until: int) -> None:

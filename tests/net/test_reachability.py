@@ -17,6 +17,7 @@ from userstack.wire.arp import REPLY, ArpPacket
 from userstack.wire.ethernet import ARP, IPV4, IPV6, EthernetFrame
 from userstack.wire.ip import ICMPV6, TCP, IPPacket
 from userstack.wire.nd import HOP_LIMIT, NeighborAdvertisement
+from userstack.wire.offload import finished
 from userstack.wire.tcp import ACK, SYN, TcpSegment
 
 families = pytest.mark.parametrize("family", [4, 6])
@@ -45,7 +46,7 @@ class Station:
         """What leaves now: ``question`` or ``segment``."""
         found = []
         while (frame := self.host.poll_transmit(now=self.now)) is not None:
-            decoded = CODEC.decode_ethernet(frame)
+            decoded = CODEC.decode_ethernet(finished(frame))
             asks = decoded.ethertype == ARP or CODEC.decode_ip(decoded.payload).protocol == ICMPV6
             found.append("question" if asks else "segment")
         return found

@@ -22,7 +22,7 @@ def receive(device: Device, wanted: Callable[[Packet], bool], *, seconds: float 
         if arrived is None:
             select.select([device], [], [], left)
             continue
-        packet = (Ether if device.level == 2 else IP)(arrived[0])
+        packet = (Ether if device.level == 2 else IP)(bytes(arrived[0]))
         if wanted(packet):
             return packet, arrived[1]
     raise AssertionError("the packet did not come")

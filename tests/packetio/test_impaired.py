@@ -151,7 +151,7 @@ class Vouching(WrappedDevice):
 
     def read(self) -> tuple[bytes, bool] | None:
         arrived = self.inner.read()
-        return None if arrived is None else (arrived[0], True)
+        return None if arrived is None else (bytes(arrived[0]), True)
 
 
 @pytest.mark.parametrize(("corrupt", "vouched"), [(0.0, True), (1.0, False)])

@@ -16,6 +16,7 @@ from userstack.wire.ethernet import ARP, BROADCAST, IPV4, IPV6, EthernetFrame, m
 from userstack.wire.icmpv6 import NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION
 from userstack.wire.ip import ICMPV6, IPPacket
 from userstack.wire.nd import HOP_LIMIT, NdMessage, NeighborAdvertisement, NeighborSolicitation, solicited_node
+from userstack.wire.offload import finished
 
 CODEC = make_codec("fast")
 OUR_MAC = bytes.fromhex("020000000002")
@@ -82,7 +83,7 @@ class Wire:
     def sent(self) -> list[EthernetFrame]:
         frames = []
         while (frame := self.link.poll_transmit(now=self.now)) is not None:
-            frames.append(CODEC.decode_ethernet(frame))
+            frames.append(CODEC.decode_ethernet(finished(frame)))
         assert all(frame.source == OUR_MAC for frame in frames)
         return frames
 

@@ -4,6 +4,7 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from userstack.api.settings import SECRET_BYTES, Settings
 from userstack.api.stack import Stack
@@ -13,7 +14,7 @@ from userstack.net.host import Host
 from userstack.net.interface import Interface
 from userstack.net.mtu import check_mtu
 from userstack.runtime.clock import Clock, MonotonicClock
-from userstack.runtime.device import PacketDevice
+from userstack.runtime.device import OffloadDevice, PacketDevice
 from userstack.runtime.tracing import guarded
 from userstack.wire.codec import make_codec
 
@@ -45,9 +46,10 @@ def make_host(device: PacketDevice, interfaces: Sequence[Interface], settings: S
     check_mtu(device.mtu, interfaces)
     secret, choose = _chance(settings)
     trace = settings.get("trace")
+    offload = isinstance(device, OffloadDevice) and device.offload
     return Host(
         interfaces,
-        config=settings.get("config") or StackConfig(),
+        config=replace(settings.get("config") or StackConfig(), offload=offload),
         codec=make_codec(settings.get("codec", "fast")),
         secret=secret,
         random=choose,

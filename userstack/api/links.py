@@ -32,6 +32,7 @@ async def tun(
     peer: Texts = None,
     mtu: int = 1500,
     netns: str | None = None,
+    offload: bool = True,
     **settings: Unpack[Settings],
 ) -> AsyncIterator[Stack]:
     """A stack on a TUN device of its own, the kernel at the other end; both go when the context is left. Needs NET_ADMIN.
@@ -44,6 +45,8 @@ async def tun(
         peer: the kernel's address on it, or several; in a network that none is given for, it is the first other one.
         mtu: bytes of the largest IP packet.
         netns: the network namespace that the kernel's end lives in; None for the caller's own.
+        offload: leave checksums, and the cutting of long texts into segments, to the kernel both ways: packets of up to 64 KiB pass
+            as one, in captures too. Not with ``impairment``, which takes packets as a wire has them.
         **settings: see ``Settings``.
 
     Raises:
@@ -56,7 +59,9 @@ async def tun(
     check_settings(settings)
     own, kernel = _ends(addresses, peer, mtu)
     _require_free(own, netns)
-    device = TunDevice(name or "userstack%d", namespace=netns, kernel_addresses=kernel, mtu=mtu)
+    device = TunDevice(
+        name or "userstack%d", namespace=netns, kernel_addresses=kernel, mtu=mtu, offload=_offload(settings, wanted=offload)
+    )
     async with owning(device, own, settings) as stack:
         yield stack
 
@@ -70,6 +75,7 @@ async def tap(
     netns: str | None = None,
     mac: bytes | None = None,
     gateway: Texts = None,
+    offload: bool = True,
     **settings: Unpack[Settings],
 ) -> AsyncIterator[Stack]:
     """A stack on a TAP device of its own: as ``tun``, with Ethernet frames, and ARP and ND done by the stack.
@@ -84,6 +90,7 @@ async def tap(
         netns: as for ``tun``.
         mac: the stack's hardware address, six bytes; None for a random one.
         gateway: the next hop to other networks, or two, one for each family; None where there is none.
+        offload: as for ``tun``.
         **settings: see ``Settings``.
 
     Raises:
@@ -97,7 +104,14 @@ async def tap(
     own, kernel = _ends(addresses, peer, mtu)
     hops = parse_gateways(gateway)
     _require_free(own, netns)
-    device = TapDevice(name or "userstack%d", namespace=netns, kernel_addresses=kernel, mtu=mtu, mac=mac)
+    device = TapDevice(
+        name or "userstack%d",
+        namespace=netns,
+        kernel_addresses=kernel,
+        mtu=mtu,
+        mac=mac,
+        offload=_offload(settings, wanted=offload),
+    )
     async with owning(device, own, settings, gateways=hops) as stack:
         yield stack
 
@@ -111,6 +125,7 @@ async def veth(
     mtu: int = 1500,
     netns: str | None = None,
     gateway: Texts = None,
+    offload: bool = True,
     **settings: Unpack[Settings],
 ) -> AsyncIterator[Stack]:
     """A stack on one end of a veth pair, through a packet socket; the kernel has the other. Needs NET_ADMIN and NET_RAW.
@@ -126,6 +141,7 @@ async def veth(
         mtu: bytes of the largest IP packet.
         netns: the network namespace that both ends live in; None for the caller's own.
         gateway: the next hop to other networks, or two, one for each family; None where there is none.
+        offload: as for ``tun``.
         **settings: see ``Settings``.
 
     Raises:
@@ -141,14 +157,19 @@ async def veth(
     hops = parse_gateways(gateway)
     _require_free(own, netns)
     names = (name or unique_device_name("us"), peer_name or unique_device_name("usk"))
-    device = VethPair(*names, namespace=netns, peer_addresses=kernel, mtu=mtu)
+    device = VethPair(*names, namespace=netns, peer_addresses=kernel, mtu=mtu, offload=_offload(settings, wanted=offload))
     async with owning(device, own, settings, gateways=hops) as stack:
         yield stack
 
 
 @asynccontextmanager
 async def interface(
-    name: str, *addresses: str, gateway: Texts = None, netns: str | None = None, **settings: Unpack[Settings]
+    name: str,
+    *addresses: str,
+    gateway: Texts = None,
+    netns: str | None = None,
+    offload: bool = True,
+    **settings: Unpack[Settings],
 ) -> AsyncIterator[Stack]:
     """A stack that takes over a device that exists, such as a container's eth0: MAC, MTU, addresses and gateways are its.
 
@@ -162,6 +183,7 @@ async def interface(
         gateway: the next hop to other networks, or two, one for each family; for a family that none is given for, it is that of the
             kernel's default route out of the device, if there is one.
         netns: the network namespace that it lives in; None for the caller's own.
+        offload: as for ``tun``.
         **settings: see ``Settings``.
 
     Raises:
@@ -175,7 +197,7 @@ async def interface(
     check_settings(settings)
     given = parse_interfaces(addresses) if addresses else []
     hops = parse_gateways(gateway)
-    with closing(VethDevice(name, namespace=netns)) as device:
+    with closing(VethDevice(name, namespace=netns, offload=_offload(settings, wanted=offload))) as device:
         hardware_address(device)  # all that can be wrong is told while the kernel still has its addresses
         families = _families(given) or _families_on(name, netns)
         check_mtu(device.mtu, given)
@@ -278,3 +300,7 @@ def _families_on(name: str, netns: str | None) -> Collection[int]:
     entries = [entry for entry in list_addresses(namespace=netns) if entry.device == name]
     six = any(":" in entry.address and entry.scope != SCOPE_LINK for entry in entries)
     return [AF_INET, AF_INET6] if six else [AF_INET]
+
+
+def _offload(settings: Settings, *, wanted: bool) -> bool:
+    return wanted and settings.get("impairment") is None

@@ -24,6 +24,7 @@ from userstack.wire.icmp import IcmpMessage
 from userstack.wire.icmpv6 import LISTENER_QUERY
 from userstack.wire.ip import Buffer, IPPacket
 from userstack.wire.nd import TYPES as ND_TYPES
+from userstack.wire.offload import Outbound, finished, framed
 
 ICMPV6_TYPES = ND_TYPES | {LISTENER_QUERY}
 """The messages that are about the link itself, in IPv6 packets though they are."""
@@ -72,7 +73,7 @@ class EthernetLink:
         self._codec = codec
         self._counters = counters
         self._trace = trace
-        self._frames: deque[bytes] = deque()
+        self._frames: deque[Outbound] = deque()
         self._groups = frozenset(map(multicast_mac, self.addresses.groups))
         self._tables: dict[int, NeighborTable] = {}
         """By the length of the addresses."""
@@ -155,11 +156,11 @@ class EthernetLink:
         if neighbor.waiting:
             self._tables[len(neighbor.address)].use(neighbor, now=now)
         while neighbor.waiting:
-            self._emit(neighbor.header + neighbor.waiting.popleft())
+            self._emit(framed(neighbor.header, neighbor.waiting.popleft()))
 
     # --- frames out ---
 
-    def send(self, packet: bytes, destination: bytes, *, now: int) -> None:
+    def send(self, packet: Outbound, destination: bytes, *, now: int) -> None:
         """Send an IP packet towards ``destination``; it waits where the neighbour's link address has to be asked for."""
         table = self._tables[len(destination)]
         neighbor = table.get(destination)
@@ -176,7 +177,7 @@ class EthernetLink:
             return
         if neighbor.state is not NeighborState.REACHABLE or neighbor.standing is Standing.HEARD:
             table.use(neighbor, now=now)
-        self._emit(neighbor.header + packet)
+        self._emit(framed(neighbor.header, packet))
 
     def confirm(self, destination: bytes, now: int) -> None:
         """TCP at ``destination`` has acknowledged something new: the neighbour towards it hears us (RFC 4861 7.3.1)."""
@@ -187,7 +188,7 @@ class EthernetLink:
         if neighbor is not None:
             table.confirm(neighbor, now=now)
 
-    def poll_transmit(self, *, now: int) -> bytes | None:
+    def poll_transmit(self, *, now: int) -> Outbound | None:
         """The next frame for the device; None where there is nothing to send."""
         if self._arp is not None:
             while (solicitation := self._arp.table.poll_solicitation()) is not None:
@@ -226,7 +227,8 @@ class EthernetLink:
 
     def poll_unreachable(self) -> bytes | None:
         """The next IP packet that was given up on: no route, or no neighbour answered."""
-        return next((packet for table in self._tables.values() if (packet := table.poll_unreachable()) is not None), None)
+        given_up = (table.poll_unreachable() for table in self._tables.values())
+        return next((finished(packet) for packet in given_up if packet is not None), None)
 
     def neighbors(self) -> list[NeighborRow]:
         """The caches, as ``ip neigh`` shows them."""
@@ -257,7 +259,7 @@ class EthernetLink:
     def _header(self, destination: bytes, ethertype: int) -> bytes:
         return self._codec.encode_ethernet(EthernetFrame(destination, self.mac, ethertype, b""))
 
-    def _emit(self, frame: bytes) -> None:
+    def _emit(self, frame: Outbound) -> None:
         if len(self._frames) >= self._config.transmit_queue:
             self._counters.add("EthernetOutDiscards")
             return

@@ -31,6 +31,7 @@ from userstack.wire.codec import Codec, ParameterProblem, WireError
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.icmpv6 import UNRECOGNIZED_NEXT_HEADER
 from userstack.wire.ip import ICMP, ICMPV6, NO_NEXT_HEADER, TCP, Buffer, IPPacket
+from userstack.wire.offload import Offloaded, Outbound, finished, headers
 from userstack.wire.source_route import SourceRoute, destination_of, read_recorded
 
 
@@ -94,6 +95,7 @@ class Host:
             confirm=None if self.link is None else self.link.confirm,
         )
         self._own = self.addresses.own
+        self._offload = config.offload
         self._replies: deque[bytes] = deque()
         self._errors = TokenBucket(rate=config.icmp_error_rate, burst=config.icmp_error_burst)
         self._identification = 0
@@ -271,35 +273,41 @@ class Host:
 
     # --- packets out ---
 
-    def poll_transmit(self, *, now: int) -> bytes | None:
-        """The next packet (frame, where there is a link) for the device; None when there is nothing to send now."""
+    def poll_transmit(self, *, now: int) -> Outbound | None:
+        """The next packet (frame, where there is a link) for the device; None when there is nothing to send now.
+
+        With ``config.offload`` a packet of TCP's is one that the device has to finish.
+        """
         if self.link is None:
             return self._next_packet(now)
         while (frame := self.link.poll_transmit(now=now)) is None:
             packet = self._next_packet(now)
             if packet is None:
                 return None
-            self.link.send(packet, _destination(packet), now=now)
+            self.link.send(packet, _destination(headers(packet)), now=now)
             self._report_unreachable(self.link, now)
         return frame
 
-    def _next_packet(self, now: int) -> bytes | None:
+    def _next_packet(self, now: int) -> Outbound | None:
         while (packet := self._replies.popleft() if self._replies else self._next_of_tcp(now)) is not None:
-            self.counters.add("IpOutRequests" if packet[0] >> 4 == 4 else "Ip6OutRequests")
-            octets.count_out(self.counters, packet)
+            head = headers(packet)
+            octets.count_out(self.counters, head[0] >> 4, len(packet))
             if self.trace is not None:
-                self.trace(PacketSent(now, packet))
-            if _destination(packet) not in self._own:
+                self.trace(PacketSent(now, finished(packet)))
+            if _destination(head) not in self._own:
                 return packet
-            self._receive(packet, now, checksum_ok=True)  # RFC 1122 3.3.1.1: what is for ourselves never reaches the link
+            # RFC 1122 3.3.1.1: what is for ourselves never reaches the link
+            self._receive(finished(packet), now, checksum_ok=True)
         return None
 
-    def _next_of_tcp(self, now: int) -> bytes | None:
+    def _next_of_tcp(self, now: int) -> Outbound | None:
         outgoing = self.transport.poll_transmit(now=now)
         return None if outgoing is None else self._encode(outgoing)
 
-    def _encode(self, outgoing: Outgoing) -> bytes:
+    def _encode(self, outgoing: Outgoing) -> Outbound:
         self._identification = (self._identification + 1) & 0xFFFF
+        if self._offload and outgoing.route is None:
+            return self._leave_to_device(outgoing)
         packet = IPPacket(
             outgoing.source,
             outgoing.destination,
@@ -311,6 +319,21 @@ class Host:
             dont_fragment=outgoing.dont_fragment,
         )
         return self.codec.encode_ip(packet if outgoing.route is None else outgoing.route.lead(packet))
+
+    def _leave_to_device(self, outgoing: Outgoing) -> Offloaded:
+        segment, source = outgoing.segment, outgoing.source
+        head = self.codec.encode_headers(
+            segment,
+            source,
+            outgoing.destination,
+            ttl=outgoing.ttl,
+            tos=outgoing.tos,
+            identification=self._identification,
+            dont_fragment=outgoing.dont_fragment,
+        )
+        version, transport = (4, 20) if len(source) == 4 else (6, 40)
+        text = (segment.payload, *segment.more) if segment.payload else ()
+        return Offloaded(head, transport, text, version=version, gso_size=segment.gso_size)
 
     def _report_unreachable(self, link: EthernetLink, now: int) -> None:
         while (data := link.poll_unreachable()) is not None:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.net.wheel import Timer, TimerWheel
+from userstack.wire.offload import Outbound, headers
 
 
 class NeighborState(StrEnum):
@@ -66,7 +67,7 @@ class Solicitation(NamedTuple):
     address: bytes
     mac: bytes | None
     prompt: bytes | None
-    """The packet that waits for the answer, where one does."""
+    """The headers of the packet that waits for the answer, where one does."""
 
 
 class Neighbor:
@@ -85,7 +86,7 @@ class Neighbor:
         """Questions since the last answer."""
         self.confirmed: int | None = None
         """When TCP last proved that it hears us, since it became REACHABLE."""
-        self.waiting: deque[bytes] = deque()
+        self.waiting: deque[Outbound] = deque()
         self.timer = Timer(self)
 
 
@@ -113,7 +114,7 @@ class NeighborTable:
         """The same neighbours, those of each standing by when they were heard of."""
         self._wheel = TimerWheel(0)
         self._solicitations: deque[Solicitation] = deque()
-        self._unreachable: deque[bytes] = deque()
+        self._unreachable: deque[Outbound] = deque()
 
     def __len__(self) -> int:
         return len(self._neighbors)
@@ -129,7 +130,7 @@ class NeighborTable:
 
     # --- what we send ---
 
-    def hold(self, address: bytes, packet: bytes, *, now: int) -> None:
+    def hold(self, address: bytes, packet: Outbound, *, now: int) -> None:
         """Keep ``packet`` until ``address``, whose link address is not known, answers; ask for it if nobody has."""
         neighbor = self._neighbors.get(address) or self._insert(address, Standing.ASKED)
         if neighbor is None:
@@ -211,7 +212,7 @@ class NeighborTable:
 
     # --- what is due ---
 
-    def give_up(self, packet: bytes) -> None:
+    def give_up(self, packet: Outbound) -> None:
         """Report ``packet`` as one that could not be delivered."""
         if len(self._unreachable) >= self._config.transmit_queue:
             self._unreachable.popleft()
@@ -222,7 +223,7 @@ class NeighborTable:
         """The next question to ask."""
         return self._solicitations.popleft() if self._solicitations else None
 
-    def poll_unreachable(self) -> bytes | None:
+    def poll_unreachable(self) -> Outbound | None:
         """The next packet that was given up on."""
         return self._unreachable.popleft() if self._unreachable else None
 
@@ -270,7 +271,8 @@ class NeighborTable:
         if len(self._solicitations) >= self._config.transmit_queue:
             self._counters.add(f"{self._protocol}OutDiscards")
             return
-        self._solicitations.append(Solicitation(neighbor.address, neighbor.mac, neighbor.waiting[0] if neighbor.waiting else None))
+        prompt = headers(neighbor.waiting[0]) if neighbor.waiting else None
+        self._solicitations.append(Solicitation(neighbor.address, neighbor.mac, prompt))
 
     def _fail(self, neighbor: Neighbor, now: int) -> None:
         self._counters.add(f"{self._protocol}Failures")

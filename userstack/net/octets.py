@@ -17,6 +17,7 @@ def count_in(counters: Counters, packet: IPPacket, size: int) -> None:
     counters.add(_MARKS[version_6][packet.tos & 3])
 
 
-def count_out(counters: Counters, packet: bytes) -> None:
-    """A packet goes out."""
-    counters.add("Ip6OutOctets" if packet[0] >> 4 == 6 else "IpExtOutOctets", len(packet))
+def count_out(counters: Counters, version: int, size: int) -> None:
+    """A packet of ``size`` octets goes out."""
+    counters.add("IpOutRequests" if version == 4 else "Ip6OutRequests")
+    counters.add("IpExtOutOctets" if version == 4 else "Ip6OutOctets", size)

@@ -15,9 +15,9 @@ from scapy.supersocket import SuperSocket
 from userstack.config import SECOND
 from userstack.counters import Counters
 from userstack.errors import NetworkError
+from userstack.wire.ip import Buffer
+from userstack.wire.offload import LARGEST_PACKET, Offloaded, Outbound
 
-LARGEST_PACKET = 65535
-"""Bytes of the largest IP packet (RFC 791 3.1), which a super-segment of the kernel's may reach."""
 FULL = frozenset({errno.EAGAIN, errno.ENOBUFS})
 GONE = frozenset({errno.ENODEV, errno.ENXIO, errno.EBADF, getattr(errno, "EBADFD", errno.EBADF)})  # Linux alone has the last
 PATIENCE = 64
@@ -47,6 +47,8 @@ class Device(SuperSocket):  # type: ignore[misc] # scapy is not typed
     """
 
     desc = "a device of userstack"
+    offload = False
+    """It finishes checksums and cuts TCP segments itself."""
     closed = True  # until the constructor is through: a device that was never opened needs no closing
 
     def __init__(self, name: str, *, level: int, mtu: int, mac: bytes | None = None) -> None:
@@ -63,8 +65,10 @@ class Device(SuperSocket):  # type: ignore[misc] # scapy is not typed
         """The descriptor that is readable when a packet is there, and writable when there is room for one."""
         raise NotImplementedError
 
-    def read(self) -> tuple[bytes, bool] | None:
+    def read(self) -> tuple[Buffer, bool] | None:
         """The next packet, and whether the device vouches for its TCP checksum; None when nothing is there.
+
+        The packet may lie in a buffer that the next call writes over.
 
         Raises:
             DeviceGone: it was removed.
@@ -81,8 +85,15 @@ class Device(SuperSocket):  # type: ignore[misc] # scapy is not typed
         Raises:
             DeviceGone: it was removed.
         """
+        return self._send(packet)
+
+    def write_offloaded(self, packet: Offloaded) -> bool:
+        """Send a packet that the device finishes, where ``offload`` says that it does. Otherwise as ``write``."""
+        return self._send(packet)
+
+    def _send(self, packet: Outbound) -> bool:
         try:
-            self._send_bytes(packet)
+            self._put(packet)
         except OSError as error:
             return self._refused(error)
         self._refusals = 0
@@ -108,7 +119,8 @@ class Device(SuperSocket):  # type: ignore[misc] # scapy is not typed
         arrived = self.read()
         if arrived is None:
             return None, None, None
-        return self._packet_class(arrived[0]), arrived[0][:x], None
+        packet = bytes(arrived[0])
+        return self._packet_class(packet), packet[:x], None
 
     def send(self, x: Packet) -> int:
         """Send a packet of scapy's. Returns its length in bytes.
@@ -144,7 +156,8 @@ class Device(SuperSocket):  # type: ignore[misc] # scapy is not typed
         """The layer that scapy starts to dissect with."""
         return self._packet_class(b"\x45")
 
-    def _send_bytes(self, packet: bytes) -> None:
+    def _put(self, packet: Outbound) -> None:
+        """Hand a packet to whatever carries it."""
         raise NotImplementedError
 
     def _close(self) -> None:

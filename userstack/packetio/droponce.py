@@ -5,6 +5,7 @@ from enum import Enum
 
 from userstack.packetio.device import Device
 from userstack.packetio.wrapped import WrappedDevice
+from userstack.wire.ip import Buffer
 
 
 class Direction(Enum):
@@ -37,14 +38,14 @@ class DropOnce(WrappedDevice):
         self._predicate = predicate
         self._on_drop = on_drop
 
-    def read(self) -> tuple[bytes, bool] | None:
+    def read(self) -> tuple[Buffer, bool] | None:
         """As the inner device, less the chosen packet.
 
         Raises:
             DeviceGone: the inner device was removed.
         """
         arrived = self.inner.read()
-        if arrived is not None and self._loses(arrived[0], Direction.IN):
+        if arrived is not None and self._loses(bytes(arrived[0]), Direction.IN):
             return self.inner.read()
         return arrived
 

@@ -110,5 +110,5 @@ class ImpairedDevice(WrappedDevice):
             arrived = self.inner.read()
             if arrived is None:
                 break
-            self.inbound.offer(arrived[0], now, vouched=arrived[1])
+            self.inbound.offer(bytes(arrived[0]), now, vouched=arrived[1])
         self._to_read.extend(self.inbound.take(now))

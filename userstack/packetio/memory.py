@@ -7,8 +7,9 @@ the descriptor readable and writable when it should be. Nothing here needs a pri
 import secrets
 import socket
 
-from userstack.packetio.device import FULL, LARGEST_PACKET, Device
+from userstack.packetio.device import FULL, Device
 from userstack.packetio.ethernet import ETHERNET_HEADER, random_mac
+from userstack.wire.offload import LARGEST_PACKET, Outbound, finished
 
 QUEUE_BYTES = 1024 * 1024
 """What may wait on the way to the other end, by the operating system's own accounting: some hundreds of full-sized packets."""
@@ -46,8 +47,8 @@ class MemoryDevice(Device):
         self.counters.add("rx_packets")
         return packet, False
 
-    def _send_bytes(self, packet: bytes) -> None:
-        self._socket.send(packet)
+    def _put(self, packet: Outbound) -> None:
+        self._socket.send(finished(packet))
 
     def _close(self) -> None:
         self._socket.close()

@@ -10,8 +10,10 @@ from userstack.errors import InvalidArgument
 from userstack.host.addresses import add_addresses
 from userstack.host.links import set_link
 from userstack.host.tuntap import open_tuntap
-from userstack.packetio.device import GONE, LARGEST_PACKET, Device, DeviceGone
+from userstack.packetio.device import GONE, Device, DeviceGone
 from userstack.packetio.ethernet import ETHERNET_HEADER, random_mac
+from userstack.wire.ip import Buffer
+from userstack.wire.offload import LARGEST_PACKET, PLAIN, VOUCHED, Offloaded, Outbound
 
 
 class TunTapDevice(Device):
@@ -24,6 +26,7 @@ class TunTapDevice(Device):
         mtu: bytes of the largest IP packet.
         queue_length: packets that may wait for us. The kernel drops beyond it: there is no back-pressure.
         mac: our six bytes on a TAP device; None for random, locally administered ones. A TUN device has none.
+        offload: leave checksums, and the cutting of TCP segments, to the kernel both ways: packets of up to 64 KiB pass as one.
 
     Raises:
         SetupError: a privilege or /dev/net/tun is missing, the name or the address is taken or cannot be. Nothing is left.
@@ -42,10 +45,11 @@ class TunTapDevice(Device):
         mtu: int = 1500,
         queue_length: int = 1000,
         mac: bytes | None = None,
+        offload: bool = False,
     ) -> None:
         if mac is not None and self.layer == 3:
             raise InvalidArgument("a TUN device carries IP packets and has no hardware address: leave mac out")
-        self._descriptor, name = open_tuntap(name, level=self.layer, namespace=namespace)
+        self._descriptor, name = open_tuntap(name, level=self.layer, namespace=namespace, offload=offload)
         try:
             set_link(name, namespace=namespace, mtu=mtu, queue_length=queue_length)
             set_link(name, namespace=namespace, up=True)
@@ -54,20 +58,26 @@ class TunTapDevice(Device):
             os.close(self._descriptor)
             raise
         self.namespace = namespace
+        self.offload = offload
+        self._packet = len(PLAIN) if offload else 0
+        self._buffer = bytearray(self._packet + ETHERNET_HEADER + LARGEST_PACKET)
+        self._view = memoryview(self._buffer)
         super().__init__(name, level=self.layer, mtu=mtu, mac=mac or random_mac() if self.layer == 2 else None)
 
     def fileno(self) -> int:
         """The descriptor of /dev/net/tun; -1 when closed."""
         return self._descriptor
 
-    def read(self) -> tuple[bytes, bool] | None:
-        """The next packet; None when nothing is there. The kernel filled in the checksum and vouches for none.
+    def read(self) -> tuple[Buffer, bool] | None:
+        """The next packet, in a buffer that the next call writes over, and whether the kernel vouches for its TCP checksum.
+
+        None when nothing is there. Without offload the kernel has filled in the checksum and vouches for none.
 
         Raises:
             DeviceGone: it was removed.
         """
         try:
-            packet = os.read(self._descriptor, LARGEST_PACKET + ETHERNET_HEADER)
+            size = os.readv(self._descriptor, (self._buffer,))
         except BlockingIOError:
             return None
         except OSError as error:
@@ -76,10 +86,15 @@ class TunTapDevice(Device):
             self.counters.add("rx_errors")
             return None
         self.counters.add("rx_packets")
-        return packet, False
+        return self._view[self._packet : size], self.offload and self._buffer[0] & VOUCHED != 0
 
-    def _send_bytes(self, packet: bytes) -> None:
-        os.write(self._descriptor, packet)
+    def _put(self, packet: Outbound) -> None:
+        if isinstance(packet, Offloaded):
+            os.writev(self._descriptor, (packet.vnet_header(), packet.head, *packet.text))
+        elif self.offload:
+            os.writev(self._descriptor, (PLAIN, packet))
+        else:
+            os.write(self._descriptor, packet)
 
     def _close(self) -> None:
         os.close(self._descriptor)

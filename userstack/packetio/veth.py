@@ -17,8 +17,10 @@ from userstack.host.failures import setup_error
 from userstack.host.inside import open_socket
 from userstack.host.links import create_veth, read_link, remove_link, require_ethernet, set_link, wait_until_running
 from userstack.host.quiet import stop_forwarding, stop_ipv6
-from userstack.packetio.device import FULL, GONE, LARGEST_PACKET, Device, DeviceGone
+from userstack.packetio.device import FULL, GONE, Device, DeviceGone
 from userstack.packetio.ethernet import ETHERNET_HEADER
+from userstack.wire.ip import Buffer
+from userstack.wire.offload import LARGEST_PACKET, PLAIN, Offloaded, Outbound
 
 RECEIVE_BUFFER = 4 * 1024 * 1024
 """Bytes that may wait in the socket: some tens of super-frames of 64 KiB, where the kernel's default holds three."""
@@ -30,6 +32,7 @@ PACKET_MR_ALLMULTI = 2
 PACKET_MREQ = struct.Struct("=iHH8x")
 """struct packet_mreq: device, type, length of the address, the address."""
 PACKET_AUXDATA = 8
+PACKET_VNET_HDR = 15
 PACKET_IGNORE_OUTGOING = 23
 SO_RCVBUFFORCE = 33
 SIOCGIFNAME = 0x8910
@@ -60,6 +63,7 @@ class VethDevice(Device):
     Args:
         name: of the device, which must be up.
         namespace: where it lives; None for the caller's own.
+        offload: leave checksums, and the cutting of TCP segments, to the kernel both ways: frames of up to 64 KiB pass as one.
 
     Raises:
         SetupError: there is no such device, it is down or carries no Ethernet frames, or a privilege is missing.
@@ -67,18 +71,22 @@ class VethDevice(Device):
 
     desc = "packet socket: Ethernet frames"
 
-    def __init__(self, name: str, *, namespace: str | None = None) -> None:
+    def __init__(self, name: str, *, namespace: str | None = None, offload: bool = False) -> None:
         link = read_link(name, namespace=namespace)
         require_ethernet(link)
         if not link.up:
             raise SetupError(f"the device {name} is down: raise it with: ip link set {name} up", errno.ENETDOWN)
         self._socket = open_socket(namespace, socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
+        self._frame = len(PLAIN) if offload else 0
+        self._buffer = bytearray(self._frame + ETHERNET_HEADER + LARGEST_PACKET)
+        self._view = memoryview(self._buffer)
         try:
-            self._prepare(name, link.index)
+            self._prepare(name, link.index, offload=offload)
         except OSError as error:
             self._socket.close()
             raise setup_error(f"open the device {name}", error) from error
         self.namespace = namespace
+        self.offload = offload
         self._index = link.index
         super().__init__(name, level=2, mtu=link.mtu, mac=link.mac)
 
@@ -86,22 +94,24 @@ class VethDevice(Device):
         """The descriptor of the packet socket; -1 when closed."""
         return self._socket.fileno()
 
-    def read(self) -> tuple[bytes, bool] | None:
+    def read(self) -> tuple[Buffer, bool] | None:
         """The next frame for us, for everybody or for an IPv6 group, and whether the kernel vouches for its checksum.
 
-        None when nothing is there, and after many frames for others: the descriptor is readable still.
+        It lies in a buffer that the next call writes over. None when nothing is there, and after many frames for others: the
+        descriptor is readable still.
 
         Raises:
             DeviceGone: it was removed.
         """
         for _ in range(BATCH):
             try:
-                frame, ancillary, _, address = self._socket.recvmsg(LARGEST_PACKET + ETHERNET_HEADER, AUXDATA_SPACE)
+                size, ancillary, _, address = self._socket.recvmsg_into((self._buffer,), AUXDATA_SPACE)
             except OSError as error:
                 self._read_failed(error)
                 return None
             status, tag = _auxdata(ancillary)
-            for_us = address[2] in FOR_US or (address[2] == socket.PACKET_MULTICAST and frame.startswith(IPV6_MULTICAST))
+            frame = self._view[self._frame : size]
+            for_us = address[2] in FOR_US or (address[2] == socket.PACKET_MULTICAST and frame[:2] == IPV6_MULTICAST)
             # The kernel took a VLAN tag out: without it, another network's frame would look like one of ours.
             if for_us and not (status & TP_STATUS_VLAN_VALID and tag & VLAN_ID):
                 self.counters.add("rx_packets")
@@ -109,7 +119,8 @@ class VethDevice(Device):
             self.counters.add("rx_dropped")
         return None
 
-    def _prepare(self, name: str, index: int) -> None:
+    def _prepare(self, name: str, index: int, *, offload: bool) -> None:
+        self._socket.setsockopt(SOL_PACKET, PACKET_VNET_HDR, offload)
         self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         # A card filters out the groups that nobody has asked it for; the request ends with the socket.
@@ -136,8 +147,13 @@ class VethDevice(Device):
             return False
         return True
 
-    def _send_bytes(self, packet: bytes) -> None:
-        self._socket.send(packet)
+    def _put(self, packet: Outbound) -> None:
+        if isinstance(packet, Offloaded):
+            self._socket.sendmsg((packet.vnet_header(), packet.head, *packet.text))
+        elif self.offload:
+            self._socket.sendmsg((PLAIN, packet))
+        else:
+            self._socket.send(packet)
 
     def _close(self) -> None:
         self._socket.close()
@@ -153,6 +169,7 @@ class VethPair(VethDevice):
         peer_namespace: where the kernel's end lives; None for the same.
         peer_addresses: what the kernel gets on its end, with prefix lengths.
         mtu: of both, in bytes.
+        offload: as for ``VethDevice``.
 
     Raises:
         SetupError: a name or the address is taken, or a privilege is missing. Nothing is left.
@@ -169,6 +186,7 @@ class VethPair(VethDevice):
         peer_namespace: str | None = None,
         peer_addresses: Sequence[str] = (),
         mtu: int = 1500,
+        offload: bool = False,
     ) -> None:
         self.peer = peer
         self.peer_namespace = peer_namespace or namespace
@@ -181,7 +199,7 @@ class VethPair(VethDevice):
             for end, place in ((name, namespace), (peer, self.peer_namespace)):
                 wait_until_running(end, namespace=place)
             add_addresses(peer, peer_addresses, namespace=self.peer_namespace)  # to a device that is up: it is ready at once
-            super().__init__(name, namespace=namespace)
+            super().__init__(name, namespace=namespace, offload=offload)
         except BaseException:
             remove_link(name, namespace=namespace)
             raise

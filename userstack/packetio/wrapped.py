@@ -1,6 +1,7 @@
 """A device around another one, for those that only change what passes. Law: it owns the inner device, and closes it."""
 
 from userstack.packetio.device import Device
+from userstack.wire.ip import Buffer
 
 
 class WrappedDevice(Device):
@@ -19,7 +20,7 @@ class WrappedDevice(Device):
         """The inner device's descriptor."""
         return self.inner.fileno()
 
-    def read(self) -> tuple[bytes, bool] | None:
+    def read(self) -> tuple[Buffer, bool] | None:
         """As the inner device."""
         return self.inner.read()
 

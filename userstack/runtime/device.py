@@ -1,6 +1,9 @@
 """What a driver asks of a device. The devices of ``packetio`` are such; so is whatever a program carries packets over."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from userstack.wire.ip import Buffer
+from userstack.wire.offload import Offloaded
 
 
 class PacketDevice(Protocol):
@@ -18,8 +21,10 @@ class PacketDevice(Protocol):
         """The descriptor that becomes readable when a packet is there, and writable when there is room for one."""
         ...
 
-    def read(self) -> tuple[bytes, bool] | None:
+    def read(self) -> tuple[Buffer, bool] | None:
         """The next packet, and whether the device vouches for its TCP checksum; None when nothing is there.
+
+        The packet may lie in a buffer that the next call writes over.
 
         Raises:
             OSError: the device is gone.
@@ -36,4 +41,16 @@ class PacketDevice(Protocol):
 
     def next_deadline(self, now: int) -> int | None:
         """When ``read`` has to be called again though the descriptor is silent (ns), as for a device that delays packets."""
+        ...
+
+
+@runtime_checkable
+class OffloadDevice(PacketDevice, Protocol):
+    """A device that can finish checksums and cut TCP segments itself."""
+
+    offload: bool
+    """It does, and hands over what comes in pieces of up to 64 KiB."""
+
+    def write_offloaded(self, packet: Offloaded) -> bool:
+        """As ``write``."""
         ...

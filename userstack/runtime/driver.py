@@ -17,10 +17,12 @@ from userstack.net.addresses import Addresses
 from userstack.net.host import Host
 from userstack.net.listener import Listener
 from userstack.runtime.clock import Clock
-from userstack.runtime.device import PacketDevice
+from userstack.runtime.device import OffloadDevice, PacketDevice
 from userstack.runtime.waiters import Waiters
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
+from userstack.wire.ip import Buffer
+from userstack.wire.offload import Outbound
 
 BATCH = 16
 """Packets read before anything is sent: more gains nothing, and holds up the rest of the loop."""
@@ -54,7 +56,8 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._descriptor = self._claim()
         self._waiters = Waiters()
-        self._held: bytes | None = None
+        self._write_offloaded = device.write_offloaded if isinstance(device, OffloadDevice) else None
+        self._held: Outbound | None = None
         self._flushing: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_deadline = 0
@@ -158,7 +161,7 @@ class Driver:
         except OSError as error:
             self._lose(error)
 
-    def _deliver(self, packet: bytes, vouched: bool, now: int) -> None:
+    def _deliver(self, packet: Buffer, vouched: bool, now: int) -> None:
         try:
             self.host.deliver(packet, now=now, checksum_ok=vouched)
         except Exception as error:  # whatever a packet holds, this is ours
@@ -199,7 +202,7 @@ class Driver:
                     return False
                 if packet is _LOST:
                     continue
-                if not self.device.write(packet):
+                if not self._write(packet):
                     self._held = packet
                     self._loop.add_writer(self._descriptor, self._on_writable)
                     return False
@@ -209,7 +212,13 @@ class Driver:
             return False
         return sent
 
-    def _next_packet(self, now: int) -> bytes | None:
+    def _write(self, packet: Outbound) -> bool:
+        if isinstance(packet, bytes):
+            return self.device.write(packet)
+        assert self._write_offloaded is not None  # else the host would have built whole packets
+        return self._write_offloaded(packet)
+
+    def _next_packet(self, now: int) -> Outbound | None:
         try:
             return self.host.poll_transmit(now=now)
         except Exception as error:
@@ -220,7 +229,7 @@ class Driver:
         packet = self._held
         assert packet is not None
         try:
-            if not self.device.write(packet):
+            if not self._write(packet):
                 return
         except OSError as error:
             self._lose(error)

@@ -6,6 +6,7 @@ Law: whatever the core owes is taken out at once, after each packet, call and de
 from userstack.address import is_unspecified
 from userstack.errors import AddressNotAvailable
 from userstack.net.host import Host
+from userstack.wire.offload import finished
 
 
 class Engine:
@@ -50,5 +51,5 @@ class Engine:
     def flush(self) -> None:
         """Take out what the core owes now. Nobody sleeps on readiness here, so the list of the touched is dropped."""
         while (packet := self.core.poll_transmit(now=self.now)) is not None:
-            self._sent.append((self.now, packet))
+            self._sent.append((self.now, finished(packet)))
         self.core.touched()

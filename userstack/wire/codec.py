@@ -70,6 +70,23 @@ class Codec(Protocol):
         """Build header, options (in their order, padded with EOL to 32 bits) and payload, checksum included (MUST-2)."""
         ...
 
+    def encode_headers(
+        self,
+        segment: TcpSegment,
+        source: bytes,
+        destination: bytes,
+        *,
+        ttl: int,
+        tos: int,
+        identification: int,
+        dont_fragment: bool,
+    ) -> bytes:
+        """Build the headers of IP and TCP for a segment whose text follows them, and whose checksum the device finishes.
+
+        The checksum of TCP holds the sum of the pseudo header. The text may be longer than a link takes.
+        """
+        ...
+
     def decode_icmp(self, packet: IPPacket) -> IcmpMessage:
         """Take the payload of ``packet`` apart as ICMP, its checksum verified."""
         ...

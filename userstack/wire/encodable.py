@@ -37,7 +37,7 @@ def check_segment(segment: TcpSegment, source: bytes, destination: bytes) -> Non
         ("urgent pointer", segment.urgent_pointer, 0xFFFF),
     )
     check_options(segment.options)
-    length = 20 + _padded(option_octets(segment.options)) + len(segment.payload)
+    length = 20 + _padded(option_octets(segment.options)) + len(segment.payload) + sum(map(len, segment.more))
     if length > MAX_LENGTH:
         raise InvalidArgument(
             f"TCP segment of {length} octets, header included: an IP packet carries {MAX_LENGTH} at the most; send it in parts"

@@ -23,7 +23,7 @@ from userstack.wire.encodable import (
 from userstack.wire.ethernet import EthernetFrame
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import ICMPV6, TCP, Buffer, IPPacket
-from userstack.wire.ipv6 import decode_ipv6, encode_ipv6
+from userstack.wire.ipv6 import decode_ipv6, encode_ipv6, ipv6_header
 from userstack.wire.source_route import destination_of
 from userstack.wire.tcp import EOL, NOP, TIMESTAMPS, Option, TcpSegment
 
@@ -173,6 +173,8 @@ class FastCodec:
         """
         options = _encode_options(segment.options) if segment.options else b""
         payload, flags, reserved = segment.payload, segment.flags, segment.reserved
+        if segment.more:
+            payload = b"".join((payload, *segment.more))
         header = 20 + len(options)
         size = header + len(payload)
         if len(source) not in (4, 16) or len(source) != len(destination) or size > MAX_LENGTH or flags & ~0x1FF or reserved & ~7:
@@ -194,6 +196,54 @@ class FastCodec:
             check_segment(segment, source, destination)
             raise
         return b"".join((head, options, payload))
+
+    def encode_headers(
+        self,
+        segment: TcpSegment,
+        source: bytes,
+        destination: bytes,
+        *,
+        ttl: int,
+        tos: int,
+        identification: int,
+        dont_fragment: bool,
+    ) -> bytes:
+        """Build both headers.
+
+        Raises:
+            InvalidArgument: a field is out of its range.
+        """
+        options = _encode_options(segment.options) if segment.options else b""
+        header = 20 + len(options)
+        size = header + len(segment.payload)
+        for piece in segment.more:
+            size += len(piece)
+        try:
+            if len(source) == 4:
+                total = 20 + size
+                fragment = _DONT_FRAGMENT if dont_fragment else 0
+                addresses = int.from_bytes(source, "big") + int.from_bytes(destination, "big")
+                words = 0x4500 + tos + total + identification + fragment + (ttl << 8) + TCP + addresses
+                outer = _IP4.pack(0x45, tos, total, identification, fragment, ttl, TCP, -words % 0xFFFF, source, destination)
+                partial = (addresses + TCP + size) % 0xFFFF or 0xFFFF
+            else:
+                outer = ipv6_header(size, TCP, ttl, tos, source, destination)
+                partial = pseudo_header_sum(source, destination, TCP, size) % 0xFFFF or 0xFFFF
+            inner = _TCP.pack(
+                segment.source_port,
+                segment.destination_port,
+                segment.seq,
+                segment.ack,
+                header << 10 | segment.flags,
+                segment.window,
+                partial,
+                segment.urgent_pointer,
+            )
+        except struct.error:
+            check_segment(segment, source, destination)
+            check_packet(IPPacket(source, destination, TCP, bytes(size), ttl, tos, identification))
+            raise
+        return b"".join((outer, inner, options))
 
     def decode_icmp(self, packet: IPPacket) -> IcmpMessage:
         """Take an ICMP message apart; the payload is a slice of the packet's.

@@ -61,11 +61,16 @@ def encode_ipv6(packet: IPPacket) -> bytes:
     if length > MAX_LENGTH or not 0 <= packet.tos <= 0xFF:
         check_packet(packet)
     try:
-        head = _FIXED.pack(6 << 28 | packet.tos << 20, length, protocol, packet.ttl, packet.source, packet.destination)
+        head = ipv6_header(length, protocol, packet.ttl, packet.tos, packet.source, packet.destination)
     except struct.error:
         check_packet(packet)
         raise
     return b"".join((head, headers, packet.payload))
+
+
+def ipv6_header(length: int, protocol: int, hop_limit: int, traffic_class: int, source: bytes, destination: bytes) -> bytes:
+    """The fixed header. ``struct.error`` where a field is out of its range."""
+    return _FIXED.pack(6 << 28 | traffic_class << 20, length, protocol, hop_limit, source, destination)
 
 
 def _take_extension_headers(packet: IPPacket, octets: bytes) -> None:

@@ -8,7 +8,7 @@ as it stands on the wire is read beside it: the octets of IP and TCP options, an
 import struct
 from contextlib import suppress
 
-from scapy.layers.inet import ICMP, IP, TCP, TCPOptionsField, in4_chksum
+from scapy.layers.inet import ICMP, IP, TCP, TCPOptionsField, in4_chksum, in4_pseudoheader
 from scapy.layers.inet6 import (
     HBHOptUnknown,
     ICMPv6Unknown,
@@ -19,6 +19,7 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrRouting,
     Pad1,
     in6_chksum,
+    in6_pseudoheader,
 )
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
@@ -151,9 +152,31 @@ class ScapyCodec:
             InvalidArgument: a field is out of its range.
         """
         check_segment(segment, source, destination)
-        layer = _network_layer(source, destination) / _tcp_layer(segment)
-        layer[TCP].options = list(segment.options)  # By number and octets, which scapy writes as they are.
-        return bytes(layer.payload)
+        return bytes((_network_layer(source, destination) / _tcp_layer(segment)).payload)
+
+    def encode_headers(
+        self,
+        segment: TcpSegment,
+        source: bytes,
+        destination: bytes,
+        *,
+        ttl: int,
+        tos: int,
+        identification: int,
+        dont_fragment: bool,
+    ) -> bytes:
+        """Build both headers.
+
+        Raises:
+            InvalidArgument: a field is out of its range.
+        """
+        check_segment(segment, source, destination)
+        text = _tcp_layer(segment)
+        packet = IPPacket(source, destination, TCP_PROTOCOL, bytes(len(text)), ttl, tos, identification, dont_fragment)
+        pseudo = in4_pseudoheader if packet.version == 4 else in6_pseudoheader
+        text.remove_payload()
+        text.chksum = ~checksum(bytes(pseudo(TCP_PROTOCOL, _network_layer(source, destination), len(packet.payload)))) & 0xFFFF
+        return self.encode_ip(packet)[: 20 if packet.version == 4 else 40] + bytes(text)
 
     def decode_icmp(self, packet: IPPacket) -> IcmpMessage:
         """Take an ICMP message apart.
@@ -439,7 +462,9 @@ def _tcp_layer(segment: TcpSegment) -> Packet:
         window=segment.window,
         urgptr=segment.urgent_pointer,
     )
-    return layer / Raw(bytes(segment.payload)) if segment.payload else layer
+    layer.options = list(segment.options)  # By number and octets, which scapy writes as they are.
+    text = b"".join((segment.payload, *segment.more))
+    return layer / Raw(text) if text else layer
 
 
 def _split_options(rest: bytes) -> tuple[tuple[Option, ...], bool]:

@@ -71,6 +71,10 @@ class TcpSegment:
     """The ECN field of the IP header that it came in, or is to go out in (RFC 3168 5). Not written: that is IP's part."""
     header: int = field(default=0, compare=False)
     """Octets of the header that it came in, options and whatever pads them included; 0: it did not come from a wire."""
+    more: tuple[Buffer, ...] = ()
+    """What follows ``payload``, where a text is sent that lies in several pieces."""
+    gso_size: int = 0
+    """Octets of text in each of the segments into which the device is to cut it; 0: it is one segment. Not written."""
 
 
 def flag_names(flags: int) -> str:
