@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tests.support.tso import cut
 from userstack.address import pack_address
 from userstack.config import MILLISECOND
 from userstack.sim import VirtualHost
@@ -108,7 +109,7 @@ class VirtualNetwork:
 
     def _collect(self) -> None:
         for host in self._hosts:
-            for sent, packet in host.take():
+            for sent, packet in ((sent, piece) for sent, whole in host._engine.take() for piece in cut(whole)):
                 self.log.append((sent, packet))
                 self._count += 1
                 for extra, arrival in self.fate(self._count, packet):

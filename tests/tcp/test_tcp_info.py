@@ -39,12 +39,12 @@ def test_the_chronograph_gives_each_moment_to_one_reason() -> None:
 def test_a_rate_is_what_was_delivered_since_the_last_segment_delivered_went_out() -> None:
     delivery = Delivery()
     for end in (10, 20, 30):
-        delivery.sent(end, 100)
+        delivery.sent(end - 10, end, 10, 100)
     delivery.acknowledged(20)
     assert delivery.sample(150, 1, marked=True) == 2
     assert (delivery.rate_delivered, delivery.rate_interval, delivery.rate_app_limited) == (2, 50, False)
     assert (delivery.delivered, delivery.delivered_ce, delivery.outstanding) == (2, 2, 1)
-    delivery.sent(40, 150)
+    delivery.sent(30, 40, 10, 150)
     delivery.selectively([(30, 40)])
     assert delivery.sample(200, 1, marked=False) == 1
     assert (delivery.sacked, delivery.outstanding, delivery.rate_interval) == (1, 2, 50)
@@ -54,7 +54,7 @@ def test_a_rate_is_what_was_delivered_since_the_last_segment_delivered_went_out(
 
 def test_a_sample_below_the_least_round_trip_is_not_believed() -> None:
     delivery = Delivery()
-    delivery.sent(10, 100)
+    delivery.sent(0, 10, 10, 100)
     delivery.acknowledged(10)
     delivery.sample(150, 51, marked=False)
     assert delivery.rate_interval == 0
@@ -63,17 +63,17 @@ def test_a_sample_below_the_least_round_trip_is_not_believed() -> None:
 def test_what_the_application_limited_counts_only_where_it_was_more() -> None:
     delivery = Delivery()
     for end in (10, 20):
-        delivery.sent(end, 0)
+        delivery.sent(end - 10, end, 10, 0)
     delivery.acknowledged(20)
     delivery.sample(10, 1, marked=False)
     delivery.gave_all()
-    delivery.sent(30, 20)
+    delivery.sent(20, 30, 10, 20)
     delivery.acknowledged(30)
     delivery.sample(30, 1, marked=False)
     assert (delivery.rate_delivered, delivery.rate_app_limited) == (2, False)
     delivery.gave_all()
     for end in (40, 50, 60):
-        delivery.sent(end, 40)
+        delivery.sent(end - 10, end, 10, 40)
     delivery.acknowledged(60)
     delivery.sample(50, 1, marked=False)
     assert (delivery.rate_delivered, delivery.rate_app_limited) == (3, True)

@@ -6,7 +6,7 @@ Law: whatever the core owes is taken out at once, after each packet, call and de
 from userstack.address import is_unspecified
 from userstack.errors import AddressNotAvailable
 from userstack.net.host import Host
-from userstack.wire.offload import finished
+from userstack.wire.offload import Outbound
 
 
 class Engine:
@@ -17,14 +17,14 @@ class Engine:
     def __init__(self, core: Host, start: int) -> None:
         self.core = core
         self.now = start
-        self._sent: list[tuple[int, bytes]] = []
+        self._sent: list[tuple[int, Outbound]] = []
 
     def deliver(self, packet: bytes) -> None:
         """One IP packet arrives now."""
         self.core.deliver(packet, now=self.now)
         self.flush()
 
-    def take(self) -> list[tuple[int, bytes]]:
+    def take(self) -> list[tuple[int, Outbound]]:
         """What was sent since the last call, with the nanosecond of each."""
         sent, self._sent = self._sent, []
         return sent
@@ -51,5 +51,5 @@ class Engine:
     def flush(self) -> None:
         """Take out what the core owes now. Nobody sleeps on readiness here, so the list of the touched is dropped."""
         while (packet := self.core.poll_transmit(now=self.now)) is not None:
-            self._sent.append((self.now, finished(packet)))
+            self._sent.append((self.now, packet))
         self.core.touched()

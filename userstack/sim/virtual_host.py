@@ -24,6 +24,7 @@ from userstack.tcp.state import State
 from userstack.trace import Tracer
 from userstack.wire.codec import make_codec
 from userstack.wire.ip import Buffer
+from userstack.wire.offload import finished
 
 
 class Row(NamedTuple):
@@ -99,8 +100,11 @@ class VirtualHost:
         self._engine.deliver(bytes(memoryview(packet)))
 
     def take(self) -> list[tuple[int, bytes]]:
-        """The packets sent since the last call, oldest first, each with the nanosecond at which it was sent."""
-        return self._engine.take()
+        """The packets sent since the last call, oldest first, each with the nanosecond at which it was sent.
+
+        With ``config.offload`` they may be larger than the MTU.
+        """
+        return [(time, finished(packet)) for time, packet in self._engine.take()]
 
     def next_deadline(self) -> int | None:
         """The nanosecond at which something happens next without a packet or a call; None where nothing would."""

@@ -54,7 +54,7 @@ def resend_early_text(tcb: Tcb, now: int) -> None:
     if not tcb.flight:
         return
     if tcb.fast_open.sent:
-        tcb.recovery.sent(tcb.snd_una, tcb.snd_nxt, now)
+        tcb.recovery.sent(tcb.snd_una, tcb.snd_nxt, tcb.flight, now)
     elif not (tcb.fast_open.accepted and tcb.syn_lost):
         return
     tcb.recovery.resend_all(tcb.snd_una, tcb.snd_nxt)

@@ -101,7 +101,7 @@ class NewReno:
         """Without SACK nothing is known."""
         return None
 
-    def sent(self, first: int, end: int, now: int) -> None:
+    def sent(self, first: int, end: int, size: int, now: int) -> None:
         """Single segments are not remembered."""
 
     def resent(self, lost: Lost, end: int, now: int) -> None:

@@ -4,7 +4,7 @@
 only when the device can take one (law 4). The order: resets, SYN, what is lost, a window probe, new data and FIN, a bare ACK.
 """
 
-from userstack.tcp import loss_counts, md5sig, negotiation, retransmission, seq, tlp, uto
+from userstack.tcp import loss_counts, md5sig, negotiation, retransmission, seq, super_segment, tlp, uto
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.chronograph import BUSY, IDLE, RWND_LIMITED, SNDBUF_LIMITED
 from userstack.tcp.nagle import worth_sending
@@ -18,6 +18,7 @@ from userstack.tcp.tcb import Tcb
 from userstack.tcp.timestamps import encode
 from userstack.tcp.windowscale import MAX_WINDOW, to_field
 from userstack.wire.encodable import MAX_OPTIONS
+from userstack.wire.ip import Buffer
 from userstack.wire.tcp import ACK, ECE, FIN, NOP, PSH, RST, SACK, SYN, URG, Option, TcpSegment
 
 _SENDS_DATA = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
@@ -34,9 +35,10 @@ def poll_transmit(tcb: Tcb, *, now: int) -> TcpSegment | None:
     retransmitted = tcb.total_retrans
     segment = _next(tcb, now)
     if segment is not None:
-        tcb.segs_out += 1
+        count = super_segment.count_of(segment)
+        tcb.segs_out += count
         if tcb.total_retrans == retransmitted:  # RFC 4022: what is only sent again does not count
-            tcb.counters.add("TcpOutSegs")
+            tcb.counters.add("TcpOutSegs", count)
         if tcb.md5_key is not None and tcb.remote is not None and not md5sig.is_signed(segment):  # TIME-WAIT has signed its own
             md5sig.sign(segment, tcb.local.address, tcb.remote.address, tcb.md5_key)
     else:
@@ -182,12 +184,13 @@ def _tail_probe(tcb: Tcb, now: int) -> TcpSegment | None:
         return None
     tcb.tlp_due = False
     recovery = tcb.recovery
-    if not isinstance(recovery, RackRecovery) or recovery.last is None:
+    last = recovery.last() if isinstance(recovery, RackRecovery) else None
+    if last is None:
         return None
     tcb.counters.add("TcpExtTCPLossProbes")
     size = min(tcb.unsent, tcb.segment_limit, tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt)
-    last = Lost(recovery.last.start, recovery.last.end, tcb.snd_mss, exact=True)
-    segment = _send(tcb, tcb.snd_nxt, size, now) if size > 0 else _again(tcb, last, now)
+    lost = Lost(last.start, last.end, tcb.snd_mss, exact=True)
+    segment = _send(tcb, tcb.snd_nxt, size, now) if size > 0 else _again(tcb, lost, now)
     tcb.tlp_again, tcb.tlp_end = size <= 0, tcb.snd_nxt
     tcb.timers.loss_probe = None
     return segment
@@ -237,8 +240,7 @@ def _fresh(tcb: Tcb, now: int) -> TcpSegment | None:
         cwnd = tcb.congestion.cwnd
     usable = min(offered, tcb.recovery.room(una, tcb.snd_nxt, tcb.snd_mss, cwnd))
     if unsent:
-        size = min(unsent, usable, tcb.segment_limit)
-        return _send(tcb, tcb.snd_nxt, size, now) if worth_sending(tcb, unsent, usable) else None
+        return _send(tcb, tcb.snd_nxt, min(unsent, usable), now) if worth_sending(tcb, unsent, usable) else None
     if offered > 0:
         return _send(tcb, tcb.snd_nxt, 0, now)
     return None
@@ -268,10 +270,11 @@ def _wait_for_window(tcb: Tcb, now: int) -> None:
 def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) -> TcpSegment:
     """At most ``size`` octets from ``first`` on, and the FIN if it is asked for, stands right behind them and before ``most``."""
     options = _options(tcb, now)
-    full = tcb.snd_mss - _octets_of_others(options)
-    size = min(size, full)
+    full = min(tcb.snd_mss - _octets_of_others(options), tcb.segment_limit)
+    count = super_segment.count(tcb, first, size, full) if size > full else 1
+    size = min(size, count * full)
     end = first + size
-    payload = tcb.sendbuf.read(first, size) if size else b""
+    pieces = _text(tcb, first, size, count)
     flags = PSH if size and end == tcb.sendbuf.end and not tcb.more else 0  # MUST-61
     # A FIN takes sequence space too: behind data it goes along only where the window has room for it.
     fits = not size or end < tcb.snd_una + tcb.snd_wnd
@@ -281,24 +284,27 @@ def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) ->
     codepoint = 0
     if first < tcb.snd_nxt:
         _count_retransmission(tcb, size)
-        tcb.delivery.resent(end, now)
+        tcb.delivery.resent(first, end, now)
     else:
+        each = full if count > 1 else end - first
         tcb.rtt.time(end, now)
-        tcb.recovery.sent(first, end, now)
-        tcb.delivery.sent(end, now)
-        tcb.counters.add("TcpExtTCPOrigDataSent")
+        tcb.recovery.sent(first, end, each, now)
+        tcb.delivery.sent(first, end, each, now)
+        tcb.counters.add("TcpExtTCPOrigDataSent", count)
         if size and tcb.snd_wnd:  # RFC 3168 6.1.6: a window probe has neither ECT nor CWR
             cwr, codepoint = tcb.ecn.new_data()
             flags |= cwr
     tcb.snd_nxt = max(tcb.snd_nxt, end)
-    segment = _with_ack(tcb, first, flags, options, payload)
+    segment = _with_ack(tcb, first, flags, options, pieces[0])
+    segment.more = pieces[1:]
+    segment.gso_size = full if count > 1 else 0
     segment.ecn = codepoint
     tcb.timers.override = None
     if size:
         tcb.data_sent_at = now
-        tcb.tally.data_segs_out += 1
+        tcb.tally.data_segs_out += count
         tcb.tally.octets_out += size
-        if size < min(full, tcb.segment_limit):
+        if size < full:
             tcb.small_sent_end = end
         tcb.delayed_ack.answered(now)
     if tcb.snd_wnd or not tcb.syn_acked or tcb.config.empty_probes:
@@ -307,6 +313,13 @@ def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) ->
         tlp.schedule(tcb, now)
     carry_out_close(tcb, now=now)
     return segment
+
+
+def _text(tcb: Tcb, first: int, size: int, count: int) -> tuple[Buffer, ...]:
+    """In one piece, unless it is for several segments: then it is worth more not to copy it."""
+    if count > 1:
+        return tuple(tcb.sendbuf.pieces(first, size))
+    return (tcb.sendbuf.read(first, size) if size else b"",)
 
 
 def _taken(segment: TcpSegment) -> int:
@@ -344,7 +357,7 @@ def _octets_of_others(options: tuple[Option, ...]) -> int:
     return octets + uto.OPTION_OCTETS * any(kind == uto.USER_TIMEOUT for kind, _ in options)
 
 
-def _with_ack(tcb: Tcb, number: int, flags: int, options: tuple[Option, ...], payload: bytes = b"") -> TcpSegment:
+def _with_ack(tcb: Tcb, number: int, flags: int, options: tuple[Option, ...], payload: Buffer = b"") -> TcpSegment:
     """Every segment from SYN-RECEIVED on carries <ACK=RCV.NXT> and the window."""
     window = _offer_window(tcb)
     if tcb.ecn.echo:
@@ -383,7 +396,7 @@ def _offer_window(tcb: Tcb) -> int:
 
 
 def _segment(
-    tcb: Tcb, number: int, ack: int, flags: int, window: int, options: tuple[Option, ...] = (), payload: bytes = b""
+    tcb: Tcb, number: int, ack: int, flags: int, window: int, options: tuple[Option, ...] = (), payload: Buffer = b""
 ) -> TcpSegment:
     if tcb.remote is None:
         raise RuntimeError("a segment cannot be sent without a remote socket")

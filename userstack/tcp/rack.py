@@ -4,7 +4,8 @@ A segment is lost when one that was sent sufficiently later has been delivered. 
 was last sent, and what is sent again is cut as it was sent first.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from operator import attrgetter
 
 from userstack.counters import Counters
 from userstack.tcp.congestion.base import CongestionControl
@@ -14,29 +15,14 @@ from userstack.tcp.reordering import Reordering
 from userstack.tcp.rtt import RttEstimator
 from userstack.tcp.sack import Block, is_duplicate
 from userstack.tcp.scoreboard import DUP_THRESH
+from userstack.tcp.sent_segment import SentSegment
 from userstack.tcp.undo import Undo
 
 _PERSISTENT = 16
 """RFC 8985 6.2: for so many recoveries a reordering window that D-SACKs have widened stays wide."""
 
 
-class SentSegment:
-    """What RFC 8985 5.2 keeps of a segment."""
-
-    __slots__ = ("again", "end", "lost", "marked", "sacked", "sent_at", "start")
-
-    def __init__(self, start: int, end: int, now: int) -> None:
-        self.start = start
-        self.end = end
-        self.sent_at = now
-        """Segment.xmit_ts, in ns."""
-        self.again = False
-        """Segment.retransmitted."""
-        self.lost = False
-        """Taken as lost, and not yet sent again."""
-        self.marked = False
-        """It has been taken as lost since it was sent first."""
-        self.sacked = False
+_start, _end = attrgetter("start"), attrgetter("end")
 
 
 class RackRecovery:
@@ -138,8 +124,8 @@ class RackRecovery:
     def lost(self, mss: int) -> tuple[int, int]:
         """One by one. Note: a probe is not taken as sent again, as in Linux."""
         left = [segment for segment in self._segments if not segment.sacked]
-        return sum(segment.marked for segment in left), sum(
-            segment.marked and segment.again and not segment.lost for segment in left
+        return sum(segment.count for segment in left if segment.marked), sum(
+            segment.count for segment in left if segment.marked and segment.again and not segment.lost
         )
 
     def phase(self, snd_una: int) -> Phase:
@@ -157,13 +143,16 @@ class RackRecovery:
 
     @property
     def outstanding(self) -> int:
-        """Segments that are not acknowledged cumulatively."""
-        return len(self._segments)
+        """Segments that are not acknowledged cumulatively, if there is one at the most; else more than one."""
+        return self._segments[0].count if len(self._segments) == 1 else len(self._segments)
 
-    @property
     def last(self) -> SentSegment | None:
-        """The one with the highest numbers."""
-        return self._segments[-1] if self._segments else None
+        """The one with the highest numbers, and nothing but one."""
+        if not self._segments:
+            return None
+        last = self._segments[-1]
+        self._split(len(self._segments) - 1, last.start + (last.count - 1) * last.size)
+        return self._segments[-1]
 
     def room(self, snd_una: int, snd_nxt: int, mss: int, cwnd: int) -> int:
         """What ``cwnd`` leaves beside what is in the network."""
@@ -175,17 +164,17 @@ class RackRecovery:
         """Nothing of what the handshake has sent counts."""
         self._recovery_point = self._fack = snd_una
 
-    def sent(self, first: int, end: int, now: int) -> None:
+    def sent(self, first: int, end: int, size: int, now: int) -> None:
         """RFC 8985 6.1."""
-        segment = SentSegment(first, end, now)
+        segment = SentSegment(first, end, size, now)
         self._segments.append(segment)
         self._enter(segment)
         if self._reduction is not None:
-            self._reduction.sent += 1
+            self._reduction.sent += segment.count
 
     def resent(self, lost: Lost, end: int, now: int) -> None:
         """The same for what goes out again; what was cut smaller than before becomes two."""
-        index = bisect_left(self._segments, lost.first, key=lambda segment: segment.start)
+        index = bisect_left(self._segments, lost.first, key=_start)
         if index == len(self._segments):
             return
         segment = self._segments[index]
@@ -218,6 +207,7 @@ class RackRecovery:
         """RFC 8985 6.2, steps 2 and 3, for what is acknowledged cumulatively."""
         self.duplicates = 0
         self.una_moved = True
+        self._split_below(snd_una)
         done = fresh = 0
         for segment in self._segments:
             if segment.end > snd_una:
@@ -225,7 +215,7 @@ class RackRecovery:
                 break
             done += 1
             if segment.sacked:
-                self._sacked_count -= 1
+                self._sacked_count -= segment.count
             else:
                 self._deliver(segment, now)
                 fresh += segment.end - segment.start
@@ -370,11 +360,11 @@ class RackRecovery:
 
     def _enter(self, segment: SentSegment) -> None:
         self._pipe += segment.end - segment.start
-        self._count += 1
+        self._count += segment.count
 
     def _leave(self, segment: SentSegment) -> None:
         self._pipe -= segment.end - segment.start
-        self._count -= 1
+        self._count -= segment.count
 
     def _lose(self, segment: SentSegment) -> None:
         if not segment.lost:
@@ -385,10 +375,13 @@ class RackRecovery:
 
     def _trim(self, segment: SentSegment, snd_una: int) -> None:
         """Its first part is acknowledged."""
-        cut = max(snd_una - segment.start, 0)
+        cut, before = max(snd_una - segment.start, 0), segment.count
         segment.start += cut
-        if not (segment.sacked or segment.lost):
+        if segment.sacked:
+            self._sacked_count -= before - segment.count
+        elif not segment.lost:
             self._pipe -= cut
+            self._count -= before - segment.count
 
     def _recover(self, congestion: CongestionControl) -> None:
         self._ended = Phase.RECOVERY if self.fast else Phase.LOSS
@@ -400,16 +393,27 @@ class RackRecovery:
         if self._persist <= 0:
             self._multiplier = 1
 
+    def _split_below(self, snd_una: int) -> None:
+        """Of segments that went out as one those that are acknowledged become one of their own."""
+        index = bisect_right(self._segments, snd_una, key=_end)
+        if index < len(self._segments):
+            segment = self._segments[index]
+            self._split(index, segment.start + (snd_una - segment.start) // segment.size * segment.size)
+
     def _split(self, index: int, at: int) -> None:
         segment = self._segments[index]
         if not segment.start < at < segment.end:
             return
-        rest = SentSegment(at, segment.end, segment.sent_at)
+        before = segment.count
+        rest = SentSegment(at, segment.end, segment.size, segment.sent_at)
         rest.again, rest.lost, rest.marked, rest.sacked = segment.again, segment.lost, segment.marked, segment.sacked
         segment.end = at
         self._segments.insert(index + 1, rest)
-        self._sacked_count += rest.sacked
-        self._count += not (rest.sacked or rest.lost)
+        more = segment.count + rest.count - before
+        if segment.sacked:
+            self._sacked_count += more
+        elif not segment.lost:
+            self._count += more
 
     def _sack(self, start: int, end: int, now: int) -> int:
         """Mark what lies in a block; how many octets that are news."""
@@ -423,14 +427,14 @@ class RackRecovery:
                 self._split(index, end)
                 self._deliver(segment, now)
                 segment.sacked, segment.lost = True, False
-                self._sacked_count += 1
+                self._sacked_count += segment.count
                 news += segment.end - segment.start
             index += 1
         return news
 
     def _deliver(self, segment: SentSegment, now: int) -> None:
         """RACK_update () and RACK_detect_reordering ()."""
-        self._delivered += 1
+        self._delivered += segment.count
         self._original |= not segment.again and segment.end <= self._recovery_point
         if not segment.lost:
             self._leave(segment)

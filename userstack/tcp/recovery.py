@@ -59,8 +59,8 @@ class LossRecovery(Protocol):
         """The handshake is over: data begins at ``snd_una``."""
         ...
 
-    def sent(self, first: int, end: int, now: int) -> None:
-        """``first`` up to ``end`` has gone out for the first time."""
+    def sent(self, first: int, end: int, size: int, now: int) -> None:
+        """``first`` up to ``end`` has gone out for the first time, in segments of ``size`` octets."""
         ...
 
     def on_ack(self, acked: int, snd_una: int, snd_nxt: int, mss: int, congestion: CongestionControl, now: int) -> None:

@@ -137,7 +137,7 @@ class SackRecovery:
             return None
         return Lost(max(last[0], last[1] - mss), last[1], room, rescue=True)
 
-    def sent(self, first: int, end: int, now: int) -> None:
+    def sent(self, first: int, end: int, size: int, now: int) -> None:
         """Single segments are not remembered."""
 
     def resent(self, lost: Lost, end: int, now: int) -> None:
