@@ -8,7 +8,7 @@ from userstack.net.arrival import Arrival
 from userstack.net.factory import ConnectionFactory
 from userstack.net.fastopen import FastOpenServer
 from userstack.net.listener import Listener
-from userstack.net.ports import Kind, Use
+from userstack.net.ports import Kind, use_of
 from userstack.net.stateless import StatelessReplies
 from userstack.net.syncookies import VALID, SynCookies, can_carry, carry_options, remembered_syn, without_echo, without_options
 from userstack.net.synqueue import Verdict, judge
@@ -181,7 +181,7 @@ class PassiveOpens:
         )
 
     def _enter(self, child: Connection, listener: Listener) -> None:
-        use = Use(child.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
+        use = use_of(child.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
         self._table.enter(child, use, listener)
 
 

@@ -355,5 +355,7 @@ class Connection(Settings):
 
     def next_deadline(self) -> int | None:
         """When ``on_deadline`` has to be called, in ns; None: no timer runs."""
-        timer = status.earliest(self.tcb)
-        return None if timer is None else timer[1]
+        tcb = self.tcb
+        if tcb.time_wait is not None:
+            return tcb.time_wait.next_deadline()
+        return tcb.quiet_until if tcb.syn_due and tcb.quiet_until else tcb.timers.next()
