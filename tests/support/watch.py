@@ -62,9 +62,9 @@ def _check_connection(connection: Connection, tcb: Tcb, stack: StackConfig) -> N
     assert len(tcb.sendbuf) <= max(config.send_buffer, stack.send_buffer)
     held = tcb.recvbuf.size + sum(map(len, tcb.recvbuf._pieces.values()))
     assert held < max(config.receive_buffer, stack.receive_buffer) + (1 << tcb.rcv_wind_shift)  # windows are rounded up
-    assert len(tcb.resets._owed) <= 16
+    assert tcb.resets is None or len(tcb.resets._owed) <= 16
     assert len(tcb.recvbuf._pieces) <= config.out_of_order_ranges
-    assert len(tcb.reports._waiting) <= config.error_reports
+    assert tcb.reports is None or len(tcb.reports._waiting) <= config.error_reports
     assert tcb.snd_una <= tcb.snd_nxt <= tcb.sendbuf.end + 1
     assert tcb.snd_mss >= 1
     assert tcb.congestion.cwnd >= 1

@@ -10,7 +10,7 @@ from userstack.net.ephemeral import EphemeralPorts
 from userstack.net.factory import ConnectionFactory
 from userstack.net.interface import is_valid_source
 from userstack.net.listener import Listener
-from userstack.net.ports import Binding, Kind, PortTable, Use
+from userstack.net.ports import Binding, Kind, PortTable, use_of
 from userstack.net.reuse import gives_way
 from userstack.net.table import ConnectionTable, Entry
 from userstack.tcp import seq
@@ -80,7 +80,7 @@ class ActiveOpens:
             connection.send(fast_open[: attempt.room], now=now)
         if binding is not None:
             self._ports.release(binding)
-        self._table.enter(connection, Use(address, reuse_address, Kind.CONNECTED))
+        self._table.enter(connection, use_of(address, reuse_address, Kind.CONNECTED))
         return connection
 
     def open_listening(self, listener: Listener, remote: Endpoint, *, now: int) -> Connection:

@@ -58,6 +58,7 @@ class ConnectionFactory:
         """A fresh connection, in the state that ``Connection`` says; without ``config`` and ``isn`` it gets the host's."""
         return Connection(
             local,
+            remote,
             config=config or self._config,
             isn=isn or self.isn,
             timestamp_offset=self.timestamp_offset,
@@ -71,4 +72,5 @@ class ConnectionFactory:
             reopening=reopening,
             listening=listening,
             fast_open=fast_open,
+            now=now,
         )

@@ -9,7 +9,7 @@ from userstack.config import FAST_OPEN_SERVER, FAST_OPEN_WITHOUT_COOKIE, SECOND,
 from userstack.counters import Counters
 from userstack.net.siphash import siphash
 from userstack.tcp.connection import Connection
-from userstack.tcp.fastopen import Cookie, FastOpen, read_cookie
+from userstack.tcp.fastopen import NO_FAST_OPEN, Cookie, FastOpen, read_cookie
 from userstack.wire.tcp import TcpSegment
 
 KEY_OCTETS = 16
@@ -62,14 +62,14 @@ class FastOpenServer:
         if asked is not None and not asked.value:
             self._counters.add("TcpExtTCPFastOpenCookieReqd")
         if not self._config.fast_open & FAST_OPEN_SERVER or not queue.limit or not (segment.payload or asked):
-            return FastOpen()
+            return NO_FAST_OPEN
         if not queue.has_room(now=now):
             self._counters.add("TcpExtTCPFastOpenListenOverflow")
-            return FastOpen()
+            return NO_FAST_OPEN
         if self._config.fast_open & FAST_OPEN_WITHOUT_COOKIE or config.fast_open_no_cookie:
             self._counters.add("TcpExtTCPFastOpenPassive")
             return FastOpen(accepted=True)
-        return FastOpen() if asked is None else self._check(asked, self._valid(config, local, remote))
+        return NO_FAST_OPEN if asked is None else self._check(asked, self._valid(config, local, remote))
 
     def _valid(self, config: StackConfig, local: Endpoint, remote: Endpoint) -> list[bytes]:
         """The cookies that count, that of the first key in front: as Linux makes them of both addresses."""

@@ -8,7 +8,7 @@ from userstack.net.arrival import Arrival
 from userstack.net.factory import ConnectionFactory
 from userstack.net.fastopen import FastOpenServer
 from userstack.net.listener import Listener
-from userstack.net.ports import Kind, Use
+from userstack.net.ports import Kind, use_of
 from userstack.net.stateless import StatelessReplies
 from userstack.net.syncookies import VALID, SynCookies, can_carry, carry_options, remembered_syn, without_echo, without_options
 from userstack.net.synqueue import Verdict, judge
@@ -71,7 +71,7 @@ class PassiveOpens:
             now=arrival.now,
         )
         _equip(child, arrival)
-        child.on_segment(arrival.segment, now=arrival.now, source=arrival.remote.address)
+        child.on_segment(arrival.segment, now=arrival.now)
         if child.state is State.SYN_RECEIVED:
             self._enter(child, listener)
         return None
@@ -127,7 +127,7 @@ class PassiveOpens:
         child = self._factory.make(local, remote, config=config, isn=lambda *_: cookie, listening=True, now=now)
         child.tcb.trace = None  # it is in no state that anybody could see
         _equip(child, arrival)
-        child.on_segment(syn, now=now, source=remote.address)
+        child.on_segment(syn, now=now)
         if child.state is not State.SYN_RECEIVED:
             return None
         carry_options(child, now)
@@ -165,7 +165,7 @@ class PassiveOpens:
         child = self._factory.make(local, remote, config=config, isn=lambda *_: cookie, listening=True, now=now)
         _equip(child, arrival)
         offset = self._factory.timestamp_offset(local, remote) if config.timestamps else None
-        child.on_segment(remembered_syn(ack, mss, offset=offset), now=now, source=remote.address)
+        child.on_segment(remembered_syn(ack, mss, offset=offset), now=now)
         self._enter(child, listener)
         self._table.segment_arrives(self._table.entries[(local, remote)], without_echo(ack), now)
 
@@ -181,7 +181,7 @@ class PassiveOpens:
         )
 
     def _enter(self, child: Connection, listener: Listener) -> None:
-        use = Use(child.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
+        use = use_of(child.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
         self._table.enter(child, use, listener)
 
 

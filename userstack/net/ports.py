@@ -6,14 +6,15 @@ one set: ``::`` stands for every IPv4 address too, unless it is bound for IPv6 a
 """
 
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from userstack.address import Endpoint, is_unspecified
 from userstack.errors import AddressInUse, AddressNotAvailable, InvalidArgument
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """What a port is used for."""
 
     BOUND = "bound"
@@ -30,6 +31,12 @@ class Use(NamedTuple):
     kind: Kind
     v6only: bool = False
     """Of the address ``::`` alone: it leaves the IPv4 addresses to others."""
+
+
+@lru_cache(1024)
+def use_of(address: bytes, reuse_address: bool, kind: Kind) -> Use:
+    """That of a connection: those between the same address and any peer have one and the same."""
+    return Use(address, reuse_address, kind)
 
 
 class Binding:
@@ -117,7 +124,9 @@ class PortTable:
 
     def add(self, port: int, use: Use) -> None:
         """Count one more use."""
-        uses = self._uses.setdefault(port, {})
+        uses = self._uses.get(port)
+        if uses is None:
+            uses = self._uses[port] = {}
         uses[use] = uses.get(use, 0) + 1
 
     def remove(self, port: int, use: Use) -> None:

@@ -1,13 +1,14 @@
 """The connections of a host by their four-tuple, each with its one entry in the timer wheel, and which of them have work to do."""
 
 import weakref
+from collections import OrderedDict
 from typing import NamedTuple
 
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.net.listener import Listener
-from userstack.net.ports import Kind, PortTable, Use
+from userstack.net.ports import Kind, PortTable, Use, use_of
 from userstack.net.synqueue import is_overdue
 from userstack.net.wheel import Timer, TimerWheel
 from userstack.tcp.connection import Connection
@@ -22,29 +23,26 @@ Key = tuple[Endpoint, Endpoint]
 _OVER = frozenset({State.CLOSED, State.LISTEN})
 
 
-class Entry:
-    """What the host keeps of a connection; in TIME-WAIT only ``record`` is left once the application has gone."""
+class Entry(Timer):
+    """What the host keeps of a connection; in TIME-WAIT only ``record`` is left once the application has gone.
 
-    __slots__ = ("connection", "early", "key", "listener", "record", "timer", "use")
+    It is its own timer, armed at the earliest deadline of ``machine``.
+    """
+
+    __slots__ = ("connection", "early", "key", "listener", "machine", "record", "use")
 
     def __init__(self, key: Key, connection: Connection, use: Use, listener: Listener | None) -> None:
+        super().__init__(None)
         self.key = key
         self.connection: Connection | None = connection
         self.record: TimeWait | None = None
+        self.machine: Connection | TimeWait = connection
+        """What takes segments and deadlines now: the record, where there is one."""
         self.use = use
         self.listener = listener
         """The listener whose SYN queue the connection is in."""
         self.early: Listener | None = None
         """The listener that counts the connection as a pending Fast Open request."""
-        self.timer = Timer(self)
-
-    @property
-    def machine(self) -> Connection | TimeWait:
-        """What takes segments and deadlines now."""
-        machine = self.record or self.connection
-        if machine is None:
-            raise RuntimeError(f"the entry of {self.key} is empty")
-        return machine
 
 
 class ConnectionRow(NamedTuple):
@@ -74,7 +72,8 @@ class ConnectionTable:
         self._config = config
         self._counters = counters
         self._trace = trace
-        self._dirty: dict[Entry, None] = {}
+        self._dirty: OrderedDict[Entry, None] = OrderedDict()
+        """What waits to be asked for output. Note: the first of a plain dict is far when many before it have been taken out."""
         self._touched: set[Connection | Listener] = set()
         self._time_waits = 0
 
@@ -107,7 +106,7 @@ class ConnectionTable:
         """Forget a connection, without a word about its end."""
         self.entries.pop(entry.key, None)
         self._dirty.pop(entry, None)
-        self.wheel.cancel(entry.timer)
+        self.wheel.cancel(entry)
         self._ports.remove(entry.key[0].port, entry.use)
         if entry.record is not None:
             self._time_waits -= 1
@@ -119,7 +118,7 @@ class ConnectionTable:
             self._touched.add(connection)
             self._leave_syn_queue(entry, connection)
             self._leave_pending(entry, connection)
-        entry.connection = entry.timer.owner = None  # entry and timer hold each other: no cycle may keep the connection
+        entry.connection = None
 
     def _leave_syn_queue(self, entry: Entry, connection: Connection) -> None:
         if entry.listener is not None:
@@ -202,49 +201,46 @@ class ConnectionTable:
         if connection is None:
             return
         self._touched.add(connection)
-        if entry.record is None and connection.time_wait is not None:
-            self._keep_record(entry, connection, connection.time_wait)
+        if entry.record is None and connection.tcb.time_wait is not None:
+            self._keep_record(entry, connection, connection.tcb.time_wait)
 
     def poll_transmit(self, now: int) -> tuple[Entry, TcpSegment] | None:
         """The next segment of any connection that has one."""
-        while self._dirty:
-            entry = next(iter(self._dirty))
-            segment = self._poll(entry, now)
+        dirty = self._dirty
+        while dirty:
+            entry = next(iter(dirty))
+            segment = None
+            try:
+                segment = entry.machine.poll_transmit(now=now)
+            finally:
+                if segment is None:  # also after a bug of ours in one connection: it must not stand in the way of the others
+                    del dirty[entry]
             if segment is not None:
                 return entry, segment
             self._settle(entry, now)
         return None
-
-    def _poll(self, entry: Entry, now: int) -> TcpSegment | None:
-        segment = None
-        try:
-            segment = entry.machine.poll_transmit(now=now)
-        finally:
-            if segment is None:  # also after a bug of ours in one connection: it must not stand in the way of the others
-                del self._dirty[entry]
-        return segment
 
     def _settle(self, entry: Entry, now: int) -> None:
         """Nothing is left to send: go over to the TIME-WAIT record, free what is over, or arm the timer."""
         if entry.record is not None and self._time_waits > self._config.time_wait_max and entry.record.state is State.TIME_WAIT:
             self._counters.add("TcpExtTCPTimeWaitOverflow")
             entry.record.abort(now=now)
-        if entry.machine.state in _OVER:
+        machine = entry.machine
+        if machine.state in _OVER:
             self.free(entry, now)
             return
-        deadline = entry.machine.next_deadline()
-        armed = entry.timer.deadline
-        if deadline is not None and (armed is None or deadline < armed):
-            self.wheel.arm(entry.timer, deadline)
+        deadline = machine.next_deadline()
+        if deadline is not None and (entry.deadline is None or deadline < entry.deadline):
+            self.wheel.arm(entry, deadline)
 
     def _keep_record(self, entry: Entry, connection: Connection, record: TimeWait) -> None:
         """From TIME-WAIT on the record is what counts."""
-        entry.record = record
+        entry.record = entry.machine = record
         record.owner = weakref.ref(connection)
         self._leave_syn_queue(entry, connection)  # a reopened TIME-WAIT has become one again
         self._time_waits += 1
         self._ports.remove(entry.key[0].port, entry.use)
-        entry.use = entry.use._replace(kind=Kind.TIME_WAIT)
+        entry.use = use_of(entry.use.address, entry.use.reuse_address, Kind.TIME_WAIT)
         self._ports.add(entry.key[0].port, entry.use)
         if connection.tcb.released or not connection.is_established:
             entry.connection = None
@@ -252,15 +248,15 @@ class ConnectionTable:
     def advance(self, now: int) -> None:
         """Fire every deadline up to ``now``."""
         for timer in self.wheel.advance(now):
-            if isinstance(timer.owner, Entry):
-                self._expire(timer.owner, now)
+            if isinstance(timer, Entry):
+                self._expire(timer, now)
 
     def _expire(self, entry: Entry, now: int) -> None:
         deadline = entry.machine.next_deadline()
         if deadline is None:
             return  # its timer was turned off and the wheel's entry left where it stood
         if deadline > now:  # the wheel's entry was left where it stood when the deadline moved
-            self.wheel.arm(entry.timer, deadline)
+            self.wheel.arm(entry, deadline)
             return
         if entry.listener is not None and entry.connection is not None:
             if is_overdue(entry.listener, entry.connection):

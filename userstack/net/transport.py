@@ -18,7 +18,7 @@ from userstack.net.listener import Listener
 from userstack.net.outgoing import Outgoing
 from userstack.net.passive import PassiveOpens
 from userstack.net.paths import Paths
-from userstack.net.ports import Binding, Kind, PortTable, Use
+from userstack.net.ports import Binding, Kind, PortTable, use_of
 from userstack.net.stateless import StatelessReplies
 from userstack.net.syncookies import SynCookies
 from userstack.net.table import ConnectionRow, ConnectionTable, Entry
@@ -243,7 +243,7 @@ class Transport:
         """RFC 9293 3.10.1: LISTEN to SYN-SENT."""
         connection = self._active.open_listening(listener, remote, now=now)
         self._forget(listener, now)
-        use = Use(connection.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
+        use = use_of(connection.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
         self.table.enter(connection, use)
         return connection
 

@@ -76,7 +76,8 @@ def _listen(tcb: Tcb, segment: Segment, now: int) -> None:
     if segment.bad_options:
         tcb.counters.add("TcpExtTCPBadOptions")  # MUST-7: there is no connection to reset yet
         return
-    _receive_syn(tcb, segment, now, iss=tcb.isn(tcb.local, tcb.remote, now))
+    tcb.begin(tcb.remote, now)
+    _receive_syn(tcb, segment, now)
     move(tcb, State.SYN_RECEIVED, cause=segment.cause, clause="3.10.7.2 step 3", now=now)
 
 
@@ -84,15 +85,15 @@ def _reopen(tcb: Tcb, record: TimeWait, wire: TcpSegment, now: int) -> None:
     """MAY-2 (3.6.1). Condition (1): the new ISS lies above every sequence number of the old incarnation."""
     segment = from_wire(wire, near_seq=record.rcv_nxt, near_ack=record.snd_nxt)
     iss = seq.unwrap(tcb.isn(record.local, record.remote, now), record.snd_nxt)
-    _receive_syn(tcb, segment, now, iss=max(iss, record.next_iss))
+    tcb.start(max(iss, record.next_iss))
+    _receive_syn(tcb, segment, now)
     move(tcb, State.SYN_RECEIVED, cause=segment.cause, clause="3.6.1", now=now)
 
 
-def _receive_syn(tcb: Tcb, segment: Segment, now: int, *, iss: int) -> None:
-    """A SYN begins a new incarnation from LISTEN: IRS, RCV.NXT, ISS, and what came with the SYN is queued."""
-    tcb.start(iss)
+def _receive_syn(tcb: Tcb, segment: Segment, now: int) -> None:
+    """A SYN for the new incarnation, which has its ISS: IRS, RCV.NXT, and what came with the SYN is queued."""
     tcb.passive = True
-    tcb.snd_nxt = iss + 1
+    tcb.snd_nxt = tcb.iss + 1
     _take_syn(tcb, segment, now)
     tcb.syn_due = True
 

@@ -38,8 +38,7 @@ def open_active(tcb: Tcb, remote: Endpoint | None, *, now: int, cause: str = "ca
     if remote is None:
         raise DestinationRequired
     _check_remote(remote)
-    tcb.remote = remote
-    tcb.start(tcb.isn(tcb.local, remote, now))
+    tcb.begin(remote, now)
     tcb.passive = False
     tcb.snd_nxt = tcb.iss + 1
     tcb.syn_due = not tcb.fast_open.deferred

@@ -10,22 +10,28 @@ IDLE, BUSY, RWND_LIMITED, SNDBUF_LIMITED = range(4)
 class Chronograph:
     """Where the time of one connection's sender went. In ns."""
 
-    __slots__ = ("_since", "_spent", "_why")
+    __slots__ = ("_busy", "_rwnd_limited", "_since", "_sndbuf_limited", "_why")
 
     def __init__(self) -> None:
         self._why = IDLE
-        self._since = 0
-        self._spent = [0, 0, 0, 0]
+        self._since = self._busy = self._rwnd_limited = self._sndbuf_limited = 0
 
     def switch(self, why: int, now: int) -> None:
         """From now on it waits for ``why``."""
-        if why != self._why:
-            self._spent[self._why] += now - self._since
-            self._why, self._since = why, now
+        if why == self._why:
+            return
+        if self._why == BUSY:
+            self._busy += now - self._since
+        elif self._why == RWND_LIMITED:
+            self._rwnd_limited += now - self._since
+        elif self._why == SNDBUF_LIMITED:
+            self._sndbuf_limited += now - self._since
+        self._why, self._since = why, now
 
     def spent(self, why: int, now: int) -> int:
-        """How long it has waited for that, up to now."""
-        return self._spent[why] + (now - self._since if why == self._why else 0)
+        """How long it has waited for that, up to now; ``IDLE`` is not measured."""
+        before = (0, self._busy, self._rwnd_limited, self._sndbuf_limited)[why]
+        return before + (now - self._since if why == self._why else 0)
 
     def busy(self, now: int) -> int:
         """How long there was something to send, or not acknowledged, whatever it waited for."""

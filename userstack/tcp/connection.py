@@ -23,7 +23,7 @@ from userstack.errors import InvalidArgument
 from userstack.tcp import arrives, calls, icmp, output, status, timeouts
 from userstack.tcp import urgent as urgent_data
 from userstack.tcp.challenge import ChallengeThrottle
-from userstack.tcp.fastopen import FastOpen
+from userstack.tcp.fastopen import NO_FAST_OPEN, FastOpen
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.lowerlevel import LowerLevel
@@ -46,7 +46,8 @@ class Connection(Settings):
 
     It begins in CLOSED. With ``listening`` it begins in LISTEN, for one SYN of those that a listener gets. With ``reopening`` it
     begins in TIME-WAIT, and the SYN that ``reopening.reopens`` has approved must be its first segment (RFC 9293 3.6.1, MAY-2).
-    ``fast_open`` says what of RFC 7413 it takes part in.
+    ``fast_open`` says what of RFC 7413 it takes part in. With ``remote`` it is made for that peer, and for a SYN, or an OPEN, at
+    ``now``.
     """
 
     __slots__ = ("__weakref__",)
@@ -54,6 +55,7 @@ class Connection(Settings):
     def __init__(
         self,
         local: Endpoint,
+        remote: Endpoint | None = None,
         *,
         config: StackConfig,
         isn: IsnGenerator,
@@ -68,9 +70,11 @@ class Connection(Settings):
         reopening: TimeWait | None = None,
         listening: bool = False,
         fast_open: FastOpen | None = None,
+        now: int = 0,
     ) -> None:
         self.tcb = Tcb(
             local,
+            remote,
             config=config,
             isn=isn,
             timestamp_offset=timestamp_offset,
@@ -83,7 +87,8 @@ class Connection(Settings):
             quiet_until=quiet_until,
             reopening=reopening,
             listening=listening,
-            fast_open=fast_open or FastOpen(),
+            fast_open=fast_open or NO_FAST_OPEN,
+            now=now,
         )
 
     # --- what it is ---
@@ -174,7 +179,7 @@ class Connection(Settings):
     @property
     def urgent_waits(self) -> bool:
         """The last octet of urgent data is here, and was read neither out of band nor in the stream (POLLPRI)."""
-        return self.tcb.mark.is_waiting
+        return self.tcb.mark is not None and self.tcb.mark.is_waiting
 
     @property
     def at_mark(self) -> bool:
@@ -205,7 +210,10 @@ class Connection(Settings):
     @property
     def reports(self) -> Reports:
         """MUST-47: the errors that it survived, once ``reports.want(True)`` asks for them (SHLD-20)."""
-        return self.tcb.reports
+        tcb = self.tcb
+        if tcb.reports is None:
+            tcb.reports = Reports(tcb.config.error_reports, tcb.counters)
+        return tcb.reports
 
     def info(self, *, now: int | None = None) -> ConnectionInfo:
         """RFC 9293 3.10.6, STATUS. Without ``now`` what counts time stands as of when something was last sent or received."""
@@ -318,9 +326,9 @@ class Connection(Settings):
         """A segment for this connection arrives. In LISTEN ``source``, the packed address it came from, fills in the remote socket.
 
         Raises:
-            InvalidArgument: in LISTEN without ``source``.
+            InvalidArgument: in LISTEN without ``source``, where it was not made for one peer.
         """
-        if self.tcb.state is State.LISTEN:
+        if self.tcb.state is State.LISTEN and not self.tcb.ready:
             if source is None:
                 raise InvalidArgument("a segment that arrives in LISTEN needs its source address")
             self.tcb.remote = Endpoint(source, segment.source_port)
@@ -347,5 +355,7 @@ class Connection(Settings):
 
     def next_deadline(self) -> int | None:
         """When ``on_deadline`` has to be called, in ns; None: no timer runs."""
-        timer = status.earliest(self.tcb)
-        return None if timer is None else timer[1]
+        tcb = self.tcb
+        if tcb.time_wait is not None:
+            return tcb.time_wait.next_deadline()
+        return tcb.quiet_until if tcb.syn_due and tcb.quiet_until else tcb.timers.next()

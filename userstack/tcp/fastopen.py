@@ -101,6 +101,10 @@ class FastOpen:
             self.memory.works()
 
 
+NO_FAST_OPEN = FastOpen()
+"""That of every connection which takes no part in it; nothing of it ever changes."""
+
+
 class Opener(Protocol):
     """What of a ``Tcb`` is needed to tell how its Fast Open went."""
 

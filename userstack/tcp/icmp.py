@@ -38,7 +38,8 @@ def on_error(tcb: Tcb, error: OSError, *, hard: bool, wire_seq: int, now: int) -
 def tell(tcb: Tcb, reason: Reason, error: OSError, now: int) -> None:
     """Remember a soft error as the last one, and report it (MUST-47)."""
     tcb.soft_error = error
-    tcb.reports.add(now, reason, error)
+    if tcb.reports is not None:
+        tcb.reports.add(now, reason, error)
 
 
 def on_packet_too_big(tcb: Tcb, mtu: int, *, wire_seq: int, now: int) -> None:

@@ -2,6 +2,7 @@
 
 from userstack.config import SECOND
 from userstack.errors import ConnectionTimedOut
+from userstack.tcp.probing import NOT_PROBING, Probing
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
 
@@ -39,6 +40,8 @@ def expired(tcb: Tcb, now: int) -> bool:
         tcb.die(error, cause="timer keep-alive", clause="3.8.4", now=now)
         return True
     tcb.keepalives += 1
+    if tcb.probing is NOT_PROBING:
+        tcb.probing = Probing()
     tcb.probing.unanswered += 1
     tcb.keepalive_due = True
     tcb.counters.add("TcpExtTCPKeepAlive")

@@ -52,3 +52,7 @@ class Probing:
         self.answered()
         self.sent = 0
         self.shut_since = None
+
+
+NOT_PROBING = Probing()
+"""That of every connection which has asked nothing yet; what has been answered, or has ended, changes nothing of it."""

@@ -48,7 +48,7 @@ def restart_persist(tcb: Tcb, now: int) -> None:
 
 def set_user_timeout(tcb: Tcb, timeout: int | None) -> None:
     """TCP_USER_TIMEOUT: how long something may stay unacknowledged, in ns; None goes back to R2, ``FOREVER`` never gives up."""
-    if timeout is not None and timeout != tcb.user_timeout:
+    if tcb.uto.enabled and timeout is not None and timeout != tcb.user_timeout:
         tcb.uto.user_timeout_set()
     tcb.user_timeout = timeout
     watch(tcb)

@@ -1,9 +1,10 @@
 """What may be set of a connection, before it is open or later: the options of a socket, by the names of BSD and Linux."""
 
 from userstack.config import StackConfig
-from userstack.tcp import keepalive, retransmission
+from userstack.tcp import keepalive, retransmission, uto
 from userstack.tcp.pmtudisc import PmtuDiscovery
 from userstack.tcp.tcb import Tcb
+from userstack.tcp.uto import UserTimeoutOption
 from userstack.wire.source_route import SourceRoute
 
 
@@ -47,11 +48,11 @@ class Settings:
     @property
     def oob_inline(self) -> bool:
         """SO_OOBINLINE: the last octet of urgent data stays in the stream, as RFC 6093 6 wants it; else it is read apart."""
-        return self.tcb.mark.inline
+        return self.tcb.oob_inline
 
     @oob_inline.setter
     def oob_inline(self, value: bool) -> None:
-        self.tcb.mark.inline = value
+        self.tcb.oob_inline = value
 
     @property
     def config(self) -> StackConfig:
@@ -79,6 +80,8 @@ class Settings:
 
         ``advertise`` None is the user timeout, or R2. Before the connection is opened the option goes into the SYN too.
         """
+        if self.tcb.uto is uto.OFF:
+            self.tcb.uto = UserTimeoutOption(self.tcb.config)
         self.tcb.uto.set(enabled=enabled, advertise=advertise, changeable=changeable)
         retransmission.watch(self.tcb)
         keepalive.arm(self.tcb)

@@ -7,6 +7,7 @@ functions that work on it.
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
+from userstack.tcp import uto
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.chronograph import IDLE, Chronograph
 from userstack.tcp.congestion.base import CongestionControl
@@ -24,7 +25,7 @@ from userstack.tcp.options import default_mss, header_size
 from userstack.tcp.orphancount import OrphanCount
 from userstack.tcp.owed_reset import OwedReset, OwedResets
 from userstack.tcp.path import Path
-from userstack.tcp.probing import Probing
+from userstack.tcp.probing import NOT_PROBING
 from userstack.tcp.receiver_rtt import ReceiverRtt
 from userstack.tcp.recovery import LossRecovery
 from userstack.tcp.recvbuf import ReceiveBuffer
@@ -49,20 +50,21 @@ class Tcb:
     __slots__ = (
         "ack_now", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "challenge", "challenged_at", "chronograph",
         "close_requested", "config", "congestion", "cork", "counters", "data_sent_at", "deaf", "deferred", "delayed_ack",
-        "delivery", "ecn", "error", "fast_open", "heard_at", "irs", "isn", "iss", "keepalive_due", "keepalives", "local", "lower",
-        "mark", "max_snd_wnd", "md5_key", "more", "mtu", "nodelay", "orphan", "orphans", "outstanding_since", "override_due",
-        "passive", "path_mtu", "peer_mss", "probe_due", "probing", "quiet_until", "rcv_adv", "rcv_nxt", "rcv_up", "rcv_wind_shift",
-        "receiver_rtt", "recovery", "recvbuf", "released", "remote", "reopened_from", "reports", "resets", "retransmits",
-        "retransmitted_since", "rtt", "sack_permitted", "sack_report", "segs_accepted", "segs_in", "segs_out", "sendbuf",
-        "small_sent_end", "snd_mss", "snd_nxt", "snd_ts_ok", "snd_una", "snd_up", "snd_wind_shift", "snd_wl1",
-        "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due", "syn_lost", "syns_sent", "tally", "time_wait", "timers",
-        "timestamp_offset", "timestamps", "tlp_again", "tlp_due", "tlp_end", "tos", "total_retrans", "trace", "ttl",
-        "urgent_probe_due", "user_timeout", "uto", "window_scaling",
+        "delivery", "ecn", "error", "fast_open", "heard_at", "irs", "isn", "iss", "keepalive_due", "keepalives", "local",
+        "lower", "mark", "max_snd_wnd", "md5_key", "more", "mtu", "nodelay", "oob_inline", "orphan", "orphans",
+        "outstanding_since", "override_due", "passive", "path_mtu", "peer_mss", "probe_due", "probing", "quiet_until",
+        "rcv_adv", "rcv_nxt", "rcv_up", "rcv_wind_shift", "ready", "receiver_rtt", "recovery", "recvbuf", "released", "remote",
+        "reopened_from", "reports", "resets", "retransmits", "retransmitted_since", "rtt", "sack_permitted", "sack_report",
+        "segs_accepted", "segs_in", "segs_out", "sendbuf", "small_sent_end", "snd_mss", "snd_nxt", "snd_ts_ok", "snd_una",
+        "snd_up", "snd_wind_shift", "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due", "syn_lost", "syns_sent",
+        "tally", "time_wait", "timers", "timestamp_offset", "timestamps", "tlp_again", "tlp_due", "tlp_end", "tos",
+        "total_retrans", "trace", "ttl", "urgent_probe_due", "user_timeout", "uto", "window_scaling",
     )  # fmt: skip
 
     def __init__(
         self,
         local: Endpoint,
+        remote: Endpoint | None,
         *,
         config: StackConfig,
         isn: IsnGenerator,
@@ -77,10 +79,11 @@ class Tcb:
         reopening: TimeWait | None,
         listening: bool,
         fast_open: FastOpen,
+        now: int,
     ) -> None:
         self.state = State.LISTEN if listening else State.CLOSED if reopening is None else State.TIME_WAIT
         self.local = local
-        self.remote: Endpoint | None = None if reopening is None else reopening.remote
+        self.remote = remote if reopening is None else reopening.remote
         self.config = config
         self.isn = isn
         self.timestamp_offset = timestamp_offset
@@ -103,19 +106,23 @@ class Tcb:
         """From TIME-WAIT on, this record is the connection."""
         self.nodelay = not config.nagle
         self.user_timeout: int | None = None
-        self.uto = UserTimeoutOption(config)
+        self.uto = UserTimeoutOption(config) if config.uto else uto.OFF
         self.cork = False
         """TCP_CORK: only full segments go out."""
         self.ttl = config.ttl_for(local.address)
         self.tos = config.tos_for(local.address)
         self.md5_key: bytes | None = None
         """What every segment is signed with (RFC 2385)."""
-        self.mark = UrgentMark(inline=True)
-        self.reports = Reports(config.error_reports, counters)
+        self.oob_inline = True
+        """SO_OOBINLINE: the last octet of urgent data stays in the stream (RFC 6093 6), else it is read apart from it."""
+        self.reports: Reports | None = None
+        """None: nobody has asked for them."""
         self.error: OSError | None = None
         self.soft_error: OSError | None = None
         self._reset_counts()
-        self.start(0)
+        self.ready = self.remote is not None and reopening is None
+        """All is made for the first incarnation, which ``begin`` has only to let go."""
+        self.start(isn(local, self.remote, now) if self.remote is not None and self.ready else 0)
 
     def _reset_counts(self) -> None:
         self.challenged_at: int | None = None
@@ -130,13 +137,20 @@ class Tcb:
         self.tally = Tally()
         self.chronograph = Chronograph()
 
+    def begin(self, remote: Endpoint, now: int) -> None:
+        """A new incarnation with ``remote`` and an ISS of its own (RFC 9293 3.4.1)."""
+        if not self.ready:
+            self.remote = remote
+            self.start(self.isn(self.local, remote, now))
+        self.ready = False
+
     def start(self, iss: int) -> None:
         """A new incarnation with that initial send sequence number: all send and receive variables afresh."""
         self.iss = iss
         self.snd_una = self.snd_nxt = self.snd_up = iss
         self.snd_wnd = self.max_snd_wnd = self.snd_wl1 = self.snd_wl2 = 0
         self.irs = self.rcv_nxt = self.rcv_up = 0
-        self.mark.clear()
+        self.mark: UrgentMark | None = None
         self._start_options()
         self.rcv_adv = self.syn_window
         """RCV.NXT + RCV.WND: the right edge that was offered; it never moves left (SHLD-14)."""
@@ -160,7 +174,8 @@ class Tcb:
         """After the last segment that was not full."""
         self._start_timers()
         self.owe_nothing()
-        self.resets = OwedResets(self.counters)
+        self.resets: OwedResets | None = None
+        """None: there never was one."""
 
     def _start_options(self) -> None:
         """What a SYN of ours would offer."""
@@ -192,7 +207,7 @@ class Tcb:
         self.retransmits = 0
         self.retransmitted_since: int | None = None
         """When the front of what is outstanding was first sent again after a timeout."""
-        self.probing = Probing()
+        self.probing = NOT_PROBING
         self.tlp_end: int | None = None
         """TLP.end_seq: after the tail loss probe that is on its way."""
         self.tlp_again = False
@@ -378,16 +393,21 @@ class Tcb:
     def answer_reset(self, segment: Segment, reset: tuple[int, int | None], port: int | None = None) -> None:
         """Owe ``segment`` a RST with that SEQ and, unless it is None, that ACK, to the remote port or to ``port``."""
         echo = self.config.rst_echoes_timestamp and segment.timestamps is not None
-        self.resets.owe(OwedReset(port, *reset, (0, segment.timestamps[0]) if echo and segment.timestamps else None))
+        self._owe(OwedReset(port, *reset, (0, segment.timestamps[0]) if echo and segment.timestamps else None))
 
     def send_reset(self, now: int) -> None:
         """Owe the RST that the peer accepts: this end gives up (RFC 9293 3.10.5)."""
         stamp = (self.timestamps.value(now), self.timestamps.recent or 0) if self.snd_ts_ok else None  # RFC 7323 5.2
         if self.config.kernel_resets:
             window = to_field(self.rcv_wnd, self.recvbuf.free, self.rcv_wind_shift)
-            self.resets.owe(OwedReset(None, self.acceptable_seq, self.rcv_nxt, stamp, window))
+            self._owe(OwedReset(None, self.acceptable_seq, self.rcv_nxt, stamp, window))
         else:
-            self.resets.owe(OwedReset(None, self.acceptable_seq, None, stamp))
+            self._owe(OwedReset(None, self.acceptable_seq, None, stamp))
+
+    def _owe(self, reset: OwedReset) -> None:
+        if self.resets is None:
+            self.resets = OwedResets(self.counters)
+        self.resets.owe(reset)
 
     def flush(self) -> None:
         """All queues but what is in order for the application; all timers; all that is owed but a RST."""

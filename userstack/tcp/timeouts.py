@@ -2,6 +2,7 @@
 
 from userstack.errors import ConnectionTimedOut
 from userstack.tcp import acknowledge, calls, fastopen, keepalive, loss_counts, orphans, retransmission, tlp
+from userstack.tcp.probing import NOT_PROBING, Probing
 from userstack.tcp.report import Reason
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
@@ -73,13 +74,16 @@ def _retransmission(tcb: Tcb, now: int) -> None:
 def _tell_of_r1(tcb: Tcb, now: int) -> None:
     """An ICMP error says more: it stays the one that is remembered."""
     error = ConnectionTimedOut(f"{tcb.retransmits} retransmissions without an answer")
-    tcb.reports.add(now, Reason.RETRANSMISSIONS, error)
+    if tcb.reports is not None:
+        tcb.reports.add(now, Reason.RETRANSMISSIONS, error)
     if tcb.soft_error is None:
         tcb.soft_error = error
 
 
 def _persist(tcb: Tcb, now: int) -> None:
     """3.8.6.1: probe, and back off; as long as the peer answers the connection stays (MUST-37)."""
+    if tcb.probing is NOT_PROBING:
+        tcb.probing = Probing()
     tcb.probing.due(now)
     if _probed_long_enough(tcb, now):
         _give_up(tcb, now)

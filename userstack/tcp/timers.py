@@ -45,6 +45,23 @@ class Timers:
                 best = (name, deadline)
         return best
 
+    def next(self) -> int | None:
+        """The time of the next deadline."""
+        first = self.retransmission
+        for other in (
+            self.persist,
+            self.delayed_ack,
+            self.override,
+            self.fin_wait_2,
+            self.user_timeout,
+            self.keepalive,
+            self.loss_probe,
+            self.reordering,
+        ):
+            if other is not None and (first is None or other < first):
+                first = other
+        return first
+
     def pending(self) -> tuple[str, int] | None:
         """The one that Linux would name (``idiag_timer``), by its word in ss: it has one for what is sent, and one beside it."""
         for name, deadlines in (

@@ -10,6 +10,7 @@ again (RFC 6093 3.3). New programs should not use any of it (SHLD-13).
 """
 
 from userstack.errors import InvalidArgument, NotConnected
+from userstack.tcp.mark import UrgentMark
 from userstack.tcp.segment import Segment
 from userstack.tcp.state import CAN_RECEIVE_TEXT, State
 from userstack.tcp.tcb import Tcb
@@ -28,7 +29,7 @@ def take(tcb: Tcb, segment: Segment) -> None:
         tcb.rcv_up = max(tcb.rcv_up, up)
         _set_mark(tcb, max(up - 1, segment.seq))  # as Linux has it: a pointer of 0 means the first octet
     mark = tcb.mark
-    if mark.place is not None and mark.octet is None:
+    if mark is not None and mark.octet is None:
         offset = mark.place - segment.seq - segment.syn
         if 0 <= offset < len(segment.payload) and mark.place < tcb.rcv_adv:
             mark.octet = segment.payload[offset]
@@ -37,11 +38,11 @@ def take(tcb: Tcb, segment: Segment) -> None:
 def _set_mark(tcb: Tcb, place: int) -> None:
     """Only forward, and, as in Linux, never where text has been received already."""
     mark = tcb.mark
-    if place < tcb.rcv_nxt or (mark.place is not None and place <= mark.place):
+    if place < tcb.rcv_nxt or (mark is not None and place <= mark.place):
         return
-    if not mark.inline and at_mark(tcb):
+    if not tcb.oob_inline and at_mark(tcb):
         tcb.recvbuf.read(1)  # it was out of band for whoever has come so far, and does not turn into text under him
-    mark.set(place)
+    tcb.mark = UrgentMark(place)
 
 
 def consumed(tcb: Tcb) -> int:
@@ -58,18 +59,18 @@ def remaining(tcb: Tcb) -> int:
 
 def at_mark(tcb: Tcb) -> bool:
     """The next octet to read is the mark's (``sockatmark``)."""
-    return tcb.mark.place is not None and tcb.mark.place == consumed(tcb)
+    return tcb.mark is not None and tcb.mark.place == consumed(tcb)
 
 
 def has_text(tcb: Tcb) -> bool:
     """There is something to read that is not out of band."""
-    return tcb.recvbuf.size > (not tcb.mark.inline and at_mark(tcb))
+    return tcb.recvbuf.size > (not tcb.oob_inline and at_mark(tcb))
 
 
 def unread(tcb: Tcb) -> int:
     """Octets that can be read, where the mark is out of band up to it (SIOCINQ)."""
     mark = tcb.mark
-    if mark.inline or mark.place is None or not consumed(tcb) <= mark.place < tcb.rcv_nxt:
+    if mark is None or tcb.oob_inline or not consumed(tcb) <= mark.place < tcb.rcv_nxt:
         return tcb.recvbuf.size
     return mark.place - consumed(tcb)
 
@@ -77,26 +78,26 @@ def unread(tcb: Tcb) -> int:
 def read(tcb: Tcb, limit: int) -> bytes:
     """Up to ``limit`` octets, not across the mark; from the mark on, without its octet where that is out of band."""
     mark = tcb.mark
-    if mark.place is None or not limit:
+    if mark is None or not limit:
         return tcb.recvbuf.read(limit)
-    if not mark.inline and at_mark(tcb):
+    if not tcb.oob_inline and at_mark(tcb):
         tcb.recvbuf.read(1)
     data = tcb.recvbuf.read(_up_to_mark(tcb, limit))
     if consumed(tcb) > mark.place:
-        mark.clear()
+        tcb.mark = None
     return data
 
 
 def peek(tcb: Tcb, limit: int) -> bytes:
     """What ``read`` would give, and all stays where it is."""
-    if not tcb.mark.inline and at_mark(tcb):
+    if not tcb.oob_inline and at_mark(tcb):
         return tcb.recvbuf.peek(limit + 1)[1:]
     return tcb.recvbuf.peek(_up_to_mark(tcb, limit))
 
 
 def _up_to_mark(tcb: Tcb, limit: int) -> int:
-    place, here = tcb.mark.place, consumed(tcb)
-    return limit if place is None or place <= here else min(limit, place - here)
+    mark, here = tcb.mark, consumed(tcb)
+    return limit if mark is None or mark.place <= here else min(limit, mark.place - here)
 
 
 def read_octet(tcb: Tcb, *, peek: bool) -> bytes:
@@ -108,7 +109,7 @@ def read_octet(tcb: Tcb, *, peek: bool) -> bytes:
         BlockingIOError: it was announced and is not here yet.
     """
     mark = tcb.mark
-    if mark.inline or mark.place is None or mark.was_read:
+    if mark is None or tcb.oob_inline or mark.was_read:
         raise InvalidArgument("there is no urgent octet out of band")
     if tcb.state is State.CLOSED and tcb.recvbuf.fin_seq is None:
         raise NotConnected

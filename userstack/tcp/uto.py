@@ -57,8 +57,10 @@ class UserTimeoutOption:
 
     def arrived(self, options: Iterable[Option], *, user_timeout: int | None, rto: int) -> bool:
         """What a segment says; True: the user timeout of the connection has changed by it (3.1)."""
+        if not self.enabled:
+            return False
         remote = next((value for kind, data in options if kind == USER_TIMEOUT and (value := read(data))), None)
-        if remote is None or not self.enabled:
+        if remote is None:
             return False
         self.remote = remote
         if not self.changeable:
@@ -74,6 +76,10 @@ class UserTimeoutOption:
         """The option, for a segment that is going out now."""
         self.due = False
         return Option(USER_TIMEOUT, write(self.advertised(user_timeout)))
+
+
+OFF = UserTimeoutOption(StackConfig())
+"""That of every connection which takes no part in it."""
 
 
 def nanoseconds(seconds: float | None) -> int | None:
