@@ -6,24 +6,21 @@ Law: what is counted stands in ``MEANINGS``, and what stands there is counted so
 from collections.abc import Iterable
 
 
-class Counters:
+class Counters(dict[str, int]):
     """A bag of named counters; a name that was never counted reads as 0."""
 
-    __slots__ = ("_values",)
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self._values: dict[str, int] = {}
+    def __missing__(self, name: str) -> int:
+        return 0
 
     def add(self, name: str, amount: int = 1) -> None:
         """Raise counter ``name`` by ``amount``."""
-        self._values[name] = self._values.get(name, 0) + amount
-
-    def __getitem__(self, name: str) -> int:
-        return self._values.get(name, 0)
+        self[name] += amount
 
     def snapshot(self) -> dict[str, int]:
         """Every counter that is not 0, sorted by name."""
-        return {name: value for name, value in sorted(self._values.items()) if value}
+        return {name: value for name, value in sorted(self.items()) if value}
 
 
 MEANINGS: dict[str, str] = {

@@ -16,6 +16,7 @@ from userstack.net.addresses import Addresses
 from userstack.net.bucket import TokenBucket
 from userstack.net.ephemeral import EphemeralPorts
 from userstack.net.ethernet import ICMPV6_TYPES, EthernetLink
+from userstack.net.fast_path import FastPath
 from userstack.net.interface import Interface, is_multicast, is_unicast, is_valid_source
 from userstack.net.listener import Listener
 from userstack.net.outgoing import Outgoing
@@ -94,6 +95,7 @@ class Host:
             start=start,
             confirm=None if self.link is None else self.link.confirm,
         )
+        self._fast_path = FastPath(self.transport.table, self.counters, None if self.link is None else self.link.confirm)
         self._own = self.addresses.own
         self._offload = config.offload
         self._replies: deque[bytes] = deque()
@@ -109,13 +111,14 @@ class Host:
             return
         if self.trace is not None:
             self.trace(PacketReceived(now, bytes(packet)))
-        self._receive(packet, now, checksum_ok)
+        if not self._fast_path.take(packet, now, vouched=checksum_ok):
+            self._receive(packet, now, checksum_ok)
 
     def _receive(self, data: Buffer, now: int, checksum_ok: bool) -> None:
         self.counters.add("Ip6InReceives" if len(data) and data[0] >> 4 == 6 else "IpInReceives")
         try:
             packet = self.codec.decode_ip(data)
-            octets.count_in(self.counters, packet, len(data))
+            octets.count_in(self.counters, len(packet.source) == 16, packet.tos, len(data))
             dropped = self._demultiplex(packet, now, checksum_ok)
         except ParameterProblem as problem:
             dropped = problem.counter

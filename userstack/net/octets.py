@@ -1,7 +1,6 @@
 """Octets of IP packets and their ECN marks, as Linux counts them (IpExt..., and Ip6... in the same place)."""
 
 from userstack.counters import Counters
-from userstack.wire.ip import IPPacket
 
 _MARKS = (
     ("IpExtInNoECTPkts", "IpExtInECT1Pkts", "IpExtInECT0Pkts", "IpExtInCEPkts"),
@@ -10,11 +9,10 @@ _MARKS = (
 """By the two bits of RFC 3168 5."""
 
 
-def count_in(counters: Counters, packet: IPPacket, size: int) -> None:
+def count_in(counters: Counters, version_6: bool, tos: int, size: int) -> None:
     """A packet of ``size`` octets has come."""
-    version_6 = len(packet.source) == 16
-    counters.add("Ip6InOctets" if version_6 else "IpExtInOctets", size)
-    counters.add(_MARKS[version_6][packet.tos & 3])
+    counters["Ip6InOctets" if version_6 else "IpExtInOctets"] += size
+    counters[_MARKS[version_6][tos & 3]] += 1
 
 
 def count_out(counters: Counters, version: int, size: int) -> None:

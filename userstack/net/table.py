@@ -13,6 +13,7 @@ from userstack.net.synqueue import is_overdue
 from userstack.net.wheel import Timer, TimerWheel
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
+from userstack.tcp.tcb import Tcb
 from userstack.tcp.timewait import TimeWait
 from userstack.trace import Freed, Tracer
 from userstack.wire.tcp import TcpSegment
@@ -44,6 +45,12 @@ class Entry(Timer):
         self.early: Listener | None = None
         """The listener that counts the connection as a pending Fast Open request."""
 
+    def plain_tcb(self) -> Tcb | None:
+        """The variables of a connection that no listener waits for, and that is not in TIME-WAIT."""
+        if self.connection is None or self.record is not None or self.listener is not None or self.early is not None:
+            return None
+        return self.connection.tcb
+
 
 class ConnectionRow(NamedTuple):
     """A line of what netstat would list."""
@@ -67,6 +74,8 @@ class ConnectionTable:
 
     def __init__(self, ports: PortTable, *, config: StackConfig, counters: Counters, trace: Tracer | None, start: int) -> None:
         self.entries: dict[Key, Entry] = {}
+        self.flows: dict[bytes, Entry] = {}
+        """The same by the octets that stand in the headers of what comes: source, destination and their ports."""
         self.wheel = TimerWheel(start)
         self._ports = ports
         self._config = config
@@ -92,7 +101,7 @@ class ConnectionTable:
         entry = Entry((connection.local, connection.remote), connection, use, listener)
         if entry.key in self.entries:
             raise RuntimeError(f"there is a connection {entry.key} already")
-        self.entries[entry.key] = entry
+        self.entries[entry.key] = self.flows[_flow(entry.key)] = entry
         self._ports.add(connection.local.port, use)
         if listener is not None and connection.tcb.fast_open.accepted:
             entry.listener, entry.early = None, listener
@@ -105,6 +114,7 @@ class ConnectionTable:
     def leave(self, entry: Entry) -> None:
         """Forget a connection, without a word about its end."""
         self.entries.pop(entry.key, None)
+        self.flows.pop(_flow(entry.key), None)
         self._dirty.pop(entry, None)
         self.wheel.cancel(entry)
         self._ports.remove(entry.key[0].port, entry.use)
@@ -185,6 +195,12 @@ class ConnectionTable:
             self._touch(entry)
             if connection.tcb.released and entry.record is not None:
                 entry.connection = None
+
+    def has_news(self, entry: Entry) -> None:
+        """A segment was handed past the table to a connection of ``Entry.plain_tcb``, which is no nearer to its end by it."""
+        self._dirty[entry] = None
+        if entry.connection is not None:
+            self._touched.add(entry.connection)
 
     def touch_listener(self, listener: Listener) -> None:
         """Its readiness may have changed."""
@@ -270,6 +286,11 @@ class ConnectionTable:
     def rows(self) -> list[ConnectionRow]:
         """A line for each connection and TIME-WAIT record."""
         return [_row(entry) for entry in self.entries.values()]
+
+
+def _flow(key: Key) -> bytes:
+    local, remote = key
+    return remote.address + local.address + (remote.port << 16 | local.port).to_bytes(4, "big")
 
 
 def _row(entry: Entry) -> ConnectionRow:

@@ -18,6 +18,7 @@ from userstack.net.host import Host
 from userstack.net.listener import Listener
 from userstack.runtime.clock import Clock
 from userstack.runtime.device import OffloadDevice, PacketDevice
+from userstack.runtime.heap import keep_what_is_freed
 from userstack.runtime.waiters import Waiters
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
@@ -61,6 +62,7 @@ class Driver:
         self._flushing: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_deadline = 0
+        keep_what_is_freed()
         self._loop.add_reader(self._descriptor, self._on_readable)
 
     @property

@@ -20,6 +20,7 @@ from userstack.tcp.state import State, move
 from userstack.tcp.tcb import Tcb
 from userstack.wire.ip import Buffer
 
+_RECEIVES = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
 _UNOPENED = "the connection was never opened (RFC 9293 3.10: connection does not exist)"
 _CLOSING = "this end has closed already (RFC 9293 3.10: connection closing)"
 
@@ -130,13 +131,17 @@ def _raise_dead(tcb: Tcb) -> None:
 
 
 def _window_opened(tcb: Tcb) -> None:
-    """3.8.6.2.2: tell the peer, once there is a worthwhile amount of new room, or an ACK waits that need not."""
-    if tcb.state not in {State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2}:
+    """3.8.6.2.2: tell the peer, once there is a worthwhile amount of new room, or an ACK waits that need not.
+
+    Note: as in FreeBSD two segments of it are worth an ACK where the peer has not much left, else only a quarter of the buffer.
+    """
+    if tcb.ack_now or tcb.state not in _RECEIVES:
         return
-    gained = tcb.rcv_edge - tcb.rcv_adv
     if tcb.timers.delayed_ack is not None and tcb.delayed_ack.read(empty=not tcb.recvbuf.size):
         tcb.ack_now = True
-    if gained >= min(2 * tcb.rcv_mss, tcb.recvbuf.limit // 2):
+    gained, limit, segment = tcb.rcv_edge - tcb.rcv_adv, tcb.recvbuf.limit, tcb.rcv_mss
+    scarce = limit <= 8 * segment or tcb.rcv_wnd <= limit // 8
+    if gained >= min(2 * segment if scarce else max(2 * segment, limit // 4), limit // 2):
         tcb.ack_now = True
 
 

@@ -9,6 +9,10 @@ from userstack.tcp.ranges import RangeSet
 from userstack.wire.ip import Buffer
 
 
+_WHOLE = 16384
+"""Octets: a chunk of more is not cut to fill up what is read."""
+
+
 class ReceiveBuffer:
     """Reassembly and the application's queue. ``limit`` is RCV.BUFF in octets, ``max_pieces`` bounds what is held beyond holes."""
 
@@ -86,10 +90,12 @@ class ReceiveBuffer:
         return rcv_nxt
 
     def read(self, limit: int) -> bytes:
-        """Up to ``limit`` octets for the application; empty when there are none."""
-        parts = []
+        """Up to ``limit`` octets for the application, a large chunk uncut rather than copied; empty when there are none."""
+        parts: list[bytes] = []
         while limit > 0 and self._chunks:
             chunk = self._chunks[0]
+            if parts and len(chunk) > max(limit, _WHOLE):
+                break
             part = chunk[self._head : self._head + limit] if self._head or len(chunk) > limit else chunk
             self._head += len(part)
             if self._head == len(chunk):

@@ -7,6 +7,7 @@ from userstack.tcp.state import CAN_RECEIVE_TEXT, State, move
 from userstack.tcp.tcb import Tcb
 from userstack.tcp.timewait import TimeWait
 from userstack.tcp.windowscale import to_field
+from userstack.wire.ip import Buffer
 
 
 def process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
@@ -33,33 +34,36 @@ def process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     filled_gap = tcb.recvbuf.has_islands or tcb.recvbuf.fin_seq is not None
     if filled_gap:
         _overlaps_islands(tcb, segment)
-    _append(tcb, segment, now)
-    at_once = tcb.delayed_ack.arrived(len(segment.payload), tcb.rcv_wnd, tcb.rtt.rto, now)
-    if at_once or filled_gap or len(segment.payload) >= 2 * tcb.rcv_mss:  # RFC 5681 4.2: a gap that is filled, in part even
-        tcb.ack_now = True
-    elif tcb.timers.delayed_ack is None:
-        tcb.timers.delayed_ack = tcb.delayed_ack.deadline(tcb.rtt.srtt, now)
+    take_in_order(tcb, segment.payload, segment.timestamps, now)
+    if filled_gap:
+        text_in_order(tcb)
+        tcb.ack_now = True  # RFC 5681 4.2: a gap that is filled, in part even
     return True
 
 
-def _append(tcb: Tcb, segment: Segment, now: int) -> None:
-    tcb.recvbuf.append(segment.payload)
-    tcb.bytes_received += len(segment.payload)
-    tcb.rcv_nxt += len(segment.payload)
-    _measure(tcb, segment, now)
-    if tcb.recvbuf.has_islands:
-        text_in_order(tcb)
+def take_in_order(tcb: Tcb, payload: Buffer, stamp: tuple[int, int] | None, now: int) -> None:
+    """The text at RCV.NXT, with the timestamps of its segment."""
+    size = len(payload)
+    tcb.recvbuf.append(payload)
+    tcb.bytes_received += size
+    tcb.rcv_nxt += size
+    _measure(tcb, size, stamp, now)
+    delayed_ack = tcb.delayed_ack
+    if delayed_ack.arrived(size, tcb.rcv_adv - tcb.rcv_nxt, tcb.rtt.rto, now) or size >= 2 * tcb.rcv_mss:
+        tcb.ack_now = True
+    elif not tcb.ack_now and tcb.timers.delayed_ack is None:
+        tcb.timers.delayed_ack = delayed_ack.deadline(tcb.rtt.srtt, now)
 
 
-def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
+def _measure(tcb: Tcb, size: int, stamp: tuple[int, int] | None, now: int) -> None:
     """What the peer's pace tells."""
     tcb.tally.data_received_at = now
     receiver = tcb.receiver_rtt
-    receiver.window_passed(tcb.rcv_nxt, tcb.rcv_wnd, now)
-    if segment.timestamps is not None and tcb.snd_ts_ok and receiver.is_news(segment.timestamps[1]):
-        elapsed = tcb.timestamps.elapsed(segment.timestamps[1], now)
-        if elapsed is not None and len(segment.payload) >= tcb.delayed_ack.segment:
-            receiver.echoed(elapsed, all_read=tcb.recvbuf.size == len(segment.payload))
+    receiver.window_passed(tcb.rcv_nxt, tcb.rcv_adv - tcb.rcv_nxt, now)
+    if stamp is not None and tcb.snd_ts_ok and receiver.is_news(stamp[1]):
+        elapsed = tcb.timestamps.elapsed(stamp[1], now)
+        if elapsed is not None and size >= tcb.delayed_ack.segment:
+            receiver.echoed(elapsed, all_read=tcb.recvbuf.size == size)
 
 
 def text_in_order(tcb: Tcb) -> None:
