@@ -141,10 +141,10 @@ class Connection:
             self._check_open()
             return b""
         with self._receiving:
-            if not await self._data_to_come():
+            if (self._closed is not None or not self._core.has_text) and not await self._data_to_come():
                 return b""
             data = self._core.receive(limit, now=self._driver.now())
-            self._driver.touch(self._core)
+            self._tell_window()
             return data
 
     async def recv_into(self, buffer: bytearray | memoryview) -> int:
@@ -161,10 +161,10 @@ class Connection:
             self._check_open()
             return 0
         with self._receiving:
-            if not await self._data_to_come():
+            if (self._closed is not None or not self._core.has_text) and not await self._data_to_come():
                 return 0
             size = self._core.receive_into(view, now=self._driver.now())
-            self._driver.touch(self._core)
+            self._tell_window()
             return size
 
     async def wait_urgent(self) -> int:
@@ -428,6 +428,11 @@ class Connection:
         await self._driver.until(self._core, lambda: self._core.readable or self._reading_shut or self._closed is not None)
         self._check_open()
         return self._core.readable
+
+    def _tell_window(self) -> None:
+        """What was read may have opened the window; nothing else follows from it."""
+        if self._core.owes_ack:
+            self._driver.touch(self._core)
 
     def _urgent_news(self) -> bool:
         core = self._core

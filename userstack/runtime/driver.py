@@ -22,7 +22,6 @@ from userstack.runtime.heap import keep_what_is_freed
 from userstack.runtime.waiters import Waiters
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
-from userstack.wire.ip import Buffer
 from userstack.wire.offload import Outbound
 
 BATCH = 16
@@ -150,24 +149,26 @@ class Driver:
             self.touch(connection)
 
     def _on_readable(self) -> None:
+        """Take in a batch. Who waits for it reads and answers before anything goes out: one ACK for all, or none but the answer."""
         self._take_in(self.clock.now())
-        self._pump()
+        if self.running:
+            self._waiters.wake(self.host.touched())
+            self.flush()
 
     def _take_in(self, now: int) -> None:
+        read, deliver = self.device.read, self.host.deliver
         try:
             for _ in range(BATCH):
-                arrived = self.device.read()
+                arrived = read()
                 if arrived is None:
                     break
-                self._deliver(*arrived, now)
+                packet, vouched = arrived
+                try:
+                    deliver(packet, now=now, checksum_ok=vouched)
+                except Exception as error:  # whatever a packet holds, this is ours
+                    self._report("taking in a packet", error)
         except OSError as error:
             self._lose(error)
-
-    def _deliver(self, packet: Buffer, vouched: bool, now: int) -> None:
-        try:
-            self.host.deliver(packet, now=now, checksum_ok=vouched)
-        except Exception as error:  # whatever a packet holds, this is ours
-            self._report("taking in a packet", error)
 
     def _flush(self) -> None:
         self._flushing = None

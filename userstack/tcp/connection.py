@@ -128,6 +128,11 @@ class Connection(Settings):
         return bool(self.tcb.resets) or (self.tcb.time_wait is not None and self.tcb.time_wait.owes_reset)
 
     @property
+    def owes_ack(self) -> bool:
+        """An ACK, perhaps to tell of a window that has opened, has still to go out."""
+        return self.tcb.ack_now
+
+    @property
     def error(self) -> OSError | None:
         """Why the connection died, until a call has raised it."""
         return self.tcb.error

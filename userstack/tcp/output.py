@@ -79,7 +79,7 @@ def _next(tcb: Tcb, now: int) -> TcpSegment | None:
     if tcb.syn_due:
         return _syn(tcb, now) if now >= tcb.quiet_until else None  # RFC 9293 3.4.3
     if (tcb.state in _SENDS_DATA and tcb.syn_acked) or tcb.early:
-        segment = _tail_probe(tcb, now) or _lost(tcb, now) or _probe(tcb, now) or _fresh(tcb, now) or _doubtful(tcb, now)
+        segment = _text_due(tcb, now)
         if segment is not None:
             return segment
     elif tcb.state is State.FIN_WAIT_1 and not tcb.fin_sent:
@@ -90,6 +90,33 @@ def _next(tcb: Tcb, now: int) -> TcpSegment | None:
         return _with_ack(tcb, tcb.snd_una - 1, 0, _options(tcb, now), garbage)
     if tcb.ack_now and tcb.state in _ACKS:
         return _with_ack(tcb, tcb.acceptable_seq, 0, _options(tcb, now))
+    return None
+
+
+def _text_due(tcb: Tcb, now: int) -> TcpSegment | None:
+    """A segment that takes sequence space, or a window probe."""
+    if tcb.tlp_due:
+        segment = _tail_probe(tcb, now)
+        if segment is not None:
+            return segment
+    recovery = tcb.recovery
+    lost = recovery.next_lost(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion.cwnd)
+    if lost is not None:
+        segment = _counted_again(tcb, lost, now)
+        if segment is not None:
+            return segment
+    if tcb.probe_due:
+        segment = _probe(tcb, now)
+        if segment is not None:
+            return segment
+    if lost is None and (tcb.close_requested or tcb.sendbuf.end > tcb.snd_nxt):
+        segment = _fresh(tcb, now)
+        if segment is not None:
+            return segment
+    if recovery.fast:
+        doubtful = recovery.next_doubtful(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion.cwnd)
+        if doubtful is not None:
+            return _counted_again(tcb, doubtful, now)
     return None
 
 
@@ -140,18 +167,6 @@ def _syn_text(tcb: Tcb) -> bytes:
     return payload
 
 
-def _lost(tcb: Tcb, now: int) -> TcpSegment | None:
-    """The next part that is taken as lost."""
-    lost = tcb.recovery.next_lost(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion.cwnd)
-    return None if lost is None else _counted_again(tcb, lost, now)
-
-
-def _doubtful(tcb: Tcb, now: int) -> TcpSegment | None:
-    """What may have been lost; its turn comes when there is nothing new to send."""
-    lost = tcb.recovery.next_doubtful(tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion.cwnd)
-    return None if lost is None else _counted_again(tcb, lost, now)
-
-
 def _counted_again(tcb: Tcb, lost: Lost, now: int) -> TcpSegment | None:
     """The same as ``_again``, as loss recovery does it."""
     segment = _again(tcb, lost, now)
@@ -180,8 +195,6 @@ def _again(tcb: Tcb, lost: Lost, now: int) -> TcpSegment | None:
 
 def _tail_probe(tcb: Tcb, now: int) -> TcpSegment | None:
     """RFC 8985 7.3: one new segment whatever the congestion window says, else the last one again."""
-    if not tcb.tlp_due:
-        return None
     tcb.tlp_due = False
     recovery = tcb.recovery
     last = recovery.last() if isinstance(recovery, RackRecovery) else None
@@ -207,8 +220,6 @@ def _resend_edge(tcb: Tcb) -> int:
 
 def _probe(tcb: Tcb, now: int) -> TcpSegment | None:
     """Zero-window probe (RFC 9293 3.8.6.1): the first octet that is not acknowledged, or the next new one, or the FIN."""
-    if not tcb.probe_due:
-        return None
     if tcb.urgent_probe_due:
         # As in Linux: a peer may drop the other one, left of the window or with text beyond it, and never look at its URG.
         tcb.urgent_probe_due = False
@@ -224,16 +235,11 @@ def _probe(tcb: Tcb, now: int) -> TcpSegment | None:
 
 
 def _fresh(tcb: Tcb, now: int) -> TcpSegment | None:
-    """New data, and the FIN when it is its turn."""
-    if tcb.fin_sent:
+    """New data, and the FIN when it is its turn; never before all that is lost."""
+    unsent = tcb.sendbuf.end - tcb.snd_nxt
+    if unsent < 0:  # the FIN is out
         return None
-    unsent = tcb.unsent
-    if not unsent and not tcb.close_requested:
-        return None
-    cwnd = tcb.congestion.cwnd
-    una = tcb.text_una
-    if tcb.recovery.next_lost(una, tcb.snd_nxt, tcb.snd_mss, cwnd) is not None:
-        return None
+    cwnd, una = tcb.congestion.cwnd, tcb.text_una
     offered = una + tcb.snd_wnd - tcb.snd_nxt
     if offered > 0 and unsent and _was_idle(tcb, now):
         tcb.congestion.on_idle()
@@ -381,16 +387,16 @@ def _ack_goes_out(tcb: Tcb) -> None:
 
 def _offer_window(tcb: Tcb) -> int:
     """The window field. Receiver's silly window avoidance (3.8.6.2.2): the edge moves by a worthwhile amount or not at all."""
-    free, shift = tcb.recvbuf.free, tcb.rcv_wind_shift
-    before = tcb.offered_window
-    edge = tcb.rcv_edge
-    if edge - tcb.rcv_adv < min(tcb.recvbuf.limit // 2, tcb.snd_mss):
-        edge = tcb.rcv_adv
-    window = to_field(edge - tcb.rcv_nxt, free, shift)
-    tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt + (window << shift))
-    if not window and before:
+    free, shift, nxt, before = tcb.recvbuf.free, tcb.rcv_wind_shift, tcb.rcv_nxt, tcb.rcv_adv
+    edge = nxt + min(free, MAX_WINDOW << shift)
+    if edge - before < min(tcb.recvbuf.limit // 2, tcb.snd_mss):
+        edge = before
+    window = to_field(edge - nxt, free, shift)
+    if nxt + (window << shift) > before:
+        tcb.rcv_adv = nxt + (window << shift)
+    if not window and tcb.timestamps.last_ack_sent < before:
         tcb.counters.add("TcpExtTCPToZeroWindowAdv")
-    elif window and not before:
+    elif window and tcb.timestamps.last_ack_sent == before:
         tcb.counters.add("TcpExtTCPFromZeroWindowAdv")
     return window
 

@@ -1,7 +1,7 @@
 """Header prediction: the two segments that come nearly always, next text in order and the acknowledgement of new data.
 
 What is predicted is taken by the steps of ``arrives`` that matter for it; the others are shown here to have nothing to do. What is
-not predicted is left as it is, for ``arrives``. A property test has both take the same traffic, and compares all that a connection is.
+not predicted is left as it is, for ``arrives``. A property test has both take the same traffic, and compares what becomes of it.
 """
 
 from typing import NamedTuple
@@ -36,7 +36,7 @@ def is_usual(tcb: Tcb) -> bool:
         and tcb.md5_key is None
         and not tcb.recvbuf.has_islands
         and tcb.recvbuf.fin_seq is None
-        and (tcb.mark is None or tcb.mark.place is None)
+        and tcb.mark is None
         and tcb.timers.persist is None
         and tcb.snd_wnd > 0
         and not tcb.keepalives

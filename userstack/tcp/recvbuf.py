@@ -8,7 +8,6 @@ from collections import deque
 from userstack.tcp.ranges import RangeSet
 from userstack.wire.ip import Buffer
 
-
 _WHOLE = 16384
 """Octets: a chunk of more is not cut to fill up what is read."""
 

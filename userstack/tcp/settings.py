@@ -62,6 +62,7 @@ class Settings:
     def configure(self, config: StackConfig) -> None:
         """Go by other settings from now on: buffers, keep-alives, timeouts; what has been agreed or sent stays."""
         self.tcb.config = config
+        self.tcb.follow_config()
         self.tcb.sendbuf.limit = config.send_buffer
         self.tcb.recvbuf.limit = config.receive_buffer
         keepalive.arm(self.tcb)

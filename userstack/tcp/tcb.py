@@ -50,15 +50,15 @@ class Tcb:
     __slots__ = (
         "ack_now", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "challenge", "challenged_at", "chronograph",
         "close_requested", "config", "congestion", "cork", "counters", "data_sent_at", "deaf", "deferred", "delayed_ack",
-        "delivery", "ecn", "error", "fast_open", "heard_at", "irs", "isn", "iss", "keepalive_due", "keepalives", "local",
-        "lower", "mark", "max_snd_wnd", "md5_key", "more", "mtu", "nodelay", "oob_inline", "orphan", "orphans",
-        "outstanding_since", "override_due", "passive", "path_mtu", "peer_mss", "probe_due", "probing", "quiet_until",
-        "rcv_adv", "rcv_nxt", "rcv_up", "rcv_wind_shift", "ready", "receiver_rtt", "recovery", "recvbuf", "released", "remote",
-        "reopened_from", "reports", "resets", "retransmits", "retransmitted_since", "rtt", "sack_permitted", "sack_report",
-        "segs_accepted", "segs_in", "segs_out", "sendbuf", "small_sent_end", "snd_mss", "snd_nxt", "snd_ts_ok", "snd_una",
-        "snd_up", "snd_wind_shift", "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due", "syn_lost", "syns_sent",
-        "tally", "time_wait", "timers", "timestamp_offset", "timestamps", "tlp_again", "tlp_due", "tlp_end", "tos",
-        "total_retrans", "trace", "ttl", "urgent_probe_due", "user_timeout", "uto", "window_scaling",
+        "delivery", "ecn", "error", "fast_open", "heard_at", "irs", "isn", "iss", "keepalive_due", "keepalives", "local", "lower",
+        "mark", "max_snd_wnd", "md5_key", "more", "mtu", "nodelay", "oob_inline", "orphan", "orphans", "outstanding_since",
+        "override_due", "passive", "path_mtu", "peer_mss", "probe_due", "probing", "quiet_until", "rcv_adv", "rcv_mss", "rcv_nxt",
+        "rcv_up", "rcv_wind_shift", "ready", "receiver_rtt", "recovery", "recvbuf", "released", "remote", "reopened_from",
+        "reports", "resets", "retransmits", "retransmitted_since", "rtt", "sack_permitted", "sack_report", "segs_accepted",
+        "segs_in", "segs_out", "sendbuf", "small_sent_end", "snd_mss", "snd_nxt", "snd_ts_ok", "snd_una", "snd_up",
+        "snd_wind_shift", "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due", "syn_lost", "syns_sent", "tally",
+        "time_wait", "timers", "timestamp_offset", "timestamps", "tlp_again", "tlp_due", "tlp_end", "tos", "total_retrans",
+        "trace", "ttl", "urgent_probe_due", "user_timeout", "uto", "window_scaling",
     )  # fmt: skip
 
     def __init__(
@@ -179,6 +179,7 @@ class Tcb:
 
     def _start_options(self) -> None:
         """What a SYN of ours would offer."""
+        self.follow_config()
         self.window_scaling = self.config.window_scaling
         """Before the peer's SYN is here: to be offered. From then on: agreed."""
         self.snd_wind_shift = self.rcv_wind_shift = 0
@@ -289,6 +290,11 @@ class Tcb:
         most = min(offered, self.path_mtu - header_size(self.address), self.config.max_segment or 65535)
         return max(most - self.lower.option_octets - self.option_octets, 1)
 
+    def follow_config(self) -> None:
+        """Take from the settings, which may be others now, what the data path asks for with every segment."""
+        self.rcv_mss = min(self.mtu - header_size(self.address), self.config.max_segment or 65535)
+        """The MSS that this end offers: MTU less the fixed headers (MUST-67)."""
+
     def follow_path(self) -> None:
         """Cut segments for what the path takes now, which another connection may have learned, or the time have undone."""
         if self.lower.path.mtu != self.path_mtu:
@@ -302,11 +308,6 @@ class Tcb:
             return self.snd_mss
         half = self.max_snd_wnd // 2 if self.max_snd_wnd > _SMALL_WINDOW else self.max_snd_wnd
         return min(max(half, _LEAST_TEXT), self.snd_mss)
-
-    @property
-    def rcv_mss(self) -> int:
-        """The MSS that this end offers: MTU less the fixed headers (MUST-67)."""
-        return min(self.mtu - header_size(self.address), self.config.max_segment or 65535)
 
     @property
     def advertised_mss(self) -> int:
