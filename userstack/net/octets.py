@@ -17,5 +17,5 @@ def count_in(counters: Counters, version_6: bool, tos: int, size: int) -> None:
 
 def count_out(counters: Counters, version: int, size: int) -> None:
     """A packet of ``size`` octets goes out."""
-    counters.add("IpOutRequests" if version == 4 else "Ip6OutRequests")
-    counters.add("IpExtOutOctets" if version == 4 else "Ip6OutOctets", size)
+    counters["IpOutRequests" if version == 4 else "Ip6OutRequests"] += 1
+    counters["IpExtOutOctets" if version == 4 else "Ip6OutOctets"] += size

@@ -19,7 +19,7 @@ from userstack.tcp.timestamps import encode
 from userstack.tcp.windowscale import MAX_WINDOW, to_field
 from userstack.wire.encodable import MAX_OPTIONS
 from userstack.wire.ip import Buffer
-from userstack.wire.tcp import ACK, ECE, FIN, NOP, PSH, RST, SACK, SYN, URG, Option, TcpSegment
+from userstack.wire.tcp import ACK, ECE, FIN, NOP, PSH, RST, SACK, SYN, TIMESTAMPS, URG, Option, TcpSegment
 
 _SENDS_DATA = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
 MAX_URGENT_POINTER = 65535
@@ -38,7 +38,7 @@ def poll_transmit(tcb: Tcb, *, now: int) -> TcpSegment | None:
         count = super_segment.count_of(segment)
         tcb.segs_out += count
         if tcb.total_retrans == retransmitted:  # RFC 4022: what is only sent again does not count
-            tcb.counters.add("TcpOutSegs", count)
+            tcb.counters["TcpOutSegs"] += count
         if tcb.md5_key is not None and tcb.remote is not None and not md5sig.is_signed(segment):  # TIME-WAIT has signed its own
             md5sig.sign(segment, tcb.local.address, tcb.remote.address, tcb.md5_key)
     else:
@@ -50,8 +50,8 @@ def poll_transmit(tcb: Tcb, *, now: int) -> TcpSegment | None:
 
 def _note_what_limits(tcb: Tcb, now: int) -> None:
     """Nothing goes out now: what does the sender wait for?"""
-    flight, unsent = tcb.snd_nxt - tcb.snd_una, tcb.unsent
-    if not (flight or unsent) or not tcb.syn_acked:
+    flight, unsent = tcb.snd_nxt - tcb.snd_una, max(tcb.sendbuf.end - tcb.snd_nxt, 0)
+    if not (flight or unsent) or tcb.snd_una <= tcb.iss:
         why = IDLE
     elif tcb.congestion.cwnd <= flight:
         why = BUSY
@@ -259,7 +259,7 @@ def _was_idle(tcb: Tcb, now: int) -> bool:
 
 def _wait_for_window(tcb: Tcb, now: int) -> None:
     """Nothing may go out now: if something waits for the peer's window alone, a timer has to watch over it (law 5)."""
-    if not tcb.waiting or not tcb.syn_acked:
+    if tcb.snd_una <= tcb.iss or not tcb.waiting:
         return
     if not tcb.snd_wnd:
         if tcb.config.empty_probes and tcb.flight:
@@ -268,7 +268,7 @@ def _wait_for_window(tcb: Tcb, now: int) -> None:
         tcb.timers.override, tcb.override_due = None, False
         if tcb.timers.persist is None:  # SHLD-29: after one retransmission timeout
             tcb.timers.persist = now + tcb.rtt.rto
-    elif not tcb.flight and tcb.timers.override is None:
+    elif tcb.snd_nxt == tcb.snd_una and tcb.timers.override is None:
         # Note: Linux has one timer for this and for the zero window.
         tcb.timers.override = now + (tcb.rtt.rto if tcb.config.empty_probes else tcb.config.override_timeout)
 
@@ -296,7 +296,7 @@ def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) ->
         tcb.rtt.time(end, now)
         tcb.recovery.sent(first, end, each, now)
         tcb.delivery.sent(first, end, each, now)
-        tcb.counters.add("TcpExtTCPOrigDataSent", count)
+        tcb.counters["TcpExtTCPOrigDataSent"] += count
         if size and tcb.snd_wnd:  # RFC 3168 6.1.6: a window probe has neither ECT nor CWR
             cwr, codepoint = tcb.ecn.new_data()
             flags |= cwr
@@ -357,7 +357,7 @@ def _options(tcb: Tcb, now: int) -> tuple[Option, ...]:
 
 def _octets_of_others(options: tuple[Option, ...]) -> int:
     """What of Eff.snd.MSS the options take that not every segment has: SACK and user timeout (RFC 6691)."""
-    if not options:
+    if not options or options[-1].kind == TIMESTAMPS:
         return 0
     octets = HEAD_OCTETS + len(options[-1].data) if options[-1].kind == SACK else 0
     return octets + uto.OPTION_OCTETS * any(kind == uto.USER_TIMEOUT for kind, _ in options)
@@ -370,7 +370,7 @@ def _with_ack(tcb: Tcb, number: int, flags: int, options: tuple[Option, ...], pa
         flags |= ECE
     _ack_goes_out(tcb)
     segment = _segment(tcb, number, tcb.rcv_nxt, flags | ACK, window, options, payload)
-    if tcb.urgent and number < tcb.snd_up:
+    if tcb.snd_up > tcb.snd_una and number < tcb.snd_up:
         # 3.8.5: in all segments, those without text too. What lies farther than the field can say is told by those that follow.
         segment.flags |= URG
         segment.urgent_pointer = min(tcb.snd_up - number, MAX_URGENT_POINTER)

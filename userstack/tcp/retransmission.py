@@ -12,18 +12,20 @@ from userstack.tcp.tcb import Tcb
 
 def arm(tcb: Tcb, now: int) -> None:
     """RFC 6298 (5.1): something that takes sequence space goes out; start the timer unless it runs."""
-    if tcb.outstanding_since is None:
-        tcb.outstanding_since = now
     if tcb.timers.retransmission is None:
         tcb.timers.retransmission = now + tcb.rtt.rto
-    watch(tcb)
+    first = tcb.outstanding_since is None
+    if first:
+        tcb.outstanding_since = now
+    if first or tcb.retransmits or tcb.orphan:  # otherwise nothing that R2 depends on has changed
+        watch(tcb)
 
 
 def restart(tcb: Tcb, now: int) -> None:
     """RFC 6298 (5.2), (5.3): something was acknowledged; begin anew for what is still outstanding, or stop."""
     tcb.retransmits = 0
     tcb.retransmitted_since = None
-    if tcb.flight:
+    if tcb.snd_nxt > tcb.snd_una:
         tcb.outstanding_since = now
         tcb.timers.retransmission = now + tcb.rtt.rto
         watch(tcb)

@@ -326,7 +326,8 @@ class Tcb:
     @property
     def waiting(self) -> bool:
         """Something of ours is not acknowledged or has not gone out."""
-        return bool(self.flight or self.unsent or (self.close_requested and not self.fin_sent))
+        una, nxt, end = self.snd_una, self.snd_nxt, self.sendbuf.end
+        return nxt > una or end > nxt or (self.close_requested and nxt <= end)
 
     @property
     def acceptable_seq(self) -> int:
