@@ -15,6 +15,10 @@ FAST_OPEN_WITHOUT_COOKIE, FAST_OPEN_EVERY_LISTENER = 0x200, 0x400
 """The bits of ``fast_open``, as in Linux's tcp_fastopen: clients may; servers may; clients send text without a cookie; servers
 take it without one; listeners need not ask for it."""
 
+SEND_BUFFER, SEND_BUFFER_MAX = 256 * 1024, 4 * 1024 * 1024
+RECEIVE_BUFFER, RECEIVE_BUFFER_MAX = 512 * 1024, 6 * 1024 * 1024
+"""Octets: what the buffers are at first, and what they grow to where nobody has set them."""
+
 OPTION_LAYOUTS = ("freebsd", "linux")
 """The names of the tables in ``tcp/layout.py``."""
 
@@ -76,11 +80,15 @@ class StackConfig:
     """RFC 9293 3.8.6.2.1: how long the sender's silly window avoidance may hold data back (0.1 to 1 s)."""
 
     # --- sizes ---
-    send_buffer: int = 256 * 1024
+    send_buffer: int = SEND_BUFFER
     """Bytes that SEND takes before it pushes back."""
-    receive_buffer: int = 512 * 1024
-    """The largest window offered, and with it the most that is kept for the application. What it lets a peer have on its way
-    fits into the 500 packets of a TUN device's queue."""
+    send_buffer_max: int | None = None
+    """What it grows to as the congestion window does; None: 4 MiB (Linux tcp_wmem), unless ``send_buffer`` was set: then that."""
+    receive_buffer: int = RECEIVE_BUFFER
+    """The largest window offered, and with it the most that is kept for the application."""
+    receive_buffer_max: int | None = None
+    """What it grows to as the application reads more in a round trip; None: 6 MiB (Linux tcp_rmem), unless ``receive_buffer`` was
+    set: then that. In segments of 1460 octets it fits into the queue of a TUN device."""
     initial_window: int = 10
     """Initial congestion window in segments (RFC 6928)."""
     initial_window_octets: int = 14600
@@ -362,6 +370,20 @@ class StackConfig:
     def min_ttl_for(self, address: bytes) -> int:
         """The least TTL, or hop limit, of what is taken from, or at, the packed ``address``."""
         return self.min_ttl if self.min_hop_count is None or len(address) == 4 else self.min_hop_count
+
+    @property
+    def send_limit(self) -> int:
+        """The most that SEND takes before it pushes back."""
+        if self.send_buffer_max is not None:
+            return max(self.send_buffer, self.send_buffer_max)
+        return SEND_BUFFER_MAX if self.send_buffer == SEND_BUFFER else self.send_buffer
+
+    @property
+    def receive_limit(self) -> int:
+        """The largest window that is ever offered."""
+        if self.receive_buffer_max is not None:
+            return max(self.receive_buffer, self.receive_buffer_max)
+        return RECEIVE_BUFFER_MAX if self.receive_buffer == RECEIVE_BUFFER else self.receive_buffer
 
     def _check_ranges(self) -> None:
         if self.rto_min > self.rto_max:

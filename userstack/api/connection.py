@@ -223,8 +223,9 @@ class Connection:
         rest = memoryview(data).cast("B")
         with self._sending:
             while True:
-                await self._driver.until(self._core, lambda: self._core.writable or self._closed is not None)
-                self._check_open()
+                if self._closed is not None or not self._core.writable:
+                    await self._driver.until(self._core, lambda: self._core.writable or self._closed is not None)
+                    self._check_open()
                 self._driver.check()
                 taken = self._core.send(rest, now=self._driver.now(), more=more, urgent=urgent)
                 self._driver.touch(self._core)

@@ -163,8 +163,8 @@ _OVER_BOTH = {
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE): _Option(lambda c, _: int(c.config.keepalive), _set_keepalive),
     (socket.SOL_SOCKET, socket.SO_OOBINLINE): _Option(lambda c, _: int(c.oob_inline), _set_oob_inline),
     (socket.SOL_SOCKET, socket.SO_ERROR): _Option(_take_error, None),
-    (socket.SOL_SOCKET, socket.SO_SNDBUF): _Option(lambda _, config: config.send_buffer, None),
-    (socket.SOL_SOCKET, socket.SO_RCVBUF): _Option(lambda _, config: config.receive_buffer, None),
+    (socket.SOL_SOCKET, socket.SO_SNDBUF): _Option(lambda c, _: c.tcb.sendbuf.limit, None),
+    (socket.SOL_SOCKET, socket.SO_RCVBUF): _Option(lambda c, _: c.tcb.recvbuf.limit, None),
     (socket.SOL_SOCKET, socket.SO_TYPE): _Option(lambda _c, _: int(socket.SOCK_STREAM), None),
 }
 

@@ -15,6 +15,9 @@ from userstack.packetio.ethernet import ETHERNET_HEADER, random_mac
 from userstack.wire.ip import Buffer
 from userstack.wire.offload import LARGEST_PACKET, PLAIN, VOUCHED, Offloaded, Outbound
 
+QUEUE_LENGTH = 5000
+"""Packets: the largest window that a stack offers by default, 6 MiB, in segments of 1460 octets, and some that make ACKs."""
+
 
 class TunTapDevice(Device):
     """What TUN and TAP share: one packet for one system call, on a descriptor whose closing removes the device.
@@ -43,7 +46,7 @@ class TunTapDevice(Device):
         namespace: str | None = None,
         kernel_addresses: Sequence[str] = (),
         mtu: int = 1500,
-        queue_length: int = 1000,
+        queue_length: int = QUEUE_LENGTH,
         mac: bytes | None = None,
         offload: bool = False,
     ) -> None:

@@ -71,6 +71,8 @@ def new_data(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.delivery.acknowledged(segment.ack)
     if acked:  # RFC 5681 3.1: the acknowledgement of a SYN,ACK does not open the congestion window
         tcb.recovery.on_ack(acked, tcb.snd_una, tcb.snd_nxt, tcb.snd_mss, tcb.congestion, now)
+        if 2 * tcb.congestion.cwnd > tcb.sendbuf.limit:  # what is on its way, and as much to follow it
+            tcb.sendbuf.limit = max(tcb.sendbuf.limit, min(2 * tcb.congestion.cwnd, tcb.config.send_limit))
 
 
 def duplicate(tcb: Tcb, segment: Segment) -> None:

@@ -21,6 +21,8 @@ from userstack.tcp.tcb import Tcb
 from userstack.wire.ip import Buffer
 
 _RECEIVES = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
+_SPARE = 16
+"""Segments beside what a round trip brings: the first of the next one."""
 _UNOPENED = "the connection was never opened (RFC 9293 3.10: connection does not exist)"
 _CLOSING = "this end has closed already (RFC 9293 3.10: connection closing)"
 
@@ -115,9 +117,17 @@ def read(tcb: Tcb, limit: int, now: int) -> bytes:
     if not tcb.recvbuf.size:
         return b""
     data = urgent_data.read(tcb, limit)
-    tcb.receiver_rtt.read(tcb.rcv_nxt - tcb.recvbuf.size, now)
+    if tcb.receiver_rtt.read(tcb.rcv_nxt - tcb.recvbuf.size, now):
+        _grow_buffer(tcb)
     _window_opened(tcb)
     return data
+
+
+def _grow_buffer(tcb: Tcb) -> None:
+    """Dynamic right-sizing (Fisk and Feng), as in Linux: the peer may send twice as much as is read in a round trip."""
+    wanted = 2 * tcb.receiver_rtt.space + _SPARE * tcb.rcv_mss
+    if wanted > tcb.recvbuf.limit:
+        tcb.recvbuf.limit = max(tcb.recvbuf.limit, min(wanted, tcb.config.receive_limit))
 
 
 def _raise_dead(tcb: Tcb) -> None:

@@ -62,7 +62,7 @@ def agree(tcb: Tcb, peer: SynOptions, now: int) -> None:
 
 def _own_shift(tcb: Tcb) -> int:
     forced = tcb.config.window_scale
-    return shift_for(tcb.config.receive_buffer) if forced is None else forced
+    return shift_for(tcb.config.receive_limit) if forced is None else forced
 
 
 def _has_room_for_timestamps(tcb: Tcb) -> bool:

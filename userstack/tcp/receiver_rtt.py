@@ -50,9 +50,11 @@ class ReceiverRtt:
         elif all_read:
             self._eightfold += elapsed - self.rtt
 
-    def read(self, copied: int, now: int) -> None:
-        """The application has read up to this number; once a round trip what that was is noted."""
-        if not self._eightfold or now - self._read_since < self.rtt:
-            return
-        self.space = max(self.space, copied - self._read_from)
+    def read(self, copied: int, now: int) -> bool:
+        """The application has read up to this number; once a round trip what that was is noted. True: more than ever before."""
+        if not self._eightfold or now - self._read_since < self._eightfold // 8:
+            return False
+        before = self.space
+        self.space = max(before, copied - self._read_from)
         self._read_from, self._read_since = copied, now
+        return self.space > before
