@@ -95,7 +95,9 @@ class Host:
             start=start,
             confirm=None if self.link is None else self.link.confirm,
         )
-        self._fast_path = FastPath(self.transport.table, self.counters, None if self.link is None else self.link.confirm)
+        confirm = None if self.link is None else self.link.confirm
+        self._fast_path = FastPath(self.transport.table, self.counters, confirm) if codec.name == "fast" else None
+        """None where every packet is to go through the codec."""
         self._own = self.addresses.own
         self._offload = config.offload
         self._replies: deque[bytes] = deque()
@@ -111,7 +113,7 @@ class Host:
             return
         if self.trace is not None:
             self.trace(PacketReceived(now, bytes(packet)))
-        if not self._fast_path.take(packet, now, vouched=checksum_ok):
+        if self._fast_path is None or not self._fast_path.take(packet, now, vouched=checksum_ok):
             self._receive(packet, now, checksum_ok)
 
     def _receive(self, data: Buffer, now: int, checksum_ok: bool) -> None:
