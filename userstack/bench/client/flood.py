@@ -1,0 +1,118 @@
+"""A SYN flood from random addresses, and a real client that wants to connect meanwhile.
+
+The flood is as fast as the contender takes it and no faster: so many SYNs at most are ahead of the answers that come out of its
+device. Faster ones would fill the queue before it, and what was lost there would say nothing of the contender.
+"""
+
+import os
+import random
+import signal
+import socket
+import statistics
+import struct
+import time
+from pathlib import Path
+
+from userstack.bench.client.bulk import Measured
+from userstack.bench.client.roundtrip import exchange, percentile
+from userstack.bench.client.sockets import ECHO, connect
+
+AHEAD = 64
+"""SYNs that are not yet answered."""
+BURST = 16
+"""SYNs between two looks at the answers."""
+PATIENCE = 0.01
+"""Seconds after which those that still have no answer count as dropped."""
+INTERVAL = 0.01
+"""Between two connections of the real client."""
+USUAL = 50
+"""Connections that tell the usual time."""
+IP = struct.Struct("!BBHHHBBH4s4s")
+TCP = struct.Struct("!HHIIBBHHHBBH")
+
+
+def flood(address: str, *, syns: int, device: str, seed: int) -> Measured:
+    """Send so many SYNs to the echo port; connect as a real client before and meanwhile.
+
+    The connect times are in microseconds; ``rate`` is SYNs a second.
+    """
+    usual = [_connect_once(address) for _ in range(USUAL)]
+    begin = time.perf_counter()
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _send_flood(address, syns, device, seed)
+        os._exit(0)
+    meanwhile = [_connect_once(address)]
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        meanwhile.append(_connect_once(address))
+    took = time.perf_counter() - begin
+    return {
+        "usual": statistics.median(usual) * 1e6,
+        "meanwhile": statistics.median(meanwhile) * 1e6,
+        "meanwhile_p99": percentile(meanwhile, 99) * 1e6,
+        "rate": syns / took,
+    }
+
+
+def _connect_once(address: str) -> float:
+    time.sleep(INTERVAL)
+    begin = time.perf_counter()
+    with connect(address, ECHO) as sock:
+        took = time.perf_counter() - begin
+        exchange(sock)  # a handshake that only one end believes in is none
+    return took
+
+
+def _send_flood(address: str, syns: int, device: str, seed: int) -> None:
+    chance = random.Random(seed)
+    target = socket.inet_aton(address)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+        gate = _Gate(device)
+        for _ in range(syns // BURST):
+            gate.wait()
+            for _ in range(BURST):
+                raw.sendto(build_syn(chance, target), (address, 0))
+            gate.ahead += BURST
+
+
+class _Gate:
+    """Lets the next SYNs pass when those before are answered."""
+
+    def __init__(self, device: str) -> None:
+        self.ahead = 0
+        """SYNs that are not yet answered."""
+        self._device = device
+        self._seen = self._answers()
+
+    def wait(self) -> None:
+        """Wait until a burst fits."""
+        since = time.monotonic()
+        while self._count() + BURST > AHEAD:
+            time.sleep(0)
+            if time.monotonic() - since > PATIENCE:
+                self.ahead = 0
+
+    def _count(self) -> int:
+        """What came after its SYN was given up for dropped, or for the real client, answers nothing that is waited for."""
+        seen = self._answers()
+        self.ahead = max(self.ahead - (seen - self._seen), 0)
+        self._seen = seen
+        return self.ahead
+
+    def _answers(self) -> int:
+        for line in Path("/proc/net/dev").read_text().splitlines():
+            name, _, counts = line.partition(":")
+            if name.strip() == self._device:
+                return int(counts.split()[1])
+        raise OSError(f"the device {self._device} is gone")
+
+
+def build_syn(chance: random.Random, target: bytes) -> bytes:
+    """A SYN with an MSS from anywhere; the kernel fills in the IP header's checksum (raw(7))."""
+    source = struct.pack("!BBBB", chance.randrange(11, 120), chance.randrange(256), chance.randrange(256), chance.randrange(1, 255))
+    port, seq = chance.randrange(1024, 65536), chance.randrange(1 << 32)
+    tcp = TCP.pack(port, ECHO, seq, 0, 0x60, 0x02, 64240, 0, 0, 2, 4, 1460)
+    total = sum(struct.unpack("!18H", source + target + b"\0\x06\0\x18" + tcp)) % 0xFFFF
+    tcp = tcp[:16] + (0xFFFF - total or 0xFFFF).to_bytes(2, "big") + tcp[18:]
+    return IP.pack(0x45, 0, 44, 0, 0x4000, 64, 6, 0, source, target) + tcp
