@@ -62,9 +62,8 @@ def _measure_one(
             try:
                 _await_ready(group, world)
                 for measure in contender.measures or MEASURES:
-                    if measure == "flood" and repetition:
-                        continue
-                    _take(name, measure, subject, repetition, results)
+                    if not repetition or measure not in plan.once:
+                        _take(name, measure, subject, repetition, results)
             except MeasureFailed as error:
                 results.note(f"{name}: {error}")
 

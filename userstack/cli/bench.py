@@ -57,7 +57,7 @@ def bench(
         pictures.require()
     machine = describe()
     if quick:
-        plan = Plan(seconds or QUICK_SECONDS, QUICK_IDLE, growth=(100, 1000), syns=QUICK_SYNS)
+        plan = Plan(seconds or QUICK_SECONDS, QUICK_IDLE, growth=(100, 1000), syns=QUICK_SYNS, once=("growth", "flood"))
     else:
         plan = Plan(seconds or SECONDS, IDLE, syns=SYNS)
     results = run(chosen, plan, repeat=repeat or (QUICK_REPEAT if quick else REPEAT), tell=_tell)

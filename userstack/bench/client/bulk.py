@@ -10,6 +10,9 @@ from userstack.bench.client.sockets import BLOCK, CHARGEN, DISCARD, allow_many_f
 
 Measured = dict[str, float]
 
+BUFFERED, LEAST_BUFFERED = 4 << 20, 128 << 10
+"""Octets that all senders together, and each of them, may have in the kernel: a slow contender has to drain what is there in the end."""
+
 
 def bulk_in(address: str, *, seconds: float) -> Measured:
     """Send for ``seconds``, shut down, wait for the contender's FIN."""
@@ -66,6 +69,7 @@ def bulk_among(address: str, *, seconds: float, connections: int, active: int) -
     poll = select.epoll()
     for number, sock in senders.items():
         sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, max(BUFFERED // active, LEAST_BUFFERED))
         poll.register(number, select.EPOLLOUT)
     begin = time.perf_counter()
     sent, end = 0, begin + seconds

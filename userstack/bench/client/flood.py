@@ -21,8 +21,9 @@ AHEAD = 64
 """SYNs that are not yet answered."""
 BURST = 16
 """SYNs between two looks at the answers."""
-PATIENCE = 0.01
-"""Seconds after which those that still have no answer count as dropped."""
+PATIENCE, LEAST_PATIENCE = 0.05, 0.001
+"""Seconds without any answer after which those on their way count as dropped. Each time it is half of it, until something answers:
+a contender that silently drops what its queue has no room for is not spared."""
 INTERVAL = 0.01
 """Between two connections of the real client."""
 USUAL = 50
@@ -84,21 +85,26 @@ class _Gate:
         """SYNs that are not yet answered."""
         self._device = device
         self._seen = self._answers()
+        self._patience = PATIENCE
 
     def wait(self) -> None:
         """Wait until a burst fits."""
         since = time.monotonic()
-        while self._count() + BURST > AHEAD:
-            time.sleep(0)
-            if time.monotonic() - since > PATIENCE:
+        while self.ahead + BURST > AHEAD:
+            if self._count():
+                since, self._patience = time.monotonic(), PATIENCE
+            elif time.monotonic() - since > self._patience:
                 self.ahead = 0
+                self._patience = max(self._patience / 2, LEAST_PATIENCE)
+            else:
+                time.sleep(0)
 
     def _count(self) -> int:
-        """What came after its SYN was given up for dropped, or for the real client, answers nothing that is waited for."""
+        """What is answered after it was given up for dropped, or to the real client, is no answer that is waited for."""
         seen = self._answers()
-        self.ahead = max(self.ahead - (seen - self._seen), 0)
-        self._seen = seen
-        return self.ahead
+        new, self._seen = seen - self._seen, seen
+        self.ahead = max(self.ahead - new, 0)
+        return new
 
     def _answers(self) -> int:
         for line in Path("/proc/net/dev").read_text().splitlines():

@@ -23,7 +23,6 @@ TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6 = 0x01, 0x02, 0x04
 VNET = struct.Struct("=BBHHHH")
 """struct virtio_net_hdr: flags, type of the super-segment, length of the headers, its MSS, where the checksum begins and goes."""
 NEEDS_CSUM, GSO_NONE, GSO_TCPV4 = 1, 0, 1
-NO_VNET = bytes(VNET.size)
 
 HEADERS = 40
 """Octets of an IPv4 and a TCP header without options."""
@@ -43,12 +42,18 @@ IN_FLIGHT = 4 << 20
 class Flow:
     """One connection."""
 
-    __slots__ = ("closed", "echoed", "expected", "finished", "limit", "next", "owed", "pair", "ports", "service", "shift", "una")
+    __slots__ = (
+        *("closed", "echoed", "expected", "finished", "headers", "limit", "next", "owed", "pair", "ports", "ports_sum"),
+        *("service", "shift", "una"),
+    )
 
     def __init__(self, key: bytes, expected: int, service: int, shift: int) -> None:
         self.pair = key[4:8] + key[:4]
         """Addresses and ports of what is sent: those of what came, the other way round."""
         self.ports = key[10:12] + key[8:10]
+        self.ports_sum = int.from_bytes(self.ports, "big")
+        self.headers: dict[int, tuple[bytes, int]] = {}
+        """For each length of a packet its IP header, and the sum of its pseudo header."""
         self.service = service
         self.shift = shift
         self.expected = expected
@@ -59,11 +64,18 @@ class Flow:
         self.closed = False
         self.finished = False
 
+    def make_headers(self, length: int) -> tuple[bytes, int]:
+        """What does not change from packet to packet of one length."""
+        addresses = int.from_bytes(self.pair, "big")
+        check = complement(0x4500 + length + 0x4000 + 0x4006 + addresses)
+        ip = IPV4.pack(0x45, 0, length, 0, 0x4000, 64, 6, check, self.pair)
+        made = self.headers[length] = ip, (addresses + 6 + length - 20) % 0xFFFF
+        return made
 
-def checksum(data: bytes) -> int:
-    """RFC 1071, as one remainder of a large number: the loop over the octets is C's."""
-    rest = int.from_bytes(data if len(data) % 2 == 0 else data + b"\0", "big") % 0xFFFF
-    return 0xFFFF - rest if rest else 0xFFFF
+
+def complement(total: int) -> int:
+    """The checksum of RFC 1071 of a sum, which may be that of a whole packet read as one number: the loop over it is C's."""
+    return 0xFFFF - total % 0xFFFF or 0xFFFF
 
 
 def window_scale(options: bytes) -> int:
@@ -191,21 +203,20 @@ class BareLoop:
     def _send(self, flow: Flow, bits: int, seq: int, text: bytes = b"", *, options: bytes = b"") -> None:
         flow.owed = False
         length = HEADERS + len(options) + len(text)
-        pair, offset, window = flow.pair, 20 + len(options) << 2, 65535 if bits & SYN else self._window
-        ip = IPV4.pack(0x45, 0, length, 0, 0x4000, 64, 6, 0, pair)
-        ip = ip[:10] + checksum(ip).to_bytes(2, "big") + ip[12:]
+        ip, pseudo = flow.headers.get(length) or flow.make_headers(length)
+        offset, window = 20 + len(options) << 2, 65535 if bits & SYN else self._window
         seq, ack = seq & 0xFFFFFFFF, flow.expected & 0xFFFFFFFF
-        pseudo = pair + (0x60000 + length - 20).to_bytes(4, "big")
         if self._offload:
             kind = GSO_TCPV4 if len(text) > self._mss else GSO_NONE
             before = VNET.pack(NEEDS_CSUM, kind, HEADERS, self._mss if kind else 0, 20, 16)
-            partial = checksum(pseudo) ^ 0xFFFF  # of the pseudo header alone, the rest is the kernel's to add
-            tcp = TCP.pack(flow.ports, seq, ack, offset, bits, window, partial, 0)
+            check = pseudo  # of the pseudo header alone, the rest is the kernel's to add
         else:
             before = b""
-            tcp = TCP.pack(flow.ports, seq, ack, offset, bits, window, 0, 0)
-            tcp = tcp[:16] + checksum(pseudo + tcp + options + text).to_bytes(2, "big") + tcp[18:]
-        os.writev(self._descriptor, [before + ip + tcp + options, text] if text else [before + ip + tcp + options])
+            # 2^16 is 1 modulo 2^16 - 1, so fields of any length may be added up as they are (RFC 1071 2).
+            total = pseudo + flow.ports_sum + seq + ack + (offset << 8) + bits + window + int.from_bytes(options, "big")
+            check = complement(total + (int.from_bytes(text, "big") << len(text) % 2 * 8))
+        header = b"".join((before, ip, TCP.pack(flow.ports, seq, ack, offset, bits, window, check, 0), options))
+        os.writev(self._descriptor, (header, text) if text else (header,))
 
 
 def main(words: list[str]) -> None:
