@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from userstack.bench.contender import Contender, Mode
 from userstack.bench.peers import PEERS
@@ -55,12 +56,14 @@ def own_contenders(loop: str) -> dict[str, Contender]:
 
 
 def labelled(contenders: dict[str, Contender]) -> dict[str, tuple[Contender, Mode]]:
-    """Each as often as it has modes: a second one is told apart by ``-veth``."""
+    """Each as often as it has modes: the second is told apart by ``-veth``, and measured in what a device can change."""
     found: dict[str, tuple[Contender, Mode]] = {}
     for name, contender in contenders.items():
         for mode in contender.modes:
-            label = f"{name}-veth" if mode is Mode.VETH and len(contender.modes) > 1 else name
-            found[label] = contender, mode
+            if mode is Mode.VETH and len(contender.modes) > 1:
+                found[f"{name}-veth"] = replace(contender, measures=BASIC), mode
+            else:
+                found[name] = contender, mode
     return found
 
 

@@ -125,7 +125,7 @@ class Group:
 
 
 @contextmanager
-def started(namespace: str, arguments: Sequence[str]) -> Iterator[Group]:
+def started(namespace: str | None, arguments: Sequence[str]) -> Iterator[Group]:
     """A process in a namespace, the leader of a group of its own; ended with the block.
 
     Raises:
@@ -142,7 +142,7 @@ def started(namespace: str, arguments: Sequence[str]) -> Iterator[Group]:
                 group.end()
 
 
-def _start(namespace: str, arguments: Sequence[str]) -> Group:
+def _start(namespace: str | None, arguments: Sequence[str]) -> Group:
     errors = tempfile.TemporaryFile()  # noqa: SIM115 # the group closes it
     pipe = subprocess.PIPE
     try:

@@ -4,6 +4,7 @@ K is the client's namespace, S that of a contender on veth. Nothing outside is t
 made, the congestion control that it inherits.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -79,13 +80,13 @@ def make_world(mode: Mode) -> Iterator[World]:
 
 
 def _make(mode: Mode, held: ExitStack) -> World:
-    kernel = _make_namespace("usbench-k", held)
+    kernel = _make_namespace(f"usbench-{os.getpid()}-k", held)
     for name, value in CLIENT_SETTINGS.items():
         with suppress(SetupError):  # a kernel without IPv6, or a /proc/sys that is read-only: `machine` tells what came of it
             write_sysctl(name, value, namespace=kernel)
     if mode is Mode.TUN:
         return World(mode, kernel, kernel)
-    own = _make_namespace("usbench-s", held)
+    own = _make_namespace(f"usbench-{os.getpid()}-s", held)
     with suppress(SetupError):
         write_sysctl("net.ipv6.conf.default.disable_ipv6", "1", namespace=own)
     create_veth(DEVICE, PEER, namespace=own, peer_namespace=kernel, mtu=MTU)

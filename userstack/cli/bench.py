@@ -12,7 +12,7 @@ from userstack.cli.guard import complain, guarded
 SECONDS, QUICK_SECONDS = 2.0, 0.3
 REPEAT, QUICK_REPEAT = 5, 3
 IDLE, QUICK_IDLE = 10_000, 1000
-SYNS, QUICK_SYNS = 1_000_000, 20_000
+SYNS, QUICK_SYNS = 1_000_000, 10_000
 
 
 class LoopName(StrEnum):

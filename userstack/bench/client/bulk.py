@@ -11,7 +11,7 @@ from userstack.bench.client.sockets import BLOCK, CHARGEN, DISCARD, allow_many_f
 Measured = dict[str, float]
 
 BUFFERED, LEAST_BUFFERED = 4 << 20, 128 << 10
-"""Octets that all senders together, and each of them, may have in the kernel: a slow contender has to drain what is there in the end."""
+"""Octets that all senders together, and each of them, may have in the kernel: in the end a slow contender has to drain them."""
 
 
 def bulk_in(address: str, *, seconds: float) -> Measured:

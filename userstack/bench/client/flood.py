@@ -1,7 +1,7 @@
 """A SYN flood from random addresses, and a real client that wants to connect meanwhile.
 
-The flood is as fast as the contender takes it and no faster: so many SYNs at most are ahead of the answers that come out of its
-device. Faster ones would fill the queue before it, and what was lost there would say nothing of the contender.
+The flood is as fast as the contender takes it and no faster: only so many SYNs wait in the queue of its device. More would fill it,
+and what was lost there would say nothing of the contender.
 """
 
 import os
@@ -18,12 +18,13 @@ from userstack.bench.client.roundtrip import exchange, percentile
 from userstack.bench.client.sockets import ECHO, connect
 
 AHEAD = 64
-"""SYNs that are not yet answered."""
+"""SYNs that may wait in the queue of the device."""
 BURST = 16
-"""SYNs between two looks at the answers."""
-PATIENCE, LEAST_PATIENCE = 0.05, 0.001
-"""Seconds without any answer after which those on their way count as dropped. Each time it is half of it, until something answers:
-a contender that silently drops what its queue has no room for is not spared."""
+"""SYNs between two looks at the queue."""
+STUCK = 1.0
+"""Seconds in which a contender reads nothing, after which the flood goes on regardless."""
+SENT, DROPPED = 9, 11
+"""Columns of /proc/net/dev."""
 INTERVAL = 0.01
 """Between two connections of the real client."""
 USUAL = 50
@@ -74,44 +75,45 @@ def _send_flood(address: str, syns: int, device: str, seed: int) -> None:
             gate.wait()
             for _ in range(BURST):
                 raw.sendto(build_syn(chance, target), (address, 0))
-            gate.ahead += BURST
+            gate.sent += BURST
 
 
 class _Gate:
-    """Lets the next SYNs pass when those before are answered."""
+    """Lets the next SYNs pass when those before have been read.
+
+    A TUN device counts a packet as sent when the contender takes it. What was to be sent is the flood's SYNs, of which the kernel
+    keeps no count, and the segments of the real client, of which it does.
+    """
 
     def __init__(self, device: str) -> None:
-        self.ahead = 0
-        """SYNs that are not yet answered."""
+        self.sent = 0
+        """SYNs."""
         self._device = device
-        self._seen = self._answers()
-        self._patience = PATIENCE
+        self._base = self._taken() - segments_sent()
 
     def wait(self) -> None:
         """Wait until a burst fits."""
-        since = time.monotonic()
-        while self.ahead + BURST > AHEAD:
-            if self._count():
-                since, self._patience = time.monotonic(), PATIENCE
-            elif time.monotonic() - since > self._patience:
-                self.ahead = 0
-                self._patience = max(self._patience / 2, LEAST_PATIENCE)
-            else:
-                time.sleep(0)
+        taken, since = self._taken(), time.monotonic()
+        while self.sent + segments_sent() + self._base - taken + BURST > AHEAD and time.monotonic() - since < STUCK:
+            time.sleep(0)
+            before, taken = taken, self._taken()
+            if taken != before:
+                since = time.monotonic()
 
-    def _count(self) -> int:
-        """What is answered after it was given up for dropped, or to the real client, is no answer that is waited for."""
-        seen = self._answers()
-        new, self._seen = seen - self._seen, seen
-        self.ahead = max(self.ahead - new, 0)
-        return new
-
-    def _answers(self) -> int:
+    def _taken(self) -> int:
         for line in Path("/proc/net/dev").read_text().splitlines():
             name, _, counts = line.partition(":")
             if name.strip() == self._device:
-                return int(counts.split()[1])
+                numbers = counts.split()
+                return int(numbers[SENT]) + int(numbers[DROPPED])
         raise OSError(f"the device {self._device} is gone")
+
+
+def segments_sent() -> int:
+    """By the kernel's TCP of this namespace; retransmissions are no part of OutSegs."""
+    names, values = (line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if line.startswith("Tcp:"))
+    counts = dict(zip(names, values, strict=True))
+    return int(counts["OutSegs"]) + int(counts["RetransSegs"])
 
 
 def build_syn(chance: random.Random, target: bytes) -> bytes:
