@@ -109,7 +109,7 @@ class Group:
                 os.killpg(self._process.pid, number)
             deadline = time.monotonic() + patience
             # The leader is waited for, or it would stay in its group as a zombie.
-            while (self.is_alive() or any(self.processes())) and time.monotonic() < deadline:
+            while (self.is_alive() or any(map(_runs, self.processes()))) and time.monotonic() < deadline:
                 time.sleep(0.005)
         for pipe in (self._process.stdin, self._process.stdout, self._errors):
             if pipe is not None:
@@ -179,6 +179,14 @@ def run_client(
                 held()
             client.go_on()
     return {str(name): float(value) for name, value in json.loads(line).items()}
+
+
+def _runs(entry: Path) -> bool:
+    """Whether it is more than a zombie, which a leader that is gone may have left to a slow init."""
+    try:
+        return (entry / "stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
 
 
 def _pss(rollup: str) -> int:

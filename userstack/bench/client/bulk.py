@@ -19,7 +19,7 @@ def bulk_in(address: str, *, seconds: float) -> Measured:
     with connect(address, DISCARD) as sock:
         begin = time.perf_counter()
         sent, end = 0, begin + seconds
-        while time.perf_counter() < end:
+        while not sent or time.perf_counter() < end:
             sent += sock.send(BLOCK)
         sock.shutdown(socket.SHUT_WR)
         await_end(sock)
@@ -32,7 +32,7 @@ def bulk_out(address: str, *, seconds: float) -> Measured:
         sock.recv(1, socket.MSG_PEEK)
         begin = time.perf_counter()
         received, end = 0, begin + seconds
-        while time.perf_counter() < end:
+        while not received or time.perf_counter() < end:
             got = sock.recv_into(BLOCK)
             if not got:
                 raise ConnectionError("the contender stopped sending")
@@ -73,7 +73,7 @@ def bulk_among(address: str, *, seconds: float, connections: int, active: int) -
         poll.register(number, select.EPOLLOUT)
     begin = time.perf_counter()
     sent, end = 0, begin + seconds
-    while time.perf_counter() < end:
+    while not sent or time.perf_counter() < end:
         for number, _ in poll.poll(1):
             sent += _send(senders[number])
     for sock in senders.values():

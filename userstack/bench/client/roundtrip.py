@@ -22,7 +22,7 @@ def round_trip(address: str, *, seconds: float, processor: int | None = None) ->
             exchange(sock)
         last = time.perf_counter()
         end = last + seconds
-        while last < end:
+        while not took or last < end:
             exchange(sock)
             now = time.perf_counter()
             took.append(now - last)
