@@ -78,12 +78,13 @@ def left_by(process: int) -> list[str]:
 
 
 @pytest.mark.once
-def test_a_wrong_name_and_a_file_that_cannot_be_written_are_told_in_one_line() -> None:
-    for arguments, text in (
-        (["--only", "lwipp"], "userstack bench: there is no contender lwipp: there are "),
-        (["--json", "/nowhere/at/all.json"], "userstack bench: /nowhere/at/all.json: No such file or directory"),
+def test_what_cannot_be_is_told_in_one_line_before_anything_is_measured() -> None:
+    for code, arguments, text in (
+        (1, ["--only", "lwipp"], "userstack bench: there is no contender lwipp: there are "),
+        (1, ["--json", "/nowhere/at/all.json"], "userstack bench: /nowhere/at/all.json: No such file or directory"),
+        (2, ["--quick", "--peers"], "userstack bench: --quick measures no peers: leave out one of --quick and --peers"),
     ):
         done = userstack("bench", *arguments)
-        assert (done.returncode, done.stdout) == (1, b"")
+        assert (done.returncode, done.stdout) == (code, b"")
         assert done.stderr.decode().startswith(text)
         assert done.stderr.count(b"\n") == 1

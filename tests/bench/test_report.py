@@ -8,6 +8,7 @@ from userstack.bench.figures import FIGURES, Results
 from userstack.bench.report import TABLES, Machine, number, to_json, to_markdown
 
 MACHINE: Machine = {"processor": "one of many", "processors": 2}
+DESCRIPTIONS = {"userstack": "one stack", "loop": "no stack", "lwip": "not measured"}
 
 
 @pytest.fixture
@@ -35,7 +36,9 @@ def test_the_json_has_exactly_these_keys(results: Results) -> None:
 
 
 def test_the_tables(results: Results) -> None:
-    text = to_markdown(results.summaries(), {"bulk_in_vs_loop": 0.05}, MACHINE, ["lwip: cc is missing"])
+    text = to_markdown(
+        results.summaries(), {"bulk_in_vs_loop": 0.05}, MACHINE, descriptions=DESCRIPTIONS, notes=["lwip: cc is missing"]
+    )
     assert text == (
         "## Bulk\n"
         "\n"
@@ -63,6 +66,11 @@ def test_the_tables(results: Results) -> None:
         "| processor  | one of many |\n"
         "| processors |           2 |\n"
         "\n"
+        "## Contenders\n"
+        "\n"
+        "- userstack: one stack\n"
+        "- loop: no stack\n"
+        "\n"
         "## Not measured\n"
         "\n"
         "- lwip: cc is missing\n"
@@ -70,7 +78,7 @@ def test_the_tables(results: Results) -> None:
 
 
 def test_without_notes_and_ratios_there_are_no_such_parts(results: Results) -> None:
-    text = to_markdown(results.summaries(), {}, MACHINE, [])
+    text = to_markdown(results.summaries(), {}, MACHINE, descriptions=DESCRIPTIONS, notes=[])
     assert "Ratios" not in text
     assert "Not measured" not in text
 

@@ -61,7 +61,10 @@ class Group:
 
     def complaint(self) -> str:
         """The last line of its standard error, or how it ended."""
-        code = self._process.wait(GRACE)
+        try:
+            code = self._process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            return "it has closed its standard output"
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").split("\n")
         told = [line.strip() for line in lines if line.strip()]

@@ -28,12 +28,23 @@ def to_json(summaries: Summaries, ratios: Mapping[str, float], machine: Machine)
     return json.dumps(report, indent=2) + "\n"
 
 
-def to_markdown(summaries: Summaries, ratios: Mapping[str, float], machine: Machine, notes: Sequence[str]) -> str:
-    """The report for people: the median, and least to most beside it where there is more than one repetition."""
+def to_markdown(
+    summaries: Summaries, ratios: Mapping[str, float], machine: Machine, *, descriptions: Mapping[str, str], notes: Sequence[str]
+) -> str:
+    """The report for people: the median, and least to most beside it where there is more than one repetition.
+
+    Args:
+        summaries: what was measured.
+        ratios: between contenders.
+        machine: what it was measured on.
+        descriptions: of the contenders, in one line each.
+        notes: what was not measured, and why.
+    """
     parts = [_figures(title, names, summaries) for title, names in TABLES.items()]
     if ratios:
         parts.append(_table("Ratios", ["", "median"], [[name, number(value)] for name, value in ratios.items()]))
     parts.append(_table("Machine", ["", ""], [[name, str(value)] for name, value in machine.items()]))
+    parts.append("\n".join(["## Contenders", "", *(f"- {name}: {descriptions[name]}" for name in summaries)]))
     if notes:
         parts.append("\n".join(["## Not measured", "", *(f"- {note}" for note in notes)]))
     return "\n\n".join(part for part in parts if part) + "\n"

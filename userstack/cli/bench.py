@@ -51,7 +51,9 @@ def bench(
     from userstack.bench.report import to_json, to_markdown
     from userstack.bench.run import run
 
-    chosen = choose(loop=loop, peers=peers and not quick, only=only or [])
+    if quick and peers:
+        raise typer.BadParameter("--quick measures no peers: leave out one of --quick and --peers")
+    chosen = choose(loop=loop, peers=peers, only=only or [])
     _check_targets(json, plot)
     if plot is not None:
         pictures.require()
@@ -66,7 +68,8 @@ def bench(
         json.write_text(to_json(summaries, compared, machine), encoding="utf-8")
     if plot is not None:
         pictures.draw(summaries, plot)
-    print(to_markdown(summaries, compared, machine, results.notes), end="")
+    descriptions = {name: contender.description for name, (contender, _) in chosen.items()}
+    print(to_markdown(summaries, compared, machine, descriptions=descriptions, notes=results.notes), end="")
     for note in results.notes:
         complain("bench", f"not measured: {note}")
     if not summaries:
