@@ -11,7 +11,7 @@ from userstack.bench.world import OWN, SPARE, World
 
 PATIENCE = 60.0
 """Seconds beyond its own that a measure may take: a slow stack has megabytes in the kernel's buffer to drain."""
-FLOOD_PATIENCE = 900.0
+FLOOD_PATIENCE = 1800.0
 CLIENTS = 64
 
 
