@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.cli.running import running, userstack
+from tests.cli.running import running
 from userstack.bench.contenders import BASIC, LOOP, choose
 from userstack.bench.machine import describe
 from userstack.bench.measures import MEASURES, Plan
@@ -75,16 +75,3 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
 def left_by(process: int) -> list[str]:
     """Namespaces of a run. A process that was left in one, or its device, would keep nothing else alive."""
     return [name for name in list_namespaces() if name.startswith(f"usbench-{process}-")]
-
-
-@pytest.mark.once
-def test_what_cannot_be_is_told_in_one_line_before_anything_is_measured() -> None:
-    for code, arguments, text in (
-        (1, ["--only", "lwipp"], "userstack bench: there is no contender lwipp: there are "),
-        (1, ["--json", "/nowhere/at/all.json"], "userstack bench: /nowhere/at/all.json: No such file or directory"),
-        (2, ["--quick", "--peers"], "userstack bench: --quick measures no peers: leave out one of --quick and --peers"),
-    ):
-        done = userstack("bench", *arguments)
-        assert (done.returncode, done.stdout) == (code, b"")
-        assert done.stderr.decode().startswith(text)
-        assert done.stderr.count(b"\n") == 1
