@@ -37,7 +37,8 @@ class Group:
         self._process = process
         self._errors = errors
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def line(self, timeout: float) -> str:
         """The next line of its standard output.
@@ -56,8 +57,9 @@ class Group:
     def go_on(self) -> None:
         """Answer a word that it waits for an answer to."""
         assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has died: the next line tells
+            self._process.stdin.write(b"\n")
+            self._process.stdin.flush()
 
     def complaint(self) -> str:
         """The last line of its standard error, or how it ended."""
@@ -107,23 +109,29 @@ class Group:
 
     def end(self) -> None:
         """Ask it to end, and make it."""
-        for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
-            deadline = time.monotonic() + patience
-            # The leader is waited for, or it would stay in its group as a zombie.
-            while (self.is_alive() or any(map(_runs, self.processes()))) and time.monotonic() < deadline:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + GRACE
+            if self._is_there():
+                with suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, number)
+            while self._is_there() and time.monotonic() < deadline:
                 time.sleep(0.005)
-        for pipe in (self._process.stdin, self._process.stdout, self._errors):
+        self._reader.join(GRACE)
+        # A helper that has left the group still holds the pipe; to close it would be to wait for the reader.
+        pipes = (self._process.stdin, self._errors, *([] if self._reader.is_alive() else [self._process.stdout]))
+        for pipe in pipes:
             if pipe is not None:
                 with suppress(BrokenPipeError):
                     pipe.close()
 
+    def _is_there(self) -> bool:
+        """Whether anything of the group still runs; the leader is waited for, or it would stay in it as a zombie."""
+        return self.is_alive() or any(map(_runs, self.processes()))
+
     def _read(self) -> None:
         assert self._process.stdout is not None
-        with suppress(ValueError):  # closed
-            for line in self._process.stdout:
-                self._lines.put(line.decode(errors="replace").strip())
+        for line in self._process.stdout:
+            self._lines.put(line.decode(errors="replace").strip())
         self._lines.put(None)
 
 
