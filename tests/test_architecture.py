@@ -18,6 +18,7 @@ PACKAGE = ROOT / "userstack"
 LAYERS = (
     {"__main__"},
     {"cli"},
+    {"bench"},
     {"__init__"},
     {"api"},
     {"observe"},
@@ -61,8 +62,8 @@ THIRD_PARTY = {
     "lark": {"drill"},
     "rich": {"cli", "observe"},
     "typer": {"cli"},
-    "uvloop": {"cli", "runtime"},
-    "matplotlib": {"cli", "observe"},
+    "uvloop": {"cli", "bench", "runtime"},
+    "matplotlib": {"cli", "bench", "observe"},
 }
 MAX_FUNCTION = 60
 MAX_MEDIAN_FUNCTION = 12

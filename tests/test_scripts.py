@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = ("scripts/demo", "scripts/test", "scripts/compose-check", ".ci/run", "docker/stack", "docker/peer", "docker/serve")
+SCRIPTS = (
+    *("scripts/bench", "scripts/demo", "scripts/test", "scripts/compose-check", ".ci/run"),
+    *("docker/stack", "docker/peer", "docker/serve"),
+)
 # What the scripts themselves call.
 BASICS = ("bash", "cat", "chmod", "cut", "dirname", "env", "id", "mkdir", "rm", "sed", "sh", "sha256sum", "sort", "tail")
 TOOLS = ("curl", "ip", "ping", "tcpdump", "tshark")
@@ -181,6 +184,15 @@ def test_demo_sets_up_once_and_passes_arguments_and_exit_code_on(clone: Clone) -
     assert clone.notes() == ["venv .venv", "pip install -qq --disable-pip-version-check --editable ."]
     again = clone.script("scripts/demo", "--device=veth")
     assert (again.returncode, again.stderr) == (7, "")
+    assert clone.notes() == []
+
+
+def test_bench_has_an_environment_of_its_own_with_what_it_needs_beside(clone: Clone) -> None:
+    clone.add_python()
+    first = clone.script("scripts/bench", "--help", "--quick", "--json", "a b")  # with --help neither root nor TUN is asked for
+    assert (first.returncode, first.stdout) == (7, "userstack bench --help --quick --json a b\n")
+    assert clone.notes() == ["venv .venv-bench", "pip install -qq --disable-pip-version-check --editable .[fast,plot]"]
+    assert clone.script("scripts/bench", "--help").stdout == "userstack bench --help\n"
     assert clone.notes() == []
 
 

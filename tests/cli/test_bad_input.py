@@ -139,7 +139,7 @@ def test_a_device_that_exists(namespace: str) -> None:
     assert "remove it with: ip link del taken0" in told
 
 
-@pytest.mark.parametrize("arguments", [["nc", "-l", "80"], ["nc", "-l", "80", "--device", "veth"], ["demo"]])
+@pytest.mark.parametrize("arguments", [["nc", "-l", "80"], ["nc", "-l", "80", "--device", "veth"], ["demo"], ["bench"]])
 def test_a_missing_privilege(arguments: list[str]) -> None:
     told = complaint(1, *arguments, prefix=WITHOUT_PRIVILEGES)
     assert told.startswith(f"userstack {arguments[0]}: cannot ")
@@ -193,7 +193,9 @@ def test_a_usage_error_is_the_process_own_exit_code() -> None:
     assert "it takes an ADDRESS and a PORT" in complaint(2, "nc")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"], ["nc", "-h"], ["ss", "--help"], ["doctor", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["demo", "--help"], ["nc", "-h"], ["ss", "--help"], ["bench", "-h"], ["doctor", "--help"]]
+)
 def test_help(capsys: Capture, arguments: list[str]) -> None:
     assert run(arguments) == 0
     output, told = capsys.readouterr()

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from userstack.cli.bench import bench
 from userstack.cli.demo import demo
 from userstack.cli.doctor import doctor
 from userstack.cli.drill import drill
@@ -27,6 +28,7 @@ app.command()(demo)
 app.command()(nc)
 app.command()(ss)
 app.command()(drill)
+app.command()(bench)
 app.command()(doctor)
 
 

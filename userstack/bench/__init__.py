@@ -1,0 +1,1 @@
+"""The benchmark: every contender behind the same three services, one client program of the kernel's for all of them."""

@@ -1,0 +1,104 @@
+"""userstack as a contender: its public API as a program would use it, one task for each connection.
+
+python -m userstack.bench.programs.stack [--loop asyncio|uvloop] [--no-offload] DEVICE MODE ADDRESS/PREFIX KERNEL_ADDRESS MTU
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+
+import userstack
+from userstack.bench.contender import Mode
+from userstack.bench.programs.place import CHARGEN, DISCARD, ECHO, Place, say
+
+BACKLOG = 4096
+"""Whoever expects thousands of clients asks for room for them, as with the kernel's sockets."""
+ROOM = bytearray(1 << 20)
+"""Where ``discard`` receives into: nobody reads it, so all connections may share it."""
+CHARACTERS = bytes(range(32, 127)) * 2760
+"""256 KiB, as much as the send buffer holds by default."""
+
+
+async def echo(connection: userstack.Connection) -> None:
+    """Send back what comes (RFC 862)."""
+    while data := await connection.recv():
+        await connection.send(data)
+
+
+async def discard(connection: userstack.Connection) -> None:
+    """Read to the end (RFC 863)."""
+    while await connection.recv_into(ROOM):
+        pass
+
+
+async def chargen(connection: userstack.Connection) -> None:
+    """Send until the peer has had enough (RFC 864)."""
+    while True:
+        await connection.send(CHARACTERS)
+
+
+Service = Callable[[userstack.Connection], Awaitable[None]]
+SERVICES: dict[int, Service] = {ECHO: echo, DISCARD: discard, CHARGEN: chargen}
+
+
+async def serve_one(connection: userstack.Connection, service: Service) -> None:
+    """Serve a connection to its end; a client that resets it has had enough."""
+    async with connection:
+        with suppress(ConnectionError):
+            await service(connection)
+
+
+async def serve_port(listener: userstack.Listener, service: Service) -> None:
+    """Serve every connection that comes, each in a task of its own."""
+    tasks: set[asyncio.Task[None]] = set()
+    async with listener:
+        async for connection in listener:
+            task = asyncio.create_task(serve_one(connection, service))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+
+def open_stack(place: Place, *, offload: bool) -> AbstractAsyncContextManager[userstack.Stack]:
+    """The stack on the device that the harness wants."""
+    # OFFLOAD: the one place. When the two take ``offload`` (and ``workers``), pass ``offload=offload`` here instead of this line.
+    _ = offload
+    if place.mode is Mode.VETH:
+        return userstack.interface(place.device, str(place.address), gateway=str(place.kernel))
+    return userstack.tun(str(place.address), name=place.device, peer=str(place.kernel), mtu=place.mtu)
+
+
+async def serve(place: Place, *, offload: bool) -> None:
+    """Serve all three ports until SIGTERM cancels it."""
+    main = asyncio.current_task()
+    assert main is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main.cancel)
+    async with open_stack(place, offload=offload) as stack:
+        if place.mode is Mode.TUN:
+            say("device")
+        listeners = {port: await stack.listen(port, backlog=BACKLOG) for port in SERVICES}
+        say("ready")
+        await asyncio.gather(*(serve_port(listeners[port], service) for port, service in SERVICES.items()))
+
+
+def main(words: list[str]) -> None:
+    """Run until SIGTERM."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio")
+    parser.add_argument("--no-offload", action="store_true")
+    given, rest = parser.parse_known_args(words)
+    place = Place.parse(rest)
+    work = serve(place, offload=not given.no_offload)
+    with suppress(asyncio.CancelledError):
+        if given.loop == "uvloop":
+            import uvloop
+
+            uvloop.run(work)
+        else:
+            asyncio.run(work)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
