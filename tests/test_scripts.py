@@ -37,6 +37,7 @@ case "$*" in
         done
         chmod +x "$4"/bin/* ;;
     "-m pip install "*) shift; echo "$@" >>"$NOTES" ;;
+    "-m compileall -q -j 2 userstack") [ -z "${{PYTHONDONTWRITEBYTECODE-}}" ] ;;
     "-m pytest "*) echo "Python {version}: $*"; exit {pytest} ;;
     *) echo "the stand-in python knows nothing of $*" >&2; exit 99 ;;
 esac

@@ -39,6 +39,8 @@ _OPTIONS = (
     *("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--import-mode=append"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # its plugins are warm
 )
+_BEING_WRITTEN = shutil.ignore_patterns("*.pyc.*")
+"""What another process has just compiled goes by such a name for a moment."""
 _SCRIPTS = "tests/drill/test_scripts.py"
 """Takes long to collect: hundreds of scripts."""
 _NEED_A_KERNEL = ("tests/interop/", "tests/cli/")
@@ -67,7 +69,7 @@ def prove(rows: dict[str, Row], mutations: Sequence[Mutation], time_limit: float
         importlib.import_module(module)
     with TemporaryDirectory(prefix="userstack-ledger-") as name:
         pristine = Path(name) / "pristine"
-        shutil.copytree(ROOT / "userstack", pristine / "userstack")
+        shutil.copytree(ROOT / "userstack", pristine / "userstack", ignore=_BEING_WRITTEN)
         for mutation in mutations:
             try:
                 mutation.applied((pristine / "userstack" / mutation.file).read_text())

@@ -7,7 +7,7 @@ import pytest
 
 from tests.observe.scenes import LOCAL, OUR_SYN, REMOTE, Scene, peer_closes_first, we_close_first
 from tests.observe.watching import record
-from userstack.observe.steps import Arrow, Move, Phase, Release, Step
+from userstack.observe.steps import Arrow, Mark, Move, Phase, Release, Step
 from userstack.observe.verdict import Expectation, judge
 
 OURS = Expectation(we_open=True, we_close_first=True, bytes_sent=5, bytes_received=5, peer_ends=frozenset({"CLOSED"}))
@@ -101,6 +101,31 @@ def test_a_peer_whose_program_closed_meanwhile_is_right_too() -> None:
 def test_wrong_sequences_are_caught(steps: list[Step], complaint: str) -> None:
     complaints = verdict(steps)
     assert any(complaint in found for found in complaints), complaints
+
+
+def with_repeated_fin(*, ours_repeated: bool = True, reset_at: int = 7) -> list[Step]:
+    """Our last ACK came late: the peer has repeated the end of its text, and knows nothing of the connection any more."""
+    scene = we_close_first()
+    end = scene.events[-2:]
+    del scene.events[-2:]
+    scene.received("FIN,ACK", 6, 7)
+    if ours_repeated:
+        scene.sent("ACK", 7, 7)
+    scene.received("RST", reset_at)
+    return record([*scene.events, *end])
+
+
+def test_a_reset_that_meets_our_repeated_last_ack_is_right() -> None:
+    assert verdict(with_repeated_fin()) == []
+    for steps in (with_repeated_fin(ours_repeated=False), with_repeated_fin(reset_at=6)):
+        assert any("the peer reset the connection" in complaint for complaint in verdict(steps))
+
+
+def test_data_that_is_repeated_may_come_when_the_peers_connection_is_over() -> None:
+    def of_old(arrow: Arrow) -> Arrow:
+        return arrow if arrow.sent else replace(arrow, peer="CLOSED", marks=(Mark.RETRANSMISSION,))
+
+    assert verdict(with_data(of_old)) == []
 
 
 def test_an_illegal_transition_is_caught() -> None:

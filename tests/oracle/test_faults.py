@@ -16,6 +16,8 @@ import pytest
 pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+BEING_WRITTEN = shutil.ignore_patterns("*.pyc.*")
+"""What another process has just compiled goes by such a name for a moment."""
 
 
 class Fault(NamedTuple):
@@ -213,7 +215,7 @@ class Verdict(NamedTuple):
 @pytest.fixture
 def stack(tmp_path: Path) -> Path:
     """A directory with a copy of the package, first on the path of those that run in it."""
-    shutil.copytree(ROOT / "userstack", tmp_path / "userstack")
+    shutil.copytree(ROOT / "userstack", tmp_path / "userstack", ignore=BEING_WRITTEN)
     return tmp_path
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.sim.nets import Net
-from tests.support.tso import cut, is_super
+from tests.support.tso import is_super
 from tests.support.virtual import VirtualNetwork
 from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.sim import VirtualHost, VirtualSocket

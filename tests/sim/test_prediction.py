@@ -1,4 +1,4 @@
-"""Header prediction takes the same traffic as the long way, and all is the same after it: states, counters, what is sent and when."""
+"""Header prediction takes the same traffic as the long way, and all is the same after it: states, counters, what is sent, when."""
 
 import hashlib
 import random

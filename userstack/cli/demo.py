@@ -108,7 +108,8 @@ class _Performance:
             if self._pcap is not None:
                 watchers.append(held.enter_context(open_capture(self._pcap)))
             wire = self._lossy(device, recorder)
-            own, config = f"{self._ends.ours}/{self._ends.prefix}", StackConfig(msl=MSL)
+            own = f"{self._ends.ours}/{self._ends.prefix}"
+            config = StackConfig(msl=MSL, rfc1337=True)  # on a busy machine the kernel may answer a repeated ACK of ours with a RST
             async with userstack.link(wire, own, codec=self._codec, config=config, trace=tee(*watchers)) as stack, answering(stack):
                 stage = Stage(self._ends, stack, netcat, namespace, kernel, recorder, self._screen, self._steps, self._drop)
                 await self._play_acts(stage)

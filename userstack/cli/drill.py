@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from userstack.cli.console import make_console
 from userstack.cli.drillreport import DrillReport
 from userstack.cli.guard import guarded
-from userstack.cli.screen import make_console
 from userstack.drill.junit import write_junit
 from userstack.drill.outcome import Verdict
 from userstack.drill.settings import Variant

@@ -13,12 +13,12 @@ import typer
 from userstack.api.connection import Connection
 from userstack.api.names import scoped_text
 from userstack.api.stack import Stack
+from userstack.cli.console import make_console
 from userstack.cli.exchange import Exchange
 from userstack.cli.guard import complain, describe, guarded, run_async
 from userstack.cli.opening import check_amount, check_options, default_to_ipv6, open_stack
 from userstack.cli.options import DeviceKind, StackOptions, with_stack_options
 from userstack.cli.peer import KernelStates
-from userstack.cli.screen import make_console
 from userstack.cli.stdio import Input, Output
 from userstack.cli.target import Target, check_family, parse_target
 from userstack.errors import NetworkError, PeerError, SetupError

@@ -4,20 +4,15 @@ import textwrap
 from collections.abc import Sequence
 from typing import Protocol, TextIO
 
-from rich.console import Console
 from rich.text import Text
 
+from userstack.cli.console import make_console
 from userstack.cli.leaks import Leaks
 from userstack.observe.jsonl import JsonLines
-from userstack.observe.ladder import MAX_WIDTH, Ladder
+from userstack.observe.ladder import Ladder
 from userstack.observe.steps import Step
 
 _NAME = 26
-
-
-def make_console(stream: TextIO) -> Console:
-    """A console on ``stream``; one that is no terminal gets no colour, and the full width."""
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else MAX_WIDTH)
 
 
 class Screen(Protocol):

@@ -58,7 +58,7 @@ class Expectation:
 def judge(steps: Iterable[Step], local: Endpoint, remote: Endpoint, expected: Expectation, *, peer_at_end: str) -> list[str]:
     """What was wrong with the connection between ``local`` and ``remote``; empty where all was right."""
     mine = [step for step in steps if _concerns(step, local, remote)]
-    arrows = [step for step in mine if isinstance(step, Arrow)]
+    arrows = _without_late_reset([step for step in mine if isinstance(step, Arrow)])
     moves = [step for step in mine if isinstance(step, Move)]
     complaints = [
         *_judge_handshake(arrows, expected),
@@ -79,6 +79,16 @@ def judge(steps: Iterable[Step], local: Endpoint, remote: Endpoint, expected: Ex
 
 def _concerns(step: Step, local: Endpoint, remote: Endpoint) -> bool:
     return isinstance(step, Arrow | Move | Release) and (step.local, step.remote) == (local, remote)
+
+
+def _without_late_reset(arrows: list[Arrow]) -> list[Arrow]:
+    """Without the RST that our repeated last ACK meets where the first one came late, but before it, and ended the connection.
+
+    The peer had repeated its FIN meanwhile, for which TIME-WAIT owes an ACK (RFC 9293 3.10.7.4 step 8), and CLOSED answers with a
+    RST of that number (3.10.7.1).
+    """
+    again = {arrow.ack for arrow in arrows if arrow.sent and Mark.ACKED_AGAIN in arrow.marks and arrow.ours == S.TIME_WAIT}
+    return [arrow for arrow in arrows if arrow.sent or not (arrow.flags & RST and arrow.ack is None and arrow.seq in again)]
 
 
 def _first(arrows: list[Arrow], *phases: Phase) -> Arrow | None:
@@ -183,7 +193,8 @@ def _path(expected: Expectation, *, four: bool) -> list[State]:
 def _judge_states(arrows: list[Arrow]) -> Iterator[str]:
     """Both ends' states beside data and each step of handshake and close; one that could not be read is no complaint here."""
     for arrow in arrows:
-        if arrow.length and (arrow.ours not in _SYNCHRONIZED or arrow.peer not in {*_SYNCHRONIZED, UNKNOWN}):
+        repeated = not arrow.sent and Mark.RETRANSMISSION in arrow.marks  # our ACK of the first may have ended it meanwhile
+        if arrow.length and (arrow.ours not in _SYNCHRONIZED or not (repeated or arrow.peer in {*_SYNCHRONIZED, UNKNOWN})):
             yield f"data between {arrow.ours} and {arrow.peer}, which are no two ends of a connection (RFC 9293 3.3.2)"
         if arrow.phase is None or Mark.RETRANSMISSION in arrow.marks or Mark.ACKED_AGAIN in arrow.marks:
             continue
