@@ -3,6 +3,7 @@
 Law: what is counted stands in ``MEANINGS``, and what stands there is counted somewhere; a test holds both.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 
@@ -12,11 +13,11 @@ class Counters:
     __slots__ = ("_values",)
 
     def __init__(self) -> None:
-        self._values: dict[str, int] = {}
+        self._values: defaultdict[str, int] = defaultdict(int)
 
     def add(self, name: str, amount: int = 1) -> None:
         """Raise counter ``name`` by ``amount``."""
-        self._values[name] = self._values.get(name, 0) + amount
+        self._values[name] += amount
 
     def __getitem__(self, name: str) -> int:
         return self._values.get(name, 0)

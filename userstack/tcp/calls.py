@@ -16,7 +16,7 @@ from userstack.errors import (
 )
 from userstack.tcp import finwait2, orphans
 from userstack.tcp import urgent as urgent_data
-from userstack.tcp.state import State, move
+from userstack.tcp.state import CAN_RECEIVE_TEXT, State, move
 from userstack.tcp.tcb import Tcb
 from userstack.wire.ip import Buffer
 
@@ -131,7 +131,7 @@ def _raise_dead(tcb: Tcb) -> None:
 
 def _window_opened(tcb: Tcb) -> None:
     """3.8.6.2.2: tell the peer, once there is a worthwhile amount of new room, or an ACK waits that need not."""
-    if tcb.state not in {State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2}:
+    if tcb.state not in CAN_RECEIVE_TEXT:
         return
     gained = tcb.rcv_edge - tcb.rcv_adv
     if tcb.timers.delayed_ack is not None and tcb.delayed_ack.read(empty=not tcb.recvbuf.size):
