@@ -7,7 +7,7 @@ functions that work on it.
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
-from userstack.tcp import uto
+from userstack.tcp import ecn, uto
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.chronograph import IDLE, Chronograph
 from userstack.tcp.congestion.base import CongestionControl
@@ -164,7 +164,7 @@ class Tcb:
         self.sack_report = SackReport()
         self.delivery = Delivery()
         self.receiver_rtt = ReceiverRtt()
-        self.ecn = Ecn(self.config.ecn, iss)
+        self.ecn = Ecn(iss, offers=True) if self.config.ecn == 1 else ecn.OFF
         self.recovery: LossRecovery = NewReno(iss)
         self.congestion: CongestionControl = self.begin_congestion()
         self.close_requested = False
