@@ -62,6 +62,11 @@ class Connection:
         forget: called once, when the program is through with it.
     """
 
+    __slots__ = (
+        "__weakref__", "_closed", "_core", "_driver", "_forget", "_ipv6", "_linger", "_reading_shut", "_receiving",
+        "_reuse_address", "_sending", "_told_urgent", "_warned",
+    )  # fmt: skip
+
     def __init__(
         self,
         core: tcp.Connection,
@@ -81,7 +86,8 @@ class Connection:
         self._closed: Callable[[], OSError] | None = None
         self._receiving = Exclusive("recv of this connection")
         self._sending = Exclusive("send of this connection")
-        self._warned = Exclusive("wait_urgent of this connection")
+        self._warned: Exclusive | None = None
+        """Of ``wait_urgent``, from its first call on."""
         self._told_urgent = 0
         """The end of the urgent data that ``wait_urgent`` has told of."""
 
@@ -176,6 +182,8 @@ class Connection:
             Busy: another task is waiting.
             ClosedHandle: this end was closed. ``ConnectionAborted``: it was aborted.
         """
+        if self._warned is None:
+            self._warned = Exclusive("wait_urgent of this connection")
         with self._warned:
             await self._driver.until(self._core, lambda: self._urgent_news() or self._closed is not None)
             self._check_open()

@@ -57,6 +57,8 @@ class Stack:
         self._driver = Driver(host, device, clock or MonotonicClock())
         self._listeners: set[Listener] = set()
         self._connections: WeakSet[Connection] = WeakSet()
+        self._forget = self._connections.discard
+        """One bound method for all of them."""
         self._closed = False
         self._ended = asyncio.Event()
         self._draining: asyncio.Timeout | None = None
@@ -293,7 +295,7 @@ class Stack:
             raise
 
     def _adopt(self, core: tcp.Connection, *, ipv6: bool, reuse_address: bool) -> Connection:
-        connection = Connection(core, self._driver, ipv6=ipv6, reuse_address=reuse_address, forget=self._connections.discard)
+        connection = Connection(core, self._driver, ipv6=ipv6, reuse_address=reuse_address, forget=self._forget)
         self._connections.add(connection)
         return connection
 

@@ -19,7 +19,7 @@ from userstack.trace import Tracer
 class ConnectionFactory:
     """Makes the connections of one host."""
 
-    __slots__ = ("_challenge", "_config", "_counters", "_orphans", "_quiet_until", "_trace", "isn", "paths", "timestamp_offset")
+    __slots__ = ("_challenge", "_config", "_counters", "_orphans", "_trace", "isn", "paths", "quiet_until", "timestamp_offset")
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class ConnectionFactory:
         self._trace = trace
         self._challenge = ChallengeThrottle(config.challenge_ack_limit, random)
         self._orphans = OrphanCount(config.max_orphans)
-        self._quiet_until = start + config.msl if config.quiet_time else 0
+        self.quiet_until = start + config.msl if config.quiet_time else 0
 
     def make(
         self,
@@ -68,7 +68,7 @@ class ConnectionFactory:
             trace=self._trace,
             challenge=self._challenge,
             orphans=self._orphans,
-            quiet_until=self._quiet_until,
+            quiet_until=self.quiet_until,
             reopening=reopening,
             listening=listening,
             fast_open=fast_open,

@@ -13,6 +13,8 @@ from userstack.errors import InvalidArgument
 
 LIMITED_BROADCAST = b"\xff\xff\xff\xff"
 LOOPBACK_V6 = bytes(15) + b"\x01"
+_NO_SOURCE = frozenset({0, 127, *range(224, 240)})
+"""The first octets of the IPv4 addresses that come from no host: this network, loopback, multicast."""
 _LINK_LOCAL_PREFIX = b"\xfe\x80" + bytes(6)
 
 
@@ -36,9 +38,10 @@ def is_valid_source(address: bytes, interfaces: Iterable["Interface"] = ()) -> b
     Refused are: unspecified and {0, host} (a, b), broadcast, limited or directed at one of ``interfaces`` (c, d, e), multicast, and
     loopback, which never appears outside a host (g).
     """
-    if not is_unicast(address) or address == LOOPBACK_V6:
-        return False
-    if len(address) == 4 and address[0] in (0, 127):
+    if len(address) == 4:
+        if address[0] in _NO_SOURCE or address == LIMITED_BROADCAST:
+            return False
+    elif not is_unicast(address) or address == LOOPBACK_V6:
         return False
     for interface in interfaces:  # noqa: SIM110 - this runs for every packet, and a generator would double its cost
         if interface.is_broadcast(address):

@@ -29,7 +29,7 @@ class Listener:
     """A LISTEN that stays: each SYN gets a connection of its own, which is accepted once it is established."""
 
     __slots__ = (
-        "__weakref__", "_owner", "accept_queue", "backlog", "binding", "config", "cookie_sent_at",
+        "__weakref__", "_owner", "_sockets", "accept_queue", "backlog", "binding", "config", "cookie_sent_at",
         "fast_open", "machine", "md5_keys", "syn_queue", "young",
     )  # fmt: skip
 
@@ -49,6 +49,8 @@ class Listener:
         self.cookie_sent_at: int | None = None
         """When a SYN was last answered with a SYN cookie, in ns."""
         self.accept_queue: deque[Connection] = deque()
+        self._sockets: dict[bytes, Endpoint] = {}
+        """By the host's own addresses: its connections at one address have one and the same local socket."""
         self.md5_keys = Md5Keys(config.md5_keys)
         """Of the peers that sign (RFC 2385); each connection gets that of its peer. After a change: ``rekey``."""
         self.fast_open = FastOpenQueue(min(fast_open, config.somaxconn))
@@ -57,6 +59,10 @@ class Listener:
     def local(self) -> Endpoint:
         """The socket that is listened on; its address may be the wildcard."""
         return self.machine.local
+
+    def socket_at(self, local: Endpoint) -> Endpoint:
+        """The local socket, as its connections name it, of a segment that came to ``local``."""
+        return self._sockets.setdefault(local.address, local)
 
     @property
     def state(self) -> State:

@@ -10,7 +10,7 @@ from userstack.net.fastopen import FastOpenServer
 from userstack.net.listener import Listener
 from userstack.net.ports import Kind, use_of
 from userstack.net.stateless import StatelessReplies
-from userstack.net.syncookies import VALID, SynCookies, can_carry, carry_options, remembered_syn, without_echo, without_options
+from userstack.net.syncookies import VALID, SynCookies, remembered_syn, synack, without_echo
 from userstack.net.synqueue import Verdict, judge
 from userstack.net.table import ConnectionTable, Entry
 from userstack.tcp import seq
@@ -18,7 +18,7 @@ from userstack.tcp.connection import Connection
 from userstack.tcp.fastopen import FastOpen
 from userstack.tcp.options import default_mss, read_syn
 from userstack.tcp.state import State
-from userstack.wire.tcp import ACK, RST, SYN
+from userstack.wire.tcp import ACK, FIN, RST, SYN
 
 
 class PassiveOpens:
@@ -117,25 +117,24 @@ class PassiveOpens:
         """RFC 4987 3.6: the SYN,ACK goes out, and nothing is kept of the connection that it says there is."""
         local, remote, now = arrival.local, arrival.remote, arrival.now
         syn, config = arrival.segment, listener.config
-        if not can_carry(syn, config, signed=arrival.md5_key is not None):
-            syn = without_options(syn)
-        offered = read_syn(syn.options).mss
-        mss = offered if offered is not None else default_mss(local.address)
+        offered = read_syn(syn.options)
+        mss = offered.mss if offered.mss is not None else default_mss(local.address)
         cookie = self._syn_cookies.make(local, remote, syn.seq, mss, now)
         if cookie is None:
             return "TcpExtListenDrops"
-        child = self._factory.make(local, remote, config=config, isn=lambda *_: cookie, listening=True, now=now)
-        child.tcb.trace = None  # it is in no state that anybody could see
-        _equip(child, arrival)
-        child.on_segment(syn, now=now)
-        if child.state is not State.SYN_RECEIVED:
+        if syn.flags & FIN and config.drop_synfin:
             return None
-        carry_options(child, now)
-        answer = child.poll_transmit(now=now)
-        if answer is not None:
-            listener.cookie_sent_at = now
-            if self._replies.send(answer, arrival, config):
-                self._counters.add("TcpExtSyncookiesSent")
+        if syn.bad_options:  # as for every SYN to a LISTEN
+            self._counters.add("TcpExtTCPBadOptions")
+            return None
+        if now < self._factory.quiet_until:  # RFC 9293 3.4.3
+            return None
+        mtu, ahead = self._factory.paths.link_mtu(local.address), self._factory.timestamp_offset(local, remote)
+        answer = synack(arrival, offered, cookie, config=config, counters=self._counters, mtu=mtu, ahead=ahead)
+        self._counters.add("TcpOutSegs")
+        listener.cookie_sent_at = now
+        if self._replies.send(answer, arrival, config):
+            self._counters.add("TcpExtSyncookiesSent")
         return None
 
     def _third_segment(self, listener: Listener, arrival: Arrival) -> str | None:

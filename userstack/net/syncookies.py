@@ -7,15 +7,19 @@ full costs nothing but time, and whoever has heard the SYN,ACK can still finish 
 """
 
 import hashlib
+from bisect import bisect_right
 from dataclasses import replace
 
 from userstack.address import Endpoint
 from userstack.config import SECOND, StackConfig
-from userstack.tcp import seq
-from userstack.tcp.connection import Connection
-from userstack.tcp.options import SynOptions, read_syn, write_syn
-from userstack.tcp.timestamps import CARRIED, encode, read_timestamps
-from userstack.wire.tcp import CWR, ECE, SYN, TIMESTAMPS, TcpSegment
+from userstack.counters import Counters
+from userstack.net.arrival import Arrival
+from userstack.tcp import md5sig, seq, uto
+from userstack.tcp.options import SynOptions, header_size, write_syn
+from userstack.tcp.timestamps import CARRIED, OPTION_OCTETS, encode, read_timestamps
+from userstack.tcp.windowscale import MAX_SHIFT, own_shift, syn_window
+from userstack.wire.encodable import MAX_OPTIONS
+from userstack.wire.tcp import ACK, CWR, ECE, SYN, TIMESTAMPS, TcpSegment
 
 MSS_IPV4 = (48, 256, 536, 1300, 1440, 1452, 1460, 8960)
 """What three bits tell of a peer's MSS: Linux's four; what keeps to small ones, to PPPoE and to jumbo frames. Below 48 it gets no
@@ -46,9 +50,8 @@ class SynCookies:
 
     def make(self, local: Endpoint, remote: Endpoint, irs: int, mss: int, now: int) -> int | None:
         """The ISS, 32 bits, of the answer to a SYN with SEQ ``irs`` and that MSS; None: no cookie can say such an MSS."""
-        table = _table(local)
-        index = max((index for index, least in enumerate(table) if least <= mss), default=None)
-        if index is None:
+        index = bisect_right(_table(local), mss) - 1
+        if index < 0:
             return None
         step = now // PERIOD
         plain = step % _STEPS << _STEP_SHIFT | index << _INDEX_SHIFT | self._mac(local, remote, irs, step, index)
@@ -83,23 +86,37 @@ def _table(local: Endpoint) -> tuple[int, ...]:
     return MSS_IPV4 if len(local.address) == 4 else MSS_IPV6
 
 
-def can_carry(syn: TcpSegment, config: StackConfig, *, signed: bool) -> bool:
-    """Whether the SYN,ACK has a timestamp; beside a signature it has none where there is SACK (``has_room_for_timestamps``)."""
-    offered = read_syn(syn.options)
-    return config.timestamps and offered.timestamps is not None and not (signed and config.sack and offered.sack_permitted)
+def synack(
+    arrival: Arrival, offered: SynOptions, cookie: int, *, config: StackConfig, counters: Counters, mtu: int, ahead: int
+) -> TcpSegment:
+    """The answer to a SYN that nothing is kept of; what it agrees to, beside an MSS, stands in its timestamp.
 
-
-def without_options(syn: TcpSegment) -> TcpSegment:
-    """The SYN as it is taken where there is no timestamp to carry what it offers: with its MSS alone, and without ECN."""
-    mss = SynOptions(mss=read_syn(syn.options).mss)
-    return replace(syn, options=write_syn(mss, "linux") if mss.mss is not None else (), flags=syn.flags & ~(ECE | CWR))
-
-
-def carry_options(connection: Connection, now: int) -> None:
-    """Put what a connection in SYN-RECEIVED has agreed to into the timestamp of its SYN,ACK."""
-    tcb = connection.tcb
-    bits = tcb.snd_wind_shift if tcb.window_scaling else _NO_SCALE
-    tcb.timestamps.carry(bits | tcb.sack_permitted * _SACK | tcb.ecn.ok * _ECN, now)
+    ``mtu`` is the link's, ``ahead`` what the timestamp clock is ahead between the two sockets.
+    """
+    local, remote, syn, _, key, now = arrival
+    agreed = SynOptions(mss=min(mtu - header_size(local.address), config.max_segment or 65535))
+    flags = SYN | ACK
+    # Beside a signature there are no timestamps where there is SACK (see ``negotiation``).
+    if config.timestamps and offered.timestamps and not (key is not None and config.sack and offered.sack_permitted):
+        bits = _NO_SCALE
+        if config.window_scaling and offered.window_scale is not None:
+            bits = min(offered.window_scale, MAX_SHIFT)
+            if offered.window_scale > MAX_SHIFT:
+                counters.add("TcpExtTCPBadWindowScale")
+            agreed.window_scale = own_shift(config)
+        if config.sack and offered.sack_permitted:
+            agreed.sack_permitted, bits = True, bits | _SACK
+        if config.ecn and syn.flags & (ECE | CWR) == ECE | CWR:
+            flags, bits = flags | ECE, bits | _ECN
+        ticks = now // config.timestamp_clock
+        agreed.timestamps = ticks - (ticks - bits & CARRIED) + ahead, offered.timestamps[0]
+    options = write_syn(agreed, config.option_layout)
+    if config.uto:
+        room = MAX_OPTIONS - (0 if key is None else md5sig.OPTION_OCTETS)
+        options = uto.added(options, uto.UserTimeoutOption(config).write(None), room)
+    window = syn_window(config, (agreed.mss or 0) - (OPTION_OCTETS if agreed.timestamps else 0))
+    answer = TcpSegment(local.port, remote.port, cookie, seq.wrap(syn.seq + 1), flags, window, options=options)
+    return answer if key is None else md5sig.sign(answer, local.address, remote.address, key)
 
 
 def remembered_syn(ack: TcpSegment, mss: int, *, offset: int | None) -> TcpSegment:

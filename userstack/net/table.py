@@ -1,8 +1,8 @@
 """The connections of a host by their four-tuple, each with its one entry in the timer wheel, and which of them have work to do."""
 
-import weakref
 from collections import OrderedDict
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from userstack.address import Endpoint
 from userstack.config import StackConfig
@@ -85,6 +85,8 @@ class ConnectionTable:
         """What waits to be asked for output. Note: the first of a plain dict is far when many before it have been taken out."""
         self._touched: set[Connection | Listener] = set()
         self._time_waits = 0
+        self._closed: WeakValueDictionary[Key, Connection] = WeakValueDictionary()
+        """Those in TIME-WAIT that the program has closed and still holds: perhaps it waits for the end."""
 
     @property
     def live(self) -> int:
@@ -120,10 +122,7 @@ class ConnectionTable:
         self._ports.remove(entry.key[0].port, entry.use)
         if entry.record is not None:
             self._time_waits -= 1
-        connection = entry.connection
-        if connection is None and entry.record is not None and entry.record.owner is not None:
-            owner = entry.record.owner()
-            connection = owner if isinstance(owner, Connection) else None
+        connection = entry.connection or self._closed.pop(entry.key, None)
         if connection is not None:
             self._touched.add(connection)
             self._leave_syn_queue(entry, connection)
@@ -194,7 +193,7 @@ class ConnectionTable:
         if entry.connection is connection or (entry.record is not None and entry.record is connection.time_wait):
             self._touch(entry)
             if connection.tcb.released and entry.record is not None:
-                entry.connection = None
+                self._let_go(entry, connection)
 
     def has_news(self, entry: Entry) -> None:
         """A segment was handed past the table to a connection of ``Entry.plain_tcb``, which is no nearer to its end by it."""
@@ -252,14 +251,17 @@ class ConnectionTable:
     def _keep_record(self, entry: Entry, connection: Connection, record: TimeWait) -> None:
         """From TIME-WAIT on the record is what counts."""
         entry.record = entry.machine = record
-        record.owner = weakref.ref(connection)
         self._leave_syn_queue(entry, connection)  # a reopened TIME-WAIT has become one again
         self._time_waits += 1
         self._ports.remove(entry.key[0].port, entry.use)
         entry.use = use_of(entry.use.address, entry.use.reuse_address, Kind.TIME_WAIT)
         self._ports.add(entry.key[0].port, entry.use)
         if connection.tcb.released or not connection.is_established:
-            entry.connection = None
+            self._let_go(entry, connection)
+
+    def _let_go(self, entry: Entry, connection: Connection) -> None:
+        entry.connection = None
+        self._closed[entry.key] = connection
 
     def advance(self, now: int) -> None:
         """Fire every deadline up to ``now``."""

@@ -110,7 +110,7 @@ class Transport:
             if packet.ttl < listener.config.min_ttl_for(local.address):
                 return "TcpExtTCPMinTTLDrop"
             key = listener.md5_keys.find(remote.address)
-            return self._passive.segment_arrives(listener, Arrival(local, remote, segment, route, key, now))
+            return self._passive.segment_arrives(listener, Arrival(listener.socket_at(local), remote, segment, route, key, now))
         return self._to_nobody(local, remote, segment, route, now)
 
     def _listener_at(self, local: Endpoint) -> Listener | None:

@@ -16,7 +16,8 @@ class Waiters:
     __slots__ = ("_by_subject", "failure")
 
     def __init__(self) -> None:
-        self._by_subject: dict[object, list[_Waiter]] = {}
+        self._by_subject: dict[object, tuple[_Waiter, ...]] = {}
+        """A tuple, because nearly all of them have one: that of a receive."""
         self.failure: Callable[[], OSError] | None = None
         """Makes the error of everybody who would have to wait now; None while waiting has a point."""
 
@@ -33,7 +34,7 @@ class Waiters:
             if self.failure is not None:
                 raise self.failure()
             waiter = _Waiter(asyncio.get_running_loop().create_future(), ready)
-            self._by_subject.setdefault(subject, []).append(waiter)
+            self._by_subject[subject] = (*self._by_subject.get(subject, ()), waiter)
             try:
                 await waiter.future
             finally:
@@ -59,7 +60,8 @@ class Waiters:
                 waiter.future.set_exception(make_error())
 
     def _forget(self, subject: object, waiter: _Waiter) -> None:
-        waiters = self._by_subject[subject]
-        waiters.remove(waiter)
-        if not waiters:
+        others = tuple(other for other in self._by_subject[subject] if other is not waiter)
+        if others:
+            self._by_subject[subject] = others
+        else:
             del self._by_subject[subject]

@@ -105,7 +105,7 @@ def _take_syn(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.rcv_nxt = segment.seq + 1
     negotiation.agree(tcb, read_syn(segment.options), now)
     tcb.uto.arrived(segment.options, user_timeout=tcb.user_timeout, rto=tcb.rtt.rto)
-    tcb.ecn.agree(segment.flags)
+    tcb.ecn = tcb.ecn.agreed(segment.flags, tcb.config.ecn, tcb.iss)
     tcb.rcv_adv = tcb.rcv_nxt + (tcb.syn_window if tcb.passive else offered)
     # Note: 3.10.7.2 leaves SND.WND to the ACK, but a FIN may have to be sent before that one comes (3.10.4, SYN-RECEIVED).
     _update_send_window(tcb, segment)

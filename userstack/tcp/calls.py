@@ -16,11 +16,10 @@ from userstack.errors import (
 )
 from userstack.tcp import finwait2, orphans
 from userstack.tcp import urgent as urgent_data
-from userstack.tcp.state import State, move
+from userstack.tcp.state import CAN_RECEIVE_TEXT, State, move
 from userstack.tcp.tcb import Tcb
 from userstack.wire.ip import Buffer
 
-_RECEIVES = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
 _SPARE = 16
 """Segments beside what a round trip brings: the first of the next one."""
 _UNOPENED = "the connection was never opened (RFC 9293 3.10: connection does not exist)"
@@ -145,7 +144,7 @@ def _window_opened(tcb: Tcb) -> None:
 
     Note: as in FreeBSD two segments of it are worth an ACK where the peer has not much left, else only a quarter of the buffer.
     """
-    if tcb.ack_now or tcb.state not in _RECEIVES:
+    if tcb.ack_now or tcb.state not in CAN_RECEIVE_TEXT:
         return
     if tcb.timers.delayed_ack is not None and tcb.delayed_ack.read(empty=not tcb.recvbuf.size):
         tcb.ack_now = True

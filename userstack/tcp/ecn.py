@@ -9,12 +9,12 @@ CE = 0b11
 
 
 class Ecn:
-    """One connection's part in it. ``mode`` is ``StackConfig.ecn``."""
+    """One connection's part in it; with ``offers`` its SYN asks for it."""
 
-    __slots__ = ("_mode", "_offered", "_recover", "_reduced_for_mark", "cwr_due", "echo", "ok", "seen")
+    __slots__ = ("_offered", "_offers", "_recover", "_reduced_for_mark", "cwr_due", "echo", "ok", "seen")
 
-    def __init__(self, mode: int, iss: int) -> None:
-        self._mode = mode
+    def __init__(self, iss: int, *, offers: bool) -> None:
+        self._offers = offers
         self._offered = False
         self.ok = False
         """Both ends take part."""
@@ -32,16 +32,17 @@ class Ecn:
         """The flags of a SYN, or with ``answer`` of a SYN,ACK. A SYN that was lost is repeated without (6.1.1.1)."""
         if answer:
             return ECE if self.ok else 0
-        self._offered = self._mode == 1 and first
+        self._offered = self._offers and first
         return ECE | CWR if self._offered else 0
 
-    def agree(self, flags: int) -> None:
-        """The peer's SYN, or SYN,ACK, is here (6.1.1)."""
+    def agreed(self, flags: int, mode: int, iss: int) -> "Ecn":
+        """The peer's SYN, or SYN,ACK, is here (6.1.1): what has come of it. ``mode`` is ``StackConfig.ecn``."""
         bits = flags & (ECE | CWR)
-        if flags & ACK:
-            self.ok = self._offered and bits == ECE
-        else:
-            self.ok = self._mode != 0 and bits == ECE | CWR
+        if not (self._offered and bits == ECE if flags & ACK else mode and bits == ECE | CWR):
+            return OFF
+        both = Ecn(iss, offers=False) if self is OFF else self
+        both.ok = True
+        return both
 
     def text_arrived(self, flags: int, codepoint: int) -> bool:
         """6.1.3: text has come; True where that is to be acknowledged at once."""
@@ -76,3 +77,7 @@ class Ecn:
         flags = CWR if self.cwr_due else 0
         self.cwr_due = False
         return flags, ECT_0
+
+
+OFF = Ecn(0, offers=False)
+"""That of every connection which takes no part in it."""

@@ -10,7 +10,7 @@ from userstack.tcp.options import SynOptions, write_syn
 from userstack.tcp.rack import RackRecovery
 from userstack.tcp.sack_recovery import SackRecovery
 from userstack.tcp.tcb import Tcb
-from userstack.tcp.windowscale import MAX_SHIFT, shift_for
+from userstack.tcp.windowscale import MAX_SHIFT, own_shift
 from userstack.wire.encodable import MAX_OPTIONS, option_octets
 from userstack.wire.tcp import Option
 
@@ -22,7 +22,7 @@ def offer(tcb: Tcb, now: int) -> tuple[Option, ...]:
     """
     syn = SynOptions(
         mss=tcb.rcv_mss,  # SHLD-5, MAY-3; MUST-65: here and nowhere else
-        window_scale=_own_shift(tcb) if tcb.window_scaling else None,
+        window_scale=own_shift(tcb.config) if tcb.window_scaling else None,
         timestamps=(tcb.timestamps.value(now), tcb.timestamps.recent or 0)
         if tcb.snd_ts_ok and _has_room_for_timestamps(tcb)
         else None,
@@ -45,7 +45,7 @@ def agree(tcb: Tcb, peer: SynOptions, now: int) -> None:
     tcb.peer_mss = peer.mss
     tcb.window_scaling = tcb.window_scaling and peer.window_scale is not None
     if tcb.window_scaling and peer.window_scale is not None:
-        tcb.rcv_wind_shift, tcb.snd_wind_shift = _own_shift(tcb), min(peer.window_scale, MAX_SHIFT)
+        tcb.rcv_wind_shift, tcb.snd_wind_shift = own_shift(tcb.config), min(peer.window_scale, MAX_SHIFT)
         if peer.window_scale > MAX_SHIFT:  # RFC 7323 2.3: "SHOULD log the error but MUST use 14"
             tcb.counters.add("TcpExtTCPBadWindowScale")
     tcb.sack_permitted = tcb.sack_permitted and peer.sack_permitted
@@ -58,11 +58,6 @@ def agree(tcb: Tcb, peer: SynOptions, now: int) -> None:
             RackRecovery(tcb.iss, tcb.rtt, tcb.counters) if tcb.config.rack else SackRecovery(tcb.iss, tcb.config.sack_ranges)
         )
     tcb.update_mss()
-
-
-def _own_shift(tcb: Tcb) -> int:
-    forced = tcb.config.window_scale
-    return shift_for(tcb.config.receive_limit) if forced is None else forced
 
 
 def _has_room_for_timestamps(tcb: Tcb) -> bool:

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from userstack.tcp.fastopen import Cookie, read_cookie, write_cookie
 from userstack.tcp.layout import LAYOUTS
 from userstack.tcp.timestamps import encode, read_timestamps
-from userstack.wire.tcp import EOL, MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE, Option
+from userstack.wire.tcp import EOL, EXPERIMENT, FAST_OPEN, MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE, Option
 
+_FAST_OPEN = (FAST_OPEN, EXPERIMENT)
+_SACK_PERMITTED = Option(SACK_PERMITTED)
+_PADDING = Option(EOL), Option(NOP)
 DEFAULT_MSS_IPV4 = 536
 DEFAULT_MSS_IPV6 = 1220
 
@@ -40,29 +43,35 @@ def read_syn(options: tuple[Option, ...]) -> SynOptions:
 
     Note: no RFC says which does; Linux and FreeBSD let the last overwrite the one before.
     """
-    found = SynOptions(timestamps=read_timestamps(options), fast_open=read_cookie(options))
+    found = SynOptions()
     for kind, data in options:
-        if kind == MSS and len(data) == 2:
-            found.mss = int.from_bytes(data, "big") or found.mss
-        elif kind == SACK_PERMITTED and not data:
-            found.sack_permitted = True
-        elif kind == WINDOW_SCALE and len(data) == 1:
-            found.window_scale = data[0]
+        if kind == MSS:
+            if len(data) == 2:
+                found.mss = int.from_bytes(data, "big") or found.mss
+        elif kind == TIMESTAMPS:
+            found.timestamps = read_timestamps(options)
+        elif kind == SACK_PERMITTED:
+            found.sack_permitted |= not data
+        elif kind == WINDOW_SCALE:
+            if len(data) == 1:
+                found.window_scale = data[0]
+        elif kind in _FAST_OPEN:
+            found.fast_open = read_cookie(options)
     return found
 
 
 def write_syn(syn: SynOptions, layout: str) -> tuple[Option, ...]:
     """The options of a SYN in the order that the layout of that name has for them."""
-    data: dict[int, bytes] = {}
+    found: dict[int, Option] = {}
     if syn.mss is not None:
-        data[MSS] = min(syn.mss, 0xFFFF).to_bytes(2, "big")
+        found[MSS] = Option(MSS, min(syn.mss, 0xFFFF).to_bytes(2, "big"))
     if syn.window_scale is not None:
-        data[WINDOW_SCALE] = bytes((syn.window_scale,))
+        found[WINDOW_SCALE] = Option(WINDOW_SCALE, bytes((syn.window_scale,)))
     if syn.timestamps is not None:
-        data[TIMESTAMPS] = encode(*syn.timestamps).data
+        found[TIMESTAMPS] = encode(*syn.timestamps)
     if syn.sack_permitted:
-        data[SACK_PERMITTED] = b""
-    options = tuple(Option(kind, data[kind] if kind > NOP else b"") for kind in LAYOUTS[layout][frozenset(data)])
+        found[SACK_PERMITTED] = _SACK_PERMITTED
+    options = tuple([found[kind] if kind > NOP else _PADDING[kind] for kind in LAYOUTS[layout][frozenset(found)]])
     if syn.fast_open is None:
         return options
     return tuple(option for option in options if option.kind != EOL) + write_cookie(syn.fast_open)  # both systems have it last

@@ -5,17 +5,20 @@ window shut, or is gone, must not keep memory for ever. RFC 9293 3.8.6.1 leaves 
 measures are those of Linux (tcp_orphan_retries, tcp_max_orphans).
 """
 
+from functools import lru_cache
+
 from userstack.errors import ConnectionTimedOut
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
 
+_OVER = frozenset({State.CLOSED, State.LISTEN, State.TIME_WAIT})
 _DEFAULT_RETRIES = 8
 """Linux: what an ``orphan_retries`` of 0 stands for, as long as the back-off has not reached its ceiling."""
 
 
 def begin(tcb: Tcb, now: int) -> None:
     """The program has just closed: count the connection, unless it is over, or end it where there are too many."""
-    if tcb.orphan or tcb.state in {State.CLOSED, State.LISTEN, State.TIME_WAIT}:
+    if tcb.orphan or tcb.state in _OVER:
         return
     tcb.orphan = True
     tcb.orphans.count += 1
@@ -34,8 +37,13 @@ def retries(tcb: Tcb, timeout: int) -> int:
 
 def patience(tcb: Tcb) -> int:
     """R2 of an orphan, in ns: the time of so many retransmissions from the least RTO on."""
-    config = tcb.config
-    return sum(min(config.rto_min << attempt, config.rto_max) for attempt in range(retries(tcb, tcb.rtt.rto) + 1))
+    return _back_off(tcb.config.rto_min, tcb.config.rto_max, retries(tcb, tcb.rtt.rto) + 1)
+
+
+@lru_cache(256)
+def _back_off(least: int, most: int, attempts: int) -> int:
+    """How long so many timeouts last, the first of ``least`` and each of the others of twice the last, ``most`` at the most."""
+    return sum(min(least << attempt, most) for attempt in range(attempts))
 
 
 def out_of_memory(tcb: Tcb, now: int) -> bool:

@@ -6,6 +6,9 @@ Invariant: ranges are non-empty, sorted, and neither overlap nor touch.
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
+_NONE: list[int] = []
+"""What every set has that never held anything; nothing is ever put into it."""
+
 
 class RangeSet:
     """A set of integers kept as ``[start, end)`` pieces."""
@@ -13,8 +16,7 @@ class RangeSet:
     __slots__ = ("_ends", "_starts")
 
     def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._ends: list[int] = []
+        self._starts = self._ends = _NONE
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -41,6 +43,9 @@ class RangeSet:
         """Put ``[start, end)`` in; what overlaps or touches becomes one range."""
         if start >= end:
             return
+        if not self._starts:
+            self._starts, self._ends = [start], [end]
+            return
         first = bisect_left(self._ends, start)
         last = bisect_right(self._starts, end)
         if first < last:
@@ -64,6 +69,8 @@ class RangeSet:
 
     def discard_below(self, bound: int) -> None:
         """Take everything below ``bound`` out."""
+        if not self._starts:
+            return
         keep = bisect_right(self._ends, bound)
         del self._starts[:keep], self._ends[:keep]
         if self._starts and self._starts[0] < bound:
@@ -71,6 +78,8 @@ class RangeSet:
 
     def discard_above(self, bound: int) -> None:
         """Take ``bound`` and everything above it out."""
+        if not self._starts:
+            return
         keep = bisect_left(self._starts, bound)
         del self._starts[keep:], self._ends[keep:]
         if self._ends and self._ends[-1] > bound:
@@ -78,5 +87,4 @@ class RangeSet:
 
     def clear(self) -> None:
         """Take everything out."""
-        self._starts.clear()
-        self._ends.clear()
+        self._starts = self._ends = _NONE

@@ -63,7 +63,10 @@ def user_timeout(tcb: Tcb) -> int | None:
 
 def patience(tcb: Tcb) -> int:
     """The user timeout, or R2 where there is none, in ns (MUST-20, MUST-21, MUST-23)."""
-    own = user_timeout(tcb)
+    return _patience(tcb, user_timeout(tcb))
+
+
+def _patience(tcb: Tcb, own: int | None) -> int:
     if own is not None and not (tcb.orphan and own >= FOREVER):
         return own
     config = tcb.config
@@ -77,10 +80,11 @@ def watch(tcb: Tcb) -> None:
     since = tcb.outstanding_since
     if since is None:
         return
+    own = user_timeout(tcb)
     if tcb.config.give_up_as_linux and tcb.syn_acked:
         # The time counts from the first retransmission on; without a user timeout it is looked at when the next one is due.
-        since = tcb.retransmitted_since if user_timeout(tcb) is not None else None
-    longest = patience(tcb)
+        since = tcb.retransmitted_since if own is not None else None
+    longest = _patience(tcb, own)
     tcb.timers.user_timeout = None if since is None or longest >= FOREVER else since + longest
 
 

@@ -45,7 +45,7 @@ class SackReport:
     __slots__ = ("_recent", "duplicate")
 
     def __init__(self) -> None:
-        self._recent: list[int] = []
+        self._recent: tuple[int, ...] = ()
         """A sequence number in each of the islands that got something last, the latest first."""
         self.duplicate: Block | None = None
         """RFC 2883 4: what has arrived again and was not reported yet."""
@@ -53,8 +53,8 @@ class SackReport:
     def arrived(self, number: int, islands: RangeSet) -> None:
         """Text that begins at ``number`` was put on one of the islands."""
         island = islands.containing(number)
-        others = [recent for recent in self._recent if island is None or not island[0] <= recent < island[1]]
-        self._recent = [number, *others][:_REMEMBERED]
+        others = (recent for recent in self._recent if island is None or not island[0] <= recent < island[1])
+        self._recent = (number, *others)[:_REMEMBERED]
 
     def arrived_again(self, first: int, end: int) -> None:
         """This part was here before: the next ACK says so, once."""

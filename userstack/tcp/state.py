@@ -76,18 +76,24 @@ def move(machine: Machine, new: State, *, cause: str, clause: str, now: int) -> 
     if new not in TRANSITIONS[old]:
         raise RuntimeError(f"no transition {old} -> {new} ({cause}, RFC 9293 {clause})")
     machine.state = new
-    _count(machine, old, new)
+    for counter, amount in _COUNTED[old, new]:
+        machine.counters.add(counter, amount)
     if machine.trace is not None:
         machine.trace(Transition(now, machine.local, machine.remote, old, new, cause, clause))
 
 
-def _count(machine: Machine, old: State, new: State) -> None:
+def _counted(old: State, new: State) -> list[tuple[str, int]]:
     """The counters that RFC 4022 defines by transitions."""
+    counted = []
     if (old in _OPEN) != (new in _OPEN):
-        machine.counters.add("TcpCurrEstab", 1 if new in _OPEN else -1)
+        counted.append(("TcpCurrEstab", 1 if new in _OPEN else -1))
     if new is State.SYN_SENT:
-        machine.counters.add("TcpActiveOpens")
+        counted.append(("TcpActiveOpens", 1))
     elif old in _ATTEMPTS and new in {State.CLOSED, State.LISTEN}:
-        machine.counters.add("TcpAttemptFails")
+        counted.append(("TcpAttemptFails", 1))
     elif old in _OPEN and new is State.CLOSED:
-        machine.counters.add("TcpEstabResets")
+        counted.append(("TcpEstabResets", 1))
+    return counted
+
+
+_COUNTED = {(old, new): _counted(old, new) for old, legal in TRANSITIONS.items() for new in legal}

@@ -7,7 +7,7 @@ functions that work on it.
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
-from userstack.tcp import uto
+from userstack.tcp import ecn, uto
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.chronograph import IDLE, Chronograph
 from userstack.tcp.congestion.base import CongestionControl
@@ -40,7 +40,7 @@ from userstack.tcp.timers import Timers
 from userstack.tcp.timestamps import OPTION_OCTETS, OffsetGenerator, Timestamps
 from userstack.tcp.timewait import TimeWait
 from userstack.tcp.uto import UserTimeoutOption
-from userstack.tcp.windowscale import MAX_WINDOW, to_field
+from userstack.tcp.windowscale import MAX_WINDOW, syn_window, to_field
 from userstack.trace import Tracer
 
 
@@ -104,17 +104,7 @@ class Tcb:
         """MAY-2: the record to go back to if the SYN turns out to be an old duplicate."""
         self.time_wait: TimeWait | None = None
         """From TIME-WAIT on, this record is the connection."""
-        self.nodelay = not config.nagle
-        self.user_timeout: int | None = None
-        self.uto = UserTimeoutOption(config) if config.uto else uto.OFF
-        self.cork = False
-        """TCP_CORK: only full segments go out."""
-        self.ttl = config.ttl_for(local.address)
-        self.tos = config.tos_for(local.address)
-        self.md5_key: bytes | None = None
-        """What every segment is signed with (RFC 2385)."""
-        self.oob_inline = True
-        """SO_OOBINLINE: the last octet of urgent data stays in the stream (RFC 6093 6), else it is read apart from it."""
+        self._set_options(config)
         self.reports: Reports | None = None
         """None: nobody has asked for them."""
         self.error: OSError | None = None
@@ -123,6 +113,20 @@ class Tcb:
         self.ready = self.remote is not None and reopening is None
         """All is made for the first incarnation, which ``begin`` has only to let go."""
         self.start(isn(local, self.remote, now) if self.remote is not None and self.ready else 0)
+
+    def _set_options(self, config: StackConfig) -> None:
+        """What a program may set by the options of a socket."""
+        self.nodelay = not config.nagle
+        self.user_timeout: int | None = None
+        self.uto = UserTimeoutOption(config) if config.uto else uto.OFF
+        self.cork = False
+        """TCP_CORK: only full segments go out."""
+        self.ttl = config.ttl_for(self.local.address)
+        self.tos = config.tos_for(self.local.address)
+        self.md5_key: bytes | None = None
+        """What every segment is signed with (RFC 2385)."""
+        self.oob_inline = True
+        """SO_OOBINLINE: the last octet of urgent data stays in the stream (RFC 6093 6), else it is read apart from it."""
 
     def _reset_counts(self) -> None:
         self.challenged_at: int | None = None
@@ -160,7 +164,7 @@ class Tcb:
         self.sack_report = SackReport()
         self.delivery = Delivery()
         self.receiver_rtt = ReceiverRtt()
-        self.ecn = Ecn(self.config.ecn, iss)
+        self.ecn = Ecn(iss, offers=True) if self.config.ecn == 1 else ecn.OFF
         self.recovery: LossRecovery = NewReno(iss)
         self.congestion: CongestionControl = self.begin_congestion()
         self.close_requested = False
@@ -247,11 +251,7 @@ class Tcb:
     @property
     def syn_window(self) -> int:
         """The window of a SYN, which is never scaled."""
-        window = min(self.config.receive_buffer, MAX_WINDOW)
-        if not self.config.syn_window_in_segments:
-            return window
-        segment = self.rcv_mss - self._timestamp_octets
-        return window - window % segment if window > segment else window
+        return syn_window(self.config, self.rcv_mss - self._timestamp_octets)
 
     @property
     def initial_cwnd(self) -> int:
@@ -278,7 +278,8 @@ class Tcb:
     @property
     def option_octets(self) -> int:
         """What the agreed options take of every segment."""
-        return self._timestamp_octets + self.signature_octets
+        octets = OPTION_OCTETS if self.snd_ts_ok and self.timestamps.recent is not None else 0
+        return octets if self.md5_key is None else octets + SIGNATURE_OCTETS
 
     def update_mss(self) -> None:
         """The peer's MSS, the path MTU or what was agreed has changed."""
@@ -321,13 +322,16 @@ class Tcb:
     @property
     def unsent(self) -> int:
         """Octets that the application gave and that never went out."""
-        return max(self.sendbuf.end - self.snd_nxt, 0)
+        unsent = self.sendbuf.end - self.snd_nxt
+        return unsent if unsent > 0 else 0
 
     @property
     def waiting(self) -> bool:
         """Something of ours is not acknowledged or has not gone out."""
-        una, nxt, end = self.snd_una, self.snd_nxt, self.sendbuf.end
-        return nxt > una or end > nxt or (self.close_requested and nxt <= end)
+        if self.snd_nxt != self.snd_una:
+            return True
+        unsent = self.sendbuf.end - self.snd_nxt
+        return unsent > 0 or (unsent == 0 and self.close_requested)
 
     @property
     def acceptable_seq(self) -> int:
@@ -361,7 +365,7 @@ class Tcb:
     @property
     def early(self) -> bool:
         """RFC 7413 4.2.2: the peer has not acknowledged our SYN, and text may go out all the same."""
-        return self.fast_open.accepted and not self.syn_acked and self.state in {State.SYN_RECEIVED, State.FIN_WAIT_1}
+        return self.fast_open.accepted and not self.syn_acked and self.state in _BEFORE_ACK
 
     @property
     def text_una(self) -> int:
@@ -438,6 +442,7 @@ class Tcb:
         move(self, State.CLOSED, cause=cause, clause=clause, now=now)
 
 
+_BEFORE_ACK = frozenset({State.SYN_RECEIVED, State.FIN_WAIT_1})
 _SMALL_WINDOW = 536
 """Linux: a window up to here is not halved."""
 _LEAST_TEXT = 28

@@ -5,6 +5,7 @@ TSval and TS.Recent are unwrapped, as sequence numbers are (see ``seq``).
 
 import hashlib
 from collections.abc import Callable
+from struct import Struct
 
 from userstack.address import Endpoint
 from userstack.config import SECOND
@@ -24,6 +25,7 @@ _OUTDATED = 24 * 86_400 * SECOND
 """RFC 7323 5.5: after so much idle time TS.Recent says nothing any more."""
 
 _NOP = Option(NOP)
+_unpack: Callable[[bytes], tuple[int, int]] = Struct("!II").unpack
 
 
 class SecretOffset:
@@ -53,21 +55,23 @@ def read_timestamps(options: tuple[Option, ...]) -> tuple[int, int] | None:
     """TSval and TSecr as they stand in a segment's options, of two the last; None where there is none of the right length."""
     for kind, data in reversed(options):
         if kind == TIMESTAMPS and len(data) == 8:
-            return int.from_bytes(data[:4], "big"), int.from_bytes(data[4:], "big")
+            return _unpack(data)
     return None
 
 
 class Timestamps:
     """One connection's clock and TS.Recent. ``tick`` is the nanoseconds of one step of the clock."""
 
-    __slots__ = ("_cached", "_cached_for", "_offset", "_recent_at", "_tick", "last_ack_sent", "recent")
+    __slots__ = ("_cached", "_cached_for", "_tick", "last_ack_sent", "offset", "recent", "recent_at")
 
     def __init__(self, tick: int, offset: int) -> None:
         self._tick = tick
-        self._offset = offset
+        self.offset = offset
+        """How far the clock is ahead, in ticks."""
         self.recent: int | None = None
         """TS.Recent: what is echoed; None before the peer's SYN."""
-        self._recent_at = 0
+        self.recent_at = 0
+        """When it was set."""
         self.last_ack_sent = 0
         """Last.ACK.sent."""
         self._cached_for = (-1, -1)
@@ -75,7 +79,7 @@ class Timestamps:
 
     def value(self, now: int) -> int:
         """TSval at that time."""
-        return now // self._tick + self._offset
+        return now // self._tick + self.offset
 
     def option(self, now: int) -> Option:
         """What a segment with an ACK carries; before there is anything to echo TSecr is 0."""
@@ -92,15 +96,15 @@ class Timestamps:
     def carry(self, bits: int, now: int) -> None:
         """Set the clock back, by less than 64 ticks, until its lowest six bits say ``bits``: for a SYN,ACK that is not kept."""
         ticks = now // self._tick
-        self._offset -= ticks - bits & CARRIED
+        self.offset -= ticks - bits & CARRIED
 
     def begin(self, tsval: int, now: int) -> None:
         """The peer's SYN is here: its timestamp is the first TS.Recent."""
-        self.recent, self._recent_at = tsval, now
+        self.recent, self.recent_at = tsval, now
 
     def is_old(self, tsval: int, now: int) -> bool:
         """R1 of RFC 7323 5.3: SEG.TSval < TS.Recent, and TS.Recent is valid (5.5)."""
-        return self.recent is not None and seq.unwrap(tsval, self.recent) < self.recent and now - self._recent_at <= _OUTDATED
+        return self.recent is not None and seq.unwrap(tsval, self.recent) < self.recent and now - self.recent_at <= _OUTDATED
 
     def older_by(self, tsval: int) -> int:
         """TS.Recent - SEG.TSval, in ticks of the peer's clock."""
@@ -108,7 +112,7 @@ class Timestamps:
 
     def age(self, now: int) -> int:
         """How long ago, in ns, TS.Recent was set."""
-        return now - self._recent_at
+        return now - self.recent_at
 
     def is_recent(self, tsval: int) -> bool:
         """SEG.TSval = TS.Recent."""
@@ -120,12 +124,15 @@ class Timestamps:
 
     def update(self, tsval: int, first: int, now: int) -> None:
         """R3 of RFC 7323 5.3 for an acceptable segment with SEG.SEQ = ``first``; an old one leaves TS.Recent as it is."""
-        if first <= self.last_ack_sent and self.recent is not None and not self.is_old(tsval, now):
-            self.recent, self._recent_at = seq.unwrap(tsval, self.recent), now
+        if first > self.last_ack_sent or self.recent is None:
+            return
+        value = seq.unwrap(tsval, self.recent)
+        if value >= self.recent or now - self.recent_at > _OUTDATED:
+            self.recent, self.recent_at = value, now
 
     def sent_by(self, tsecr: int, now: int) -> int:
         """Until when, in ns, a segment may have gone out that carried ``tsecr`` as its TSval."""
-        return (seq.unwrap(tsecr, self.value(now)) - self._offset + 1) * self._tick
+        return (seq.unwrap(tsecr, self.value(now)) - self.offset + 1) * self._tick
 
     def elapsed(self, tsecr: int, now: int) -> int | None:
         """RFC 7323 4.1: nanoseconds since ``tsecr`` was sent as a TSval, at least one tick; None where it never was.

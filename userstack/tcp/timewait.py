@@ -1,7 +1,5 @@
 """TIME-WAIT as a record of its own: what must be remembered of a connection for 2 MSL and nothing more (RFC 9293 3.6.1)."""
 
-from collections.abc import Callable
-
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
@@ -25,20 +23,23 @@ class TimeWait:
         "counters",
         "deadline",
         "local",
-        "lower",
         "md5_key",
         "oldest_ack",
-        "owner",
+        "path",
+        "pmtu_discovery",
         "rcv_nxt",
         "rcv_wnd",
         "remote",
         "reset_owed",
+        "route",
         "snd_nxt",
         "state",
         "throttle",
-        "timestamps",
         "tos",
         "trace",
+        "ts_offset",
+        "ts_recent",
+        "ts_recent_at",
         "ttl",
         "window",
     )
@@ -74,15 +75,16 @@ class TimeWait:
         self.rcv_wnd = rcv_wnd
         self.window = window
         """RCV.WND as the window field has it."""
-        self.timestamps = timestamps
-        """None: not agreed."""
+        self.ts_recent = None if timestamps is None else timestamps.recent
+        """TS.Recent; None: timestamps were not agreed."""
+        self.ts_recent_at, self.ts_offset = (0, 0) if timestamps is None else (timestamps.recent_at, timestamps.offset)
         self.config = config
         self.counters = counters
         self.trace = trace
         self.throttle = throttle
         self.ttl = ttl
         self.tos = tos
-        self.lower = lower
+        self.path, self.pmtu_discovery, self.route = lower.path, lower.pmtu_discovery, lower.route
         self.md5_key = md5_key
         """What its segments are signed with (RFC 2385)."""
         self.ack_now = False
@@ -90,9 +92,23 @@ class TimeWait:
         """When a segment that was not acceptable was last answered."""
         self.reset_owed: tuple[int, int | None] | None = None
         """SEQ and ACK of a RST to send."""
-        self.owner: Callable[[], object] | None = None
-        """A weak reference to the connection, for whoever wakes the one that waits for the end."""
         self.deadline = now + 2 * config.msl
+
+    @property
+    def timestamps(self) -> Timestamps | None:
+        """What was kept of the connection's, unfolded for the rare segment that comes; None: not agreed."""
+        if self.ts_recent is None:
+            return None
+        timestamps = Timestamps(self.config.timestamp_clock, self.ts_offset)
+        timestamps.begin(self.ts_recent, self.ts_recent_at)
+        return timestamps
+
+    @property
+    def lower(self) -> LowerLevel:
+        """What it tells IP of its packets, unfolded likewise."""
+        lower = LowerLevel(self.config, self.local.address, self.path)
+        lower.pmtu_discovery, lower.route = self.pmtu_discovery, self.route
+        return lower
 
     def on_segment(self, wire: TcpSegment, *, now: int) -> None:
         """RFC 9293 3.10.7.4 for the TIME-WAIT state; ``reopens`` is to be asked first."""
@@ -115,7 +131,8 @@ class TimeWait:
     def _is_old(self, segment: Segment, now: int) -> bool:
         """R1 of RFC 7323 5.3; a segment that lacks the option is answered no more than by RFC 9293."""
         stamps = segment.timestamps
-        if segment.rst or stamps is None or self.timestamps is None or not self.timestamps.is_old(stamps[0], now):
+        kept = self.timestamps
+        if segment.rst or stamps is None or kept is None or not kept.is_old(stamps[0], now):
             return False
         self.counters.add("TcpExtPAWSTimewait")
         return True
@@ -191,10 +208,8 @@ class TimeWait:
         above = segment.seq >= self.rcv_nxt
         if segment.timestamps is None or not self.config.timestamps:
             return above
-        tsval = segment.timestamps[0]
-        if self.timestamps is None or self.timestamps.is_newer(tsval):
-            return True
-        return self.timestamps.is_recent(tsval) and above
+        tsval, kept = segment.timestamps[0], self.timestamps
+        return kept is None or kept.is_newer(tsval) or (kept.is_recent(tsval) and above)
 
     def on_deadline(self, *, now: int) -> None:
         """RFC 9293 3.10.8, TIME-WAIT TIMEOUT."""
@@ -226,7 +241,8 @@ class TimeWait:
             return None
         self.ack_now = False
         self.counters.add("TcpOutSegs")
-        options = () if self.timestamps is None else self.timestamps.padded(now)
+        kept = self.timestamps
+        options = () if kept is None else kept.padded(now)
         return self._segment(self.snd_nxt, self.rcv_nxt, ACK, self.window, options)
 
     def _segment(self, number: int, ack: int, flags: int, window: int, options: tuple[Option, ...] = ()) -> TcpSegment:

@@ -1,9 +1,22 @@
 """Window scale (RFC 7323 2): how a window that is larger than its 16 bits goes over the wire."""
 
+from userstack.config import StackConfig
+
 MAX_WINDOW = 0xFFFF
 """The most that the window field can hold (MUST-1)."""
 MAX_SHIFT = 14
 """RFC 7323 2.3: the window stays below 2**30, so that old and new sequence numbers can be told apart."""
+
+
+def own_shift(config: StackConfig) -> int:
+    """What this end offers."""
+    return shift_for(config.receive_limit) if config.window_scale is None else config.window_scale
+
+
+def syn_window(config: StackConfig, segment: int) -> int:
+    """The window of a SYN, which is never scaled; ``segment`` is the text of one of the peer's."""
+    window = min(config.receive_buffer, MAX_WINDOW)
+    return window - window % segment if config.syn_window_in_segments and window > segment else window
 
 
 def shift_for(buffer: int) -> int:

@@ -1,6 +1,7 @@
 """The TCP header and its payload as a value, every number as it stands on the wire (RFC 9293 3.1)."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from userstack.wire.ip import Buffer
@@ -77,6 +78,7 @@ class TcpSegment:
     """Octets of text in each of the segments into which the device is to cut it; 0: it is one segment. Not written."""
 
 
+@lru_cache(1 << 9)
 def flag_names(flags: int) -> str:
     """``"SYN,ACK"``: the control bits as RFC 9293 writes them; ``"none"`` where no bit is set."""
     return ",".join(name for bit, name in FLAG_NAMES if flags & bit) or "none"
