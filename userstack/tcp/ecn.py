@@ -62,9 +62,10 @@ class Ecn:
 
     def slowed_down(self, snd_nxt: int, *, marked: bool = False) -> None:
         """The window was reduced, for a mark or for a loss."""
-        self._recover = snd_nxt
-        self._reduced_for_mark = marked
-        self.cwr_due = self.ok
+        if self.ok:
+            self._recover = snd_nxt
+            self._reduced_for_mark = marked
+            self.cwr_due = True
 
     def reducing(self, snd_una: int) -> bool:
         """The window was reduced for a mark, and not all is acknowledged that was sent before (Linux: until more than that is)."""
