@@ -116,10 +116,21 @@ def read(tcb: Tcb, limit: int, now: int) -> bytes:
     if not tcb.recvbuf.size:
         return b""
     data = urgent_data.read(tcb, limit)
+    _was_read(tcb, now)
+    return data
+
+
+def read_into(tcb: Tcb, buffer: memoryview, now: int) -> int:
+    """The same into ``buffer``, where there is no mark; the number of octets."""
+    size = tcb.recvbuf.read_into(buffer)
+    _was_read(tcb, now)
+    return size
+
+
+def _was_read(tcb: Tcb, now: int) -> None:
     if tcb.receiver_rtt.read(tcb.rcv_nxt - tcb.recvbuf.size, now):
         _grow_buffer(tcb)
     _window_opened(tcb)
-    return data
 
 
 def _grow_buffer(tcb: Tcb) -> None:

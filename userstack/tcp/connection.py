@@ -288,6 +288,8 @@ class Connection(Settings):
 
     def receive_into(self, buffer: bytearray | memoryview, *, now: int) -> int:
         """RECEIVE into ``buffer``; the number of octets. Raises what ``receive`` raises."""
+        if self.tcb.mark is None and self.tcb.recvbuf.size and len(buffer):
+            return calls.read_into(self.tcb, memoryview(buffer), now)
         data = self.receive(len(buffer), now=now)
         buffer[: len(data)] = data
         return len(data)

@@ -96,14 +96,29 @@ class ReceiveBuffer:
             if parts and len(chunk) > max(limit, _WHOLE):
                 break
             part = chunk[self._head : self._head + limit] if self._head or len(chunk) > limit else chunk
-            self._head += len(part)
-            if self._head == len(chunk):
-                self._chunks.popleft()
-                self._head = 0
+            self._take(chunk, len(part))
             limit -= len(part)
-            self.size -= len(part)
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def read_into(self, buffer: memoryview) -> int:
+        """As much as there is and ``buffer`` has room for; how many octets that was."""
+        filled = 0
+        while filled < len(buffer) and self._chunks:
+            chunk = self._chunks[0]
+            size = min(len(chunk) - self._head, len(buffer) - filled)
+            buffer[filled : filled + size] = chunk if size == len(chunk) else memoryview(chunk)[self._head : self._head + size]
+            self._take(chunk, size)
+            filled += size
+        return filled
+
+    def _take(self, chunk: bytes, size: int) -> None:
+        """So many octets of the first chunk have been read."""
+        self._head += size
+        self.size -= size
+        if self._head == len(chunk):
+            self._chunks.popleft()
+            self._head = 0
 
     def peek(self, limit: int) -> bytes:
         """Up to ``limit`` octets, which stay where they are."""

@@ -16,8 +16,6 @@ from userstack.bench.programs.place import CHARGEN, DISCARD, ECHO, Place, say
 
 BACKLOG = 4096
 """Whoever expects thousands of clients asks for room for them, as with the kernel's sockets."""
-ROOM = bytearray(1 << 20)
-"""Where ``discard`` receives into: nobody reads it, so all connections may share it."""
 CHARACTERS = bytes(range(32, 127)) * 2760
 """256 KiB, as much as the send buffer holds by default."""
 
@@ -30,7 +28,7 @@ async def echo(connection: userstack.Connection) -> None:
 
 async def discard(connection: userstack.Connection) -> None:
     """Read to the end (RFC 863)."""
-    while await connection.recv_into(ROOM):
+    while await connection.recv():
         pass
 
 
@@ -63,11 +61,9 @@ async def serve_port(listener: userstack.Listener, service: Service) -> None:
 
 def open_stack(place: Place, *, offload: bool) -> AbstractAsyncContextManager[userstack.Stack]:
     """The stack on the device that the harness wants."""
-    # OFFLOAD: the one place. When the two take ``offload`` (and ``workers``), pass ``offload=offload`` here instead of this line.
-    _ = offload
     if place.mode is Mode.VETH:
-        return userstack.interface(place.device, str(place.address), gateway=str(place.kernel))
-    return userstack.tun(str(place.address), name=place.device, peer=str(place.kernel), mtu=place.mtu)
+        return userstack.interface(place.device, str(place.address), gateway=str(place.kernel), offload=offload)
+    return userstack.tun(str(place.address), name=place.device, peer=str(place.kernel), mtu=place.mtu, offload=offload)
 
 
 async def serve(place: Place, *, offload: bool) -> None:
