@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from userstack.bench.contender import Contender, Mode
-from userstack.bench.peers.build import build
+from userstack.bench.peers.compiled import build, cache_directory
 from userstack.errors import SetupError
+
+PYTCP = "PyTCP==2.7.6"
 
 
 def built(name: str) -> Sequence[str]:
@@ -30,6 +32,20 @@ def proxied(name: str, package: str) -> Sequence[str]:
     return [sys.executable, "-m", "userstack.bench.peers.proxy", name, str(build("services"))]
 
 
+def installed_pytcp() -> Sequence[str]:
+    """The command line of PyTCP's program; ``-O`` leaves out the log that it writes otherwise.
+
+    Note: 2.7.6 is the last on PyPI that runs on every Python of ours. Of 2.7.9 and 2.7.10 just two modules of 73 are there.
+
+    Raises:
+        SetupError: it is not installed where we keep it.
+    """
+    directory = cache_directory() / PYTCP
+    if not (directory / "pytcp" / "lib").is_dir():
+        raise SetupError(f"pytcp is not installed: pip install --no-deps --target {directory} {PYTCP}")
+    return [sys.executable, "-O", "-m", "userstack.bench.peers.pytcp_services", str(directory)]
+
+
 PEERS: dict[str, Contender] = {
     "lwip": Contender("lwIP 2.1.3 (C), raw callbacks in one loop, no offload", (Mode.TUN,), partial(built, "lwip")),
     "gvisor": Contender(
@@ -41,4 +57,5 @@ PEERS: dict[str, Contender] = {
         (Mode.TUN,),
         partial(proxied, "slirp4netns", "slirp4netns"),
     ),
+    "pytcp": Contender("PyTCP 2.7.6 (Python), a thread for each connection", (Mode.TUN,), installed_pytcp, most_connections=1000),
 }

@@ -80,6 +80,8 @@ def build(name: str, cache: Path | None = None) -> Path:
             with tempfile.TemporaryDirectory(dir=directory) as fresh:
                 # Two that build at once do not meet: each moves its own whole program into place.
                 Path(_compile(name, recipe, Path(fresh) / name, directory)).replace(target)
+        except SetupError:
+            raise
         except OSError as error:
             raise SetupError(f"cannot build {name} in {directory}: {error.strerror}") from error
     return target
