@@ -41,6 +41,11 @@ def test_every_peer_has_its_modes_and_says_what_it_is() -> None:
         assert contender.description.isprintable()
 
 
+def test_a_flood_is_only_for_who_bounds_half_open_connections() -> None:
+    assert [name for name, contender in PEERS.items() if contender.measures is None] == ["gvisor"]
+    assert not any("flood" in (contender.measures or ()) for contender in PEERS.values())
+
+
 @pytest.mark.parametrize(("name", "packages"), PACKAGES.items())
 def test_without_a_compiler_one_line_says_what_to_install(name: str, packages: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")

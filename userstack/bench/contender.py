@@ -4,9 +4,9 @@ A contender is a program that the harness starts inside a network namespace as
 
     argv... DEVICE MODE ADDRESS/PREFIX KERNEL_ADDRESS MTU
 
-MODE is ``tun``: the program makes the TUN (or TAP) device DEVICE and prints ``device`` on a line of its own once it exists; then the
-harness gives the kernel's end its address, raises it and sets its queue. Or it is ``veth``: DEVICE is there, up and without an
-address. Once its three services take connections at ADDRESS, the program prints ``ready`` on a line of its own (both lines flushed):
+MODE is ``tun``: the program makes the TUN (or TAP) device DEVICE and prints ``device`` on a line of its own once it exists; then
+the harness gives the kernel's end its address, raises it and sets its queue. Or it is ``veth``: DEVICE is there, up and without an
+address. Once its three services take connections at ADDRESS, the program prints ``ready`` on a line of its own (both are flushed):
 
     port 7   echo      sends back what it receives; closes when the peer has
     port 9   discard   reads until the peer's FIN, then closes
@@ -40,5 +40,7 @@ class Contender:
     """Gives argv without the five arguments of the contract. Raises ``SetupError``, one line: what is missing, how to get it."""
     most_connections: int = 10_000
     """As many as it can hold at once; what needs more is not measured."""
+    measures: tuple[str, ...] | None = None
+    """The keys of ``measures.MEASURES`` that are asked of it; None for all."""
     own_memory: bool = True
     """Whether a connection's memory is its processes'; of the kernel's sockets it is not."""

@@ -10,6 +10,11 @@ from userstack.bench.peers.compiled import build, cache_directory
 from userstack.errors import SetupError
 
 PYTCP = "PyTCP==2.7.6"
+BASIC = ("round_trip", "round_trip_one_cpu", "connections", "connections_64", "bulk_in", "bulk_out", "bulk_both")
+IDLE = (*BASIC, "idle")
+UNFLOODED = (*IDLE, "growth")
+"""For those that put no limit on half-open connections: lwIP searches a list of them for every SYN, a proxy makes a socket of each,
+and a million SYNs take hours."""
 
 
 def built(name: str) -> Sequence[str]:
@@ -47,15 +52,36 @@ def installed_pytcp() -> Sequence[str]:
 
 
 PEERS: dict[str, Contender] = {
-    "lwip": Contender("lwIP 2.1.3 (C), raw callbacks in one loop, no offload", (Mode.TUN,), partial(built, "lwip")),
-    "gvisor": Contender(
-        "gVisor netstack of December 2022 (Go); over veth its segmentation offload", (Mode.TUN, Mode.VETH), partial(built, "gvisor")
+    "lwip": Contender(
+        "lwIP 2.1.3 over TUN (C), raw callbacks in one loop, no offload",
+        (Mode.TUN,),
+        partial(built, "lwip"),
+        measures=UNFLOODED,
     ),
-    "pasta": Contender("pasta (C), a proxy: the kernel serves behind it", (Mode.TUN,), partial(proxied, "pasta", "passt")),
+    "gvisor": Contender(
+        "gVisor's netstack of December 2022 (Go), no offload over TUN, the kernel segments over veth",
+        (Mode.TUN, Mode.VETH),
+        partial(built, "gvisor"),
+    ),
+    "pasta": Contender(
+        "pasta over TAP (C), a proxy: the kernel serves behind it",
+        (Mode.TUN,),
+        partial(proxied, "pasta", "passt"),
+        most_connections=1000,  # of ten thousand it resets some
+        measures=UNFLOODED,
+    ),
     "slirp4netns": Contender(
-        "slirp4netns (C), a proxy: the kernel serves behind it",
+        "slirp4netns over TAP (C), a proxy: the kernel serves behind it",
         (Mode.TUN,),
         partial(proxied, "slirp4netns", "slirp4netns"),
+        most_connections=1000,  # of a quarter of a mebibyte each
+        measures=UNFLOODED,
     ),
-    "pytcp": Contender("PyTCP 2.7.6 (Python), a thread for each connection", (Mode.TUN,), installed_pytcp, most_connections=1000),
+    "pytcp": Contender(
+        "PyTCP 2.7.6 over TAP (Python), a thread for each connection",
+        (Mode.TUN,),
+        installed_pytcp,
+        most_connections=300,  # what each is looked at for once a millisecond: a thousand take half a minute to be there
+        measures=IDLE,
+    ),
 }

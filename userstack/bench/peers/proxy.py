@@ -14,6 +14,7 @@ SERVICES is the program that was built from ``services.c``.
 import ctypes
 import ipaddress
 import os
+import resource
 import signal
 import socket
 import struct
@@ -127,6 +128,8 @@ def wait_until(true: Callable[[], bool], children: Children, what: str) -> None:
 
 def run(name: str, services: str, place: Place, children: Children) -> None:
     """Start both programs, tell the harness how far they are, and stay until one of them ends."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # a proxy has a socket for each connection
     home = Home()
     prepare_outside(place)
     served = subprocess.Popen([services, "0.0.0.0"], stdout=subprocess.PIPE, text=True)  # noqa: S104
