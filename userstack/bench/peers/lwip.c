@@ -23,6 +23,7 @@
 #include <lwip/init.h>
 #include <lwip/ip.h>
 #include <lwip/netif.h>
+#include <lwip/sys.h>
 #include <lwip/tcp.h>
 #include <lwip/timeouts.h>
 
@@ -37,6 +38,53 @@ static void fail(const char *what)
 {
     fprintf(stderr, "lwip: cannot %s: %s\n", what, strerror(errno));
     exit(1);
+}
+
+/* ---- what a port of lwIP may bring of its own; these take the place of the library's ---- */
+
+/* The Internet checksum (RFC 1071), not yet inverted, 32 bits at a time; the library's takes 16. */
+u16_t lwip_standard_chksum(const void *data, int length)
+{
+    const unsigned char *at = data;
+    u64_t sum = 0;
+    u32_t word;
+    u16_t half = 0;
+
+    for (; length >= 16; length -= 16, at += 16) {
+        u32_t words[4];
+
+        memcpy(words, at, sizeof words);
+        sum += (u64_t)words[0] + words[1] + words[2] + words[3];
+    }
+    for (; length >= 4; length -= 4, at += 4) {
+        memcpy(&word, at, sizeof word);
+        sum += word;
+    }
+    if (length >= 2) {
+        memcpy(&half, at, sizeof half);
+        sum += half;
+        at += 2;
+        length -= 2;
+    }
+    if (length) {
+        half = 0;
+        memcpy(&half, at, 1);
+        sum += half;
+    }
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return (u16_t)sum;
+}
+
+/* There is one thread: nothing to protect from another. */
+sys_prot_t sys_arch_protect(void)
+{
+    return 0;
+}
+
+void sys_arch_unprotect(sys_prot_t before)
+{
+    (void)before;
 }
 
 /* ---- the services ---- */
