@@ -1,6 +1,7 @@
 """The other stacks: what they are called, what is told when one cannot be had, and lwIP, where it can, at work."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -164,7 +165,7 @@ def read_to_the_end(sock: socket.socket) -> bytes:
 
 
 def test_lwip_serves(tmp_path: Path) -> None:
-    if not all(Path(need).exists() for need in RECIPES["lwip"].needs):  # CI does not install them
+    if not (shutil.which("gcc") and all(Path(need).exists() for need in RECIPES["lwip"].needs)):  # CI does not install them
         with pytest.raises(SetupError, match=f"^lwip cannot be built without .*: apt-get install {PACKAGES['lwip']}$"):
             build("lwip", tmp_path)
         return
