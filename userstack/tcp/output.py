@@ -32,10 +32,10 @@ def poll_transmit(tcb: Tcb, *, now: int) -> TcpSegment | None:
     if path.expires is not None or path.mtu != tcb.path_mtu:
         path.age(now)
         tcb.follow_path()
-    retransmitted = tcb.total_retrans
+    retransmitted, texts = tcb.total_retrans, tcb.tally.data_segs_out
     segment = _next(tcb, now)
     if segment is not None:
-        count = super_segment.count_of(segment)
+        count = tcb.tally.data_segs_out - texts or 1
         tcb.segs_out += count
         if tcb.total_retrans == retransmitted:  # RFC 4022: what is only sent again does not count
             tcb.counters["TcpOutSegs"] += count
@@ -239,22 +239,22 @@ def _fresh(tcb: Tcb, now: int) -> TcpSegment | None:
     unsent = tcb.sendbuf.end - tcb.snd_nxt
     if unsent < 0:  # the FIN is out
         return None
-    cwnd, una = tcb.congestion.cwnd, tcb.text_una
-    offered = una + tcb.snd_wnd - tcb.snd_nxt
-    if offered > 0 and unsent and _was_idle(tcb, now):
+    una, nxt = tcb.text_una, tcb.snd_nxt
+    offered = una + tcb.snd_wnd - nxt
+    if nxt == tcb.snd_una and offered > 0 and unsent and _was_idle(tcb, now):
         tcb.congestion.on_idle()
-        cwnd = tcb.congestion.cwnd
-    usable = min(offered, tcb.recovery.room(una, tcb.snd_nxt, tcb.snd_mss, cwnd))
+    usable = min(offered, tcb.recovery.room(una, nxt, tcb.snd_mss, tcb.congestion.cwnd))
     if unsent:
-        return _send(tcb, tcb.snd_nxt, min(unsent, usable), now) if worth_sending(tcb, unsent, usable) else None
+        size = min(unsent, usable)
+        return _send(tcb, nxt, size, now) if size >= tcb.snd_mss or worth_sending(tcb, unsent, usable) else None
     if offered > 0:
         return _send(tcb, tcb.snd_nxt, 0, now)
     return None
 
 
 def _was_idle(tcb: Tcb, now: int) -> bool:
-    """RFC 5681 4.1: nothing was sent for more than one RTO."""
-    return tcb.config.slow_start_after_idle and not tcb.flight and now - tcb.data_sent_at > tcb.rtt.rto
+    """RFC 5681 4.1: nothing is outstanding, nor was anything sent for more than one RTO."""
+    return tcb.config.slow_start_after_idle and now - tcb.data_sent_at > tcb.rtt.rto
 
 
 def _wait_for_window(tcb: Tcb, now: int) -> None:
@@ -317,7 +317,8 @@ def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) ->
         retransmission.arm(tcb, now)
     if tcb.config.rack and tcb.syn_acked:
         tlp.schedule(tcb, now)
-    carry_out_close(tcb, now=now)
+    if tcb.close_requested:
+        carry_out_close(tcb, now=now)
     return segment
 
 

@@ -117,6 +117,8 @@ class SackRecovery:
 
     def next_lost(self, snd_una: int, snd_nxt: int, mss: int, cwnd: int) -> Lost | None:
         """Rule (1) of NextSeg ()."""
+        if self._is_calm(snd_una) and not self._first_due:
+            return None
         first, below = max(self._high_rxt, snd_una), self._lost_edge
         if self._first_due:
             hole = self.scoreboard.hole(snd_una, snd_nxt)
@@ -154,12 +156,18 @@ class SackRecovery:
 
         Every SACKed octet has left the network, so that each makes room for a new one: limited transmit (RFC 3042), step (3).
         """
+        if self._is_calm(snd_una):
+            return cwnd - (snd_nxt - snd_una)
         room = cwnd - self.pipe(snd_una, snd_nxt)
         return room if room >= mss or not (self.fast or self._lost_below > snd_una) else 0
 
+    def _is_calm(self, snd_una: int) -> bool:
+        """Nothing is SACKed, nothing lost, nothing sent again."""
+        return not self.fast and self._lost_below <= snd_una and self._high_rxt <= snd_una and not len(self.scoreboard)
+
     def pipe(self, snd_una: int, snd_nxt: int) -> int:
         """SetPipe (): octets outstanding that are neither SACKed nor lost, and those that were sent again."""
-        if not len(self.scoreboard) and self._lost_below <= snd_una and self._high_rxt <= snd_una:
+        if self._is_calm(snd_una):
             return snd_nxt - snd_una
         waiting = self.scoreboard.unsacked(max(self._lost_edge, snd_una), snd_nxt)
         return waiting + self.scoreboard.unsacked(snd_una, min(self._high_rxt, snd_nxt))
