@@ -175,6 +175,7 @@ def test_hundred_thousand_broken_packets_against_the_fast_codec() -> None:
     }
 
 
+@pytest.mark.early
 @pytest.mark.once
 def test_twenty_thousand_broken_packets_against_both() -> None:
     mill = PacketMill(791)
