@@ -66,7 +66,6 @@ RUNS = [
 ]
 
 
-@pytest.mark.early
 @pytest.mark.parametrize(("device", "family", "drops"), RUNS)
 def test_every_device_and_loss(device: str, family: str, drops: tuple[str | None, ...], tmp_path: Path) -> None:
     """Side by side, because they mostly wait."""
