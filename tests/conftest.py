@@ -5,11 +5,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.ledger.rows import Outcome
 from tests.support import matrix
 
 MARKERS = ("transition", "requirement")
+
+settings.register_profile("brief", max_examples=25)
+"""For Pythons after the first one; hypothesis tries 100 where nothing is said."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,7 +30,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Carry the markers in ``user_properties``: they reach the report even through the processes of pytest-xdist."""
+    """What takes longest is begun first, so that no worker is left alone with it in the end.
+
+    The markers are carried in ``user_properties``: they reach the report even through the processes of pytest-xdist.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)
     for item in items:
         item.user_properties.extend(matrix.properties(item))
         for marker in MARKERS:

@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -136,20 +137,30 @@ def objection(module: Module, target: str) -> str | None:
     return None if module.layer in THIRD_PARTY.get(top, ()) else f"{module.layer} does not import {top}"
 
 
-MODULES = tuple(parse(path) for path in sorted(PACKAGE.rglob("*.py")))
-KNOWN = frozenset(module.name for module in MODULES)
+@cache
+def modules() -> tuple[Module, ...]:
+    """Those of the package; read when the first test asks, not by everyone who collects the tests."""
+    return tuple(parse(path) for path in sorted(PACKAGE.rglob("*.py")))
+
+
+@cache
+def known() -> frozenset[str]:
+    """Their names."""
+    return frozenset(module.name for module in modules())
 
 
 def test_every_module_stands_in_a_layer() -> None:
-    assert [module.name for module in MODULES if module.layer not in RANK] == []
+    assert [module.name for module in modules() if module.layer not in RANK] == []
 
 
 def test_imports_run_downwards_and_the_core_imports_nothing_impure() -> None:
-    assert [text for module in MODULES for text in objections(module, KNOWN)] == []
+    assert [text for module in modules() for text in objections(module, known())] == []
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
-    graph = {module.name: {target for _, target in imports(module, KNOWN) if target in KNOWN} - {module.name} for module in MODULES}
+    graph = {
+        module.name: {target for _, target in imports(module, known()) if target in known()} - {module.name} for module in modules()
+    }
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
@@ -172,8 +183,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     ],
 )
 def test_the_laws_object(name: str, source: str, reason: str) -> None:
-    known = KNOWN | {"userstack.tcp.state", "userstack.net.host", "userstack.wire.ip"}
-    [text] = objections(Module(name, False, ast.parse(source)), known)
+    names = known() | {"userstack.tcp.state", "userstack.net.host", "userstack.wire.ip"}
+    [text] = objections(Module(name, False, ast.parse(source)), names)
     assert reason in text
 
 
@@ -187,12 +198,12 @@ def test_the_laws_object(name: str, source: str, reason: str) -> None:
     ],
 )
 def test_the_laws_let_pass(name: str, source: str) -> None:
-    assert objections(Module(name, False, ast.parse(source)), KNOWN) == []
+    assert objections(Module(name, False, ast.parse(source)), known()) == []
 
 
 def test_importing_the_core_loads_no_event_loop_scapy_or_pyroute2() -> None:
     """Import statements are not all: whatever is loaded on the way counts too, in a fresh interpreter."""
-    names = [module.name for module in MODULES if module.layer in CORE and module.name != "userstack.wire.scapy_codec"]
+    names = [module.name for module in modules() if module.layer in CORE and module.name != "userstack.wire.scapy_codec"]
     code = (
         "import importlib, sys\n"
         f"for name in {names!r}: importlib.import_module(name)\n"
@@ -204,7 +215,7 @@ def test_importing_the_core_loads_no_event_loop_scapy_or_pyroute2() -> None:
 
 def functions() -> Iterator[tuple[str, int]]:
     """Every function of the package, and how many lines it takes from ``def`` to its end."""
-    for module in MODULES:
+    for module in modules():
         for node in ast.walk(module.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno is not None

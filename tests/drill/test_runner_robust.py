@@ -177,6 +177,7 @@ scripts = st.builds(
 )
 
 
+@pytest.mark.early
 @settings(max_examples=400, deadline=None)
 @given(scripts, st.booleans())
 def test_every_script_has_an_outcome(script: Script, strict: bool) -> None:

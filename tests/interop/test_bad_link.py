@@ -26,6 +26,7 @@ RTO_MIN = 50
 CONFIG = StackConfig(rto_min=RTO_MIN * MILLISECOND, msl=500 * MILLISECOND)
 
 
+@pytest.mark.early
 @FAMILIES
 @pytest.mark.parametrize("device", ["tun", "veth"])
 @pytest.mark.asyncio

@@ -17,6 +17,7 @@ MEMORY = 200 * MEBIBYTE
 RUNS = [("tun", IPV4, True, 100), ("veth", IPV6, False, 100), ("veth", IPV4, True, 25), ("tun", IPV6, False, 25)]
 
 
+@pytest.mark.early
 @pytest.mark.once
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("device", "family", "we_listen", "mebibytes"), RUNS, ids=str)

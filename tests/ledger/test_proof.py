@@ -70,6 +70,7 @@ def test_the_tests_meet_the_mutant_and_the_next_ones_do_not(tmp_path: Path) -> N
     assert verdicts == [expected for _, expected in texts]
 
 
+@pytest.mark.early
 @pytest.mark.timeout(900)
 def test_the_tests_of_each_requirement_miss_it() -> None:
     done = subprocess.run([sys.executable, "-m", "tests.ledger"], cwd=ROOT, capture_output=True, text=True, check=False)

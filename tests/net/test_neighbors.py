@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.ethernet_wire import FAMILIES, OTHER_MAC, PEER_MAC, Wire
+from tests.support.examples import examples
 from userstack.config import SECOND
 
 families = pytest.mark.parametrize("family", [4, 6])
@@ -104,7 +105,7 @@ def test_a_neighbour_that_failed_is_not_known_by_what_it_says_to_others(family: 
     assert wire.mac() == PEER_MAC
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     st.sampled_from([4, 6]),
     st.lists(st.tuples(st.sampled_from(["send", "answer", "hear", "confirm", "wait"]), st.integers(0, 40 * SECOND)), max_size=40),

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.support.examples import examples
 from userstack.errors import InvalidArgument
 from userstack.net import wheel as wheel_module
 from userstack.net.wheel import Timer, TimerWheel
@@ -98,7 +99,7 @@ class AgainstSortedList(RuleBasedStateMachine):
 
 TestAgainstSortedList = AgainstSortedList.TestCase
 TestAgainstSortedList.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(60), stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
@@ -327,6 +328,7 @@ def crowd(size: int) -> TimerWheel:
     return wheel
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("size", [0, 10, 1000, 100_000])
 def test_arming_and_cancelling_cost_the_same_in_any_crowd(size: int) -> None:
     wheel = crowd(size)

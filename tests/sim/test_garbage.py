@@ -109,6 +109,7 @@ def total(host: VirtualHost) -> int:
     return sum(host.counters.snapshot().values())
 
 
+@pytest.mark.early
 @pytest.mark.once
 def test_a_hundred_thousand_broken_packets_are_counted_and_raise_nothing(net: Net) -> None:
     host, peer, snd_nxt = make_host(net)

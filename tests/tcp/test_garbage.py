@@ -3,6 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.machine import Machine
 from userstack.tcp.state import TRANSITIONS, State
 from userstack.wire.tcp import Option, TcpSegment
@@ -22,7 +23,7 @@ SEGMENTS = st.builds(
 Raw = tuple[int, int, int, int, int, bytes, bool, list[Option]]
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(400), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(state=st.sampled_from(State), passive=st.booleans(), compact=st.booleans(), segments=st.lists(SEGMENTS, max_size=6))
 def test_any_segments_in_any_state(state: State, passive: bool, compact: bool, segments: list[Raw]) -> None:
     m = Machine.in_state(state, passive=passive, record=compact and state is State.TIME_WAIT)

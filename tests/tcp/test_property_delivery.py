@@ -6,6 +6,7 @@ The schedule of each example is finite: beyond it everything arrives, so that th
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.pair import Fate, Pair, Talker, scheduled
 from userstack.config import SECOND, StackConfig
 from userstack.tcp.state import State
@@ -43,7 +44,7 @@ def run(
     assert State.TIME_WAIT in pair.path(0) + pair.path(1)
 
 
-@settings(max_examples=600, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(600), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     fates=st.tuples(FATES, FATES),
     isns=st.tuples(ISNS, ISNS),
@@ -65,7 +66,7 @@ def test_every_schedule_delivers_the_same_bytes_and_both_ends_close(
     run(fates, isns, sizes, buffer, simultaneous=simultaneous, appetite=appetite)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(order=st.permutations(range(12)), doubled=st.sets(st.integers(0, 11)), isn=ISNS)
 def test_every_order_of_a_flight_delivers_the_same_bytes(order: list[int], doubled: set[int], isn: int) -> None:
     """Reordering alone: the first flight of data arrives in any order at all."""

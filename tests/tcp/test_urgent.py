@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.machine import ISS, MASK, Machine
 from userstack.config import StackConfig
 from userstack.tcp.state import State
@@ -353,7 +354,7 @@ def test_passing_the_octet_by_makes_room() -> None:
 STREAM = bytes(range(1, 101))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     end=st.integers(1, 100),
     cuts=st.sets(st.integers(1, 99), max_size=8),

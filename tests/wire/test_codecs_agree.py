@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.packets import (
     PacketMill,
     address_pairs,
@@ -30,8 +31,8 @@ from userstack.wire.source_route import SourceRoute
 from userstack.wire.tcp import TcpSegment
 
 FAST, SCAPY = FastCodec(), ScapyCodec()
-MANY = settings(deadline=None, max_examples=400)
-SOME = settings(deadline=None, max_examples=150)
+MANY = settings(deadline=None, max_examples=examples(400))
+SOME = settings(deadline=None, max_examples=examples(150))
 
 EVERY_COUNTER = {
     "IpInHdrErrors",
@@ -174,6 +175,7 @@ def test_hundred_thousand_broken_packets_against_the_fast_codec() -> None:
     }
 
 
+@pytest.mark.early
 @pytest.mark.once
 def test_twenty_thousand_broken_packets_against_both() -> None:
     mill = PacketMill(791)

@@ -10,6 +10,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
+from tests.support.examples import examples
 from tests.support.packets import address_pairs, segments
 from tests.wire.captured import ACK, DATA, KERNEL, OURS, SYN
 from userstack.errors import InvalidArgument
@@ -51,7 +52,7 @@ def test_a_changed_field_changes_the_checksum() -> None:
     assert FAST.decode_tcp(FAST.decode_ip(bytes(packet))).window == 4711
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(address_pairs(), segments())
 def test_there_and_back(pair: tuple[bytes, bytes], segment: TcpSegment) -> None:
     packet = segment_to_scapy(segment, *pair)

@@ -1,58 +1,15 @@
 """The part of ``ConnectionInfo`` that is measured rather than held in a variable of RFC 9293."""
 
-from typing import TypedDict
+from functools import partial
 
 from userstack.config import SECOND
 from userstack.tcp.chronograph import RWND_LIMITED, SNDBUF_LIMITED
+from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.rack import RackRecovery
 from userstack.tcp.recovery import Phase
 from userstack.tcp.scoreboard import DUP_THRESH
 from userstack.tcp.tcb import Tcb
 from userstack.tcp.windowscale import MAX_WINDOW
-
-
-class Measured(TypedDict):
-    """See the fields of ``ConnectionInfo``."""
-
-    pending_timer: str
-    pending_expires: int | None
-    congestion: str
-    ecn_seen: bool
-    segs_unacked: int
-    segs_sacked: int
-    segs_lost: int
-    segs_retrans: int
-    acks_expected: int
-    ato: int
-    rcv_mss_seen: int
-    last_data_sent: int | None
-    last_data_received: int | None
-    last_ack_received: int | None
-    rcv_ssthresh: int
-    rcv_wnd_offered: int
-    reordering: int
-    reord_seen: int
-    rcv_rtt: int
-    rcv_space: int
-    min_rtt: int | None
-    thru_acked: int
-    thru_received: int
-    octets_out: int
-    synacks_sent: int
-    data_segs_in: int
-    data_segs_out: int
-    delivered: int
-    delivered_ce: int
-    delivery_rate: int
-    rate_app_limited: bool
-    busy_time: int
-    rwnd_limited: int
-    sndbuf_limited: int
-    dsack_dups: int
-    ofo_segs: int
-    timeouts: int
-    timeout_recoveries: int
-    timeout_time: int
 
 
 def last_event(tcb: Tcb) -> int:
@@ -67,14 +24,15 @@ def phase(tcb: Tcb) -> Phase:
     return Phase.CWR if found in (Phase.OPEN, Phase.DISORDER) and tcb.ecn.reducing(tcb.snd_una) else found
 
 
-def of(tcb: Tcb, now: int) -> Measured:
-    """All of it at that time."""
+def of(tcb: Tcb, now: int) -> partial[ConnectionInfo]:
+    """``ConnectionInfo`` with those fields filled in, as they are at that time."""
     tally, delivery, chronograph = tcb.tally, tcb.delivery, tcb.chronograph
     lost, again = tcb.recovery.lost(tcb.snd_mss)
     recovery = tcb.recovery
     reordering = (recovery.reordering.degree, recovery.reordering.seen) if isinstance(recovery, RackRecovery) else (DUP_THRESH, 0)
     pending = tcb.timers.pending()
-    return Measured(
+    return partial(
+        ConnectionInfo,
         pending_timer="" if pending is None else pending[0],
         pending_expires=None if pending is None else pending[1],
         congestion=tcb.congestion.name,

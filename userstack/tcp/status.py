@@ -52,7 +52,7 @@ def of(tcb: Tcb, now: int | None) -> ConnectionInfo:
         peer_user_timeout=tcb.uto.remote,
         timer=timer[0] if timer else "",
         timer_expires=timer[1] if timer else None,
-        **measured.of(tcb, measured.last_event(tcb) if now is None else now),
+        **measured.of(tcb, measured.last_event(tcb) if now is None else now).keywords,
     )
 
 

@@ -14,6 +14,14 @@ def look(w: World, label: str, s: Sock) -> None:
     w.note(f"{label}: events", w.events(s))
 
 
+def read_over_the_mark(w: World, s: Sock, size: int) -> None:
+    """All up to the mark, and then up to ``size`` octets beyond it."""
+    w.step("recv", s.recv, 100)
+    look(w, "at the mark", s)
+    w.step("recv", s.recv, size)
+    look(w, "past the mark", s)
+
+
 @script
 def urgent_nothing_there(w: World) -> None:
     fresh = w.client()
@@ -37,10 +45,7 @@ def urgent_out_of_band(w: World) -> None:
     look(w, "arrived", accepted)
     w.step("recv out of band", accepted.recv, 10, MSG_OOB)
     look(w, "urgent octet read", accepted)
-    w.step("recv", accepted.recv, 100)
-    look(w, "at the mark", accepted)
-    w.step("recv", accepted.recv, 1)
-    look(w, "past the mark", accepted)
+    read_over_the_mark(w, accepted, 1)
     w.step("recv", accepted.recv, 100)
 
 
@@ -48,10 +53,7 @@ def urgent_out_of_band(w: World) -> None:
 def urgent_passed_by(w: World) -> None:
     client, accepted = w.pair()
     w.step("send urgent", client.send, b"abC", MSG_OOB)
-    w.step("recv", accepted.recv, 100)
-    look(w, "at the mark", accepted)
-    w.step("recv", accepted.recv, 100)
-    look(w, "past the mark", accepted)
+    read_over_the_mark(w, accepted, 100)
     w.step("send", client.send, b"de")
     w.step("recv", accepted.recv, 100)
 
@@ -78,10 +80,7 @@ def urgent_in_line(w: World) -> None:
     w.step("send urgent", client.send, b"abC", MSG_OOB)
     w.step("send", client.send, b"de")
     look(w, "arrived", accepted)
-    w.step("recv", accepted.recv, 100)
-    look(w, "at the mark", accepted)
-    w.step("recv", accepted.recv, 1)
-    look(w, "past the mark", accepted)
+    read_over_the_mark(w, accepted, 1)
     w.step("recv", accepted.recv, 100)
 
 
@@ -118,10 +117,7 @@ def urgent_and_the_end(w: World) -> None:
     w.step("shutdown", client.shutdown, SHUT_WR)
     w.step("send urgent", client.send, b"D", MSG_OOB)
     look(w, "arrived", accepted)
-    w.step("recv", accepted.recv, 100)
-    look(w, "at the mark", accepted)
-    w.step("recv", accepted.recv, 100)
-    look(w, "past the mark", accepted)
+    read_over_the_mark(w, accepted, 100)
     w.step("recv out of band", accepted.recv, 1, MSG_OOB)
 
 
