@@ -60,10 +60,10 @@ def _check_connection(connection: Connection, tcb: Tcb, stack: StackConfig) -> N
     config = connection.config
     # What SO_SNDBUF or SO_RCVBUF has made smaller may hold as much as it did before.
     assert len(tcb.sendbuf) <= max(config.send_buffer, stack.send_buffer)
-    held = tcb.recvbuf.size + sum(map(len, tcb.recvbuf._pieces.values()))
+    held = tcb.recvbuf.size + sum(end - start for start, end in tcb.recvbuf.islands)
     assert held < max(config.receive_buffer, stack.receive_buffer) + (1 << tcb.rcv_wind_shift)  # windows are rounded up
     assert tcb.resets is None or len(tcb.resets._owed) <= 16
-    assert len(tcb.recvbuf._pieces) <= config.out_of_order_ranges
+    assert len(tcb.recvbuf.islands) <= config.out_of_order_ranges
     assert tcb.reports is None or len(tcb.reports._waiting) <= config.error_reports
     assert tcb.snd_una <= tcb.snd_nxt <= tcb.sendbuf.end + 1
     assert tcb.snd_mss >= 1

@@ -434,9 +434,12 @@ class Connection:
 
     async def _data_to_come(self) -> bool:
         """Wait until a receive has something to say; False where reading was shut down and nothing is left."""
-        await self._driver.until(self._core, lambda: self._core.readable or self._reading_shut or self._closed is not None)
+        await self._driver.until(self._core, self._has_something_to_say)
         self._check_open()
         return self._core.readable
+
+    def _has_something_to_say(self) -> bool:
+        return self._core.readable or self._reading_shut or self._closed is not None
 
     def _tell_window(self) -> None:
         """What was read may have opened the window; nothing else follows from it."""

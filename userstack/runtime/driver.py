@@ -6,9 +6,9 @@ the device did not take is kept, and nothing further is built until it went out,
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from userstack.config import SECOND
@@ -103,14 +103,14 @@ class Driver:
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._release, connection)
 
-    async def until(self, subject: Connection | Listener | Addresses, ready: Callable[[], bool]) -> None:
+    def until(self, subject: Connection | Listener | Addresses, ready: Callable[[], bool]) -> Coroutine[Any, Any, None]:
         """Wait until ``ready()`` holds, asked whenever the host says that ``subject`` may have changed.
 
         Raises:
             NetworkError: the device is gone.
             ConnectionAborted: the stack was closed.
         """
-        await self._waiters.until(subject, ready)
+        return self._waiters.until(subject, ready)
 
     def wake(self, subject: Connection | Listener) -> None:
         """Have those who wait for ``subject`` look again, after a call that the host does not know of."""
