@@ -138,3 +138,18 @@ make_venv() { # make_venv DIRECTORY PYTHON VERSION [EXTRA]: an environment with 
     # Last, so that an interrupted set-up is never taken for a finished one.
     printf '%s %s\n' "$(stamp_of "$directory")" "$extra" >"$directory/userstack.stamp"
 }
+
+can_compile() { # can_compile PYTHON: there is a C compiler, and what Python's extension modules include
+    command -v cc >/dev/null && [ -f "$("$1" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ]
+}
+
+make_compiled_venv() { # make_compiled_venv DIRECTORY PYTHON EXTRA: an environment with userstack compiled in it, from the sources as they are
+    local directory=$1 python=$2 extra=$3 sources
+    sources=$(find userstack hatch_build.py pyproject.toml -name '*.py' -o -name '*.toml' | sort | xargs cat | sha256sum | cut -d ' ' -f 1)
+    ! [ "$(cat "$directory/userstack.sources" 2>/dev/null)" = "$sources $extra" ] || return 0
+    printf '%s: compiling userstack into %s: some minutes\n' "$program" "$directory" >&2
+    [ -x "$directory/bin/python" ] || "$python" -m venv --clear "$directory" >&2
+    USERSTACK_COMPILE=1 "$directory/bin/python" -m pip install -qq --disable-pip-version-check --force-reinstall ".[$extra]" >&2 ||
+        fail "userstack could not be compiled into $directory (see above)"
+    printf '%s\n' "$sources $extra" >"$directory/userstack.sources"
+}

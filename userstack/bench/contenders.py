@@ -1,9 +1,11 @@
 """The table of all contenders."""
 
 import importlib.util
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from userstack.bench.contender import Contender, Mode
 from userstack.bench.peers import PEERS
@@ -19,22 +21,39 @@ def program(name: str, *options: str) -> Callable[[], Sequence[str]]:
     return lambda: (sys.executable, "-m", f"userstack.bench.programs.{name}", *options)
 
 
-def stack(loop: str, *options: str) -> Callable[[], Sequence[str]]:
-    """The command of userstack's, on an event loop that has to be there."""
+def stack(loop: str, *options: str, python: Path | None = None) -> Callable[[], Sequence[str]]:
+    """The command of userstack's, on an event loop that has to be there; that of another ``python`` than this one's, if given."""
 
     def command() -> Sequence[str]:
         if loop == "uvloop" and importlib.util.find_spec("uvloop") is None:
             raise SetupError("uvloop is missing: install it with pip install 'userstack[fast]'")
-        return program("stack", "--loop", loop, *options)()
+        name, *rest = program("stack", "--loop", loop, *options)()
+        # -P: what is installed there, and not what lies in the current directory
+        return (name, *rest) if python is None else (str(python), "-P", *rest)
 
     return command
 
 
-def own_contenders(loop: str) -> dict[str, Contender]:
+def is_compiled(python: Path) -> bool:
+    """The userstack of that interpreter is compiled.
+
+    Raises:
+        SetupError: it has none.
+    """
+    asked = [str(python), "-P", "-c", "import userstack.tcp.output as output; print(output.__file__)"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        raise SetupError(f"{python} has no userstack: name the Python of an environment that it is installed in") from None
+    return not told.stdout.strip().endswith(".py")
+
+
+def own_contenders(loop: str, compiled: Path | None = None) -> dict[str, Contender]:
     """userstack, the bare loop and the kernel.
 
     Args:
         loop: the event loop of userstack's programs, ``asyncio`` or ``uvloop``; with asyncio uvloop is measured beside it.
+        compiled: the Python of an environment whose userstack is compiled, to be measured beside this one's.
     """
     tun = (Mode.TUN,)
     own = {
@@ -52,6 +71,9 @@ def own_contenders(loop: str) -> dict[str, Contender]:
     }
     if loop == "uvloop":
         del own["userstack-uvloop"]
+    if compiled is not None:
+        description = f"userstack, compiled, over TUN with offload, on {loop}"
+        own["userstack-compiled"] = Contender(description, tun, stack(loop, python=compiled), measures=BASIC)
     return own
 
 
@@ -67,18 +89,19 @@ def labelled(contenders: dict[str, Contender]) -> dict[str, tuple[Contender, Mod
     return found
 
 
-def choose(*, loop: str, peers: bool, only: Sequence[str]) -> dict[str, tuple[Contender, Mode]]:
+def choose(*, loop: str, peers: bool, only: Sequence[str], compiled: Path | None = None) -> dict[str, tuple[Contender, Mode]]:
     """Those to measure.
 
     Args:
         loop: see ``own_contenders``.
         peers: whether the other stacks are among them.
         only: names, of ours or of peers; empty for all.
+        compiled: see ``own_contenders``.
 
     Raises:
         SetupError: there is none of such a name.
     """
-    own, others = labelled(own_contenders(loop)), labelled(PEERS)
+    own, others = labelled(own_contenders(loop, compiled)), labelled(PEERS)
     known = own | others
     for name in only:
         if name not in known:

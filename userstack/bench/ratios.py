@@ -35,6 +35,17 @@ RATIOS: dict[str, tuple[Side, Side]] = {
     "uvloop_connections_64_vs_asyncio": (Side("userstack-uvloop", "connections_64"), Side("userstack", "connections_64")),
     "uvloop_round_trip_vs_asyncio": (Side("userstack-uvloop", "round_trip"), Side("userstack", "round_trip")),
 }
+RATIOS |= {
+    f"compiled_{figure}_vs_{rival}": (Side("userstack-compiled", figure), Side("userstack" if rival == "pure" else rival, figure))
+    for figure, rivals in {
+        "bulk_in": ("loop", "pure"),
+        "bulk_out": ("loop", "pure"),
+        "connections": ("gvisor", "pure"),
+        "connections_64": ("gvisor", "pure"),
+        "round_trip": ("lwip", "pure"),
+    }.items()
+    for rival in rivals
+}
 """Of times less is better, of rates more."""
 BEST_PEER = {"bulk_in_vs_best_peer": "bulk_in", "bulk_out_vs_best_peer": "bulk_out"}
 """userstack over TUN beside whichever other user-space stack was best over TUN in that repetition."""

@@ -35,6 +35,9 @@ def bench(
         float | None, typer.Option(min=0.01, help=f"Of each measure; {SECONDS:g}, or {QUICK_SECONDS:g} with --quick.")
     ] = None,
     loop: Annotated[LoopName, typer.Option(help="The event loop that userstack runs on.")] = LoopName.ASYNCIO,
+    compiled: Annotated[
+        Path | None, typer.Option(metavar="PYTHON", help="Measure the compiled userstack of this interpreter too.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures as JSON too.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw the figures into this directory too.")] = None,
 ) -> None:
@@ -44,7 +47,7 @@ def bench(
     standard output as Markdown. Give it the machine to itself: it uses two processors, and whatever else runs is measured too.
     """
     from userstack.bench import plot as pictures
-    from userstack.bench.contenders import choose, peers_over_tun
+    from userstack.bench.contenders import choose, is_compiled, peers_over_tun
     from userstack.bench.machine import describe
     from userstack.bench.measures import Plan
     from userstack.bench.ratios import ratios
@@ -53,7 +56,9 @@ def bench(
 
     if quick and peers:
         raise typer.BadParameter("--quick measures no peers: leave out one of --quick and --peers")
-    chosen = choose(loop=loop, peers=peers, only=only or [])
+    if compiled is not None and not is_compiled(compiled):
+        raise typer.BadParameter(f"the userstack of {compiled} is not compiled: install it there with USERSTACK_COMPILE=1")
+    chosen = choose(loop=loop, peers=peers, only=only or [], compiled=compiled)
     _check_targets(json, plot)
     if plot is not None:
         pictures.require()
