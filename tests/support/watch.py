@@ -79,4 +79,4 @@ def check_nothing_left(host: VirtualHost) -> None:
     assert transport._factory._orphans.count == 0
     assert transport.listeners == {}
     assert transport.ports._uses == {}
-    assert not transport.table._dirty
+    assert not any(entry.queued for entry in transport.table._dirty)

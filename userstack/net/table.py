@@ -1,6 +1,6 @@
 """The connections of a host by their four-tuple, each with its one entry in the timer wheel, and which of them have work to do."""
 
-from collections import OrderedDict
+from collections import deque
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
@@ -30,13 +30,15 @@ class Entry(Timer):
     It is its own timer, armed at the earliest deadline of ``machine``.
     """
 
-    __slots__ = ("connection", "early", "key", "listener", "machine", "record", "use")
+    __slots__ = ("connection", "early", "key", "listener", "machine", "queued", "record", "use")
 
     def __init__(self, key: Key, connection: Connection, use: Use, listener: Listener | None) -> None:
         super().__init__(None)
         self.key = key
         self.connection: Connection | None = connection
         self.record: TimeWait | None = None
+        self.queued = False
+        """It waits to be asked for output."""
         self.machine: Connection | TimeWait = connection
         """What takes segments and deadlines now: the record, where there is one."""
         self.use = use
@@ -81,8 +83,8 @@ class ConnectionTable:
         self._config = config
         self._counters = counters
         self._trace = trace
-        self._dirty: OrderedDict[Entry, None] = OrderedDict()
-        """What waits to be asked for output. Note: the first of a plain dict is far when many before it have been taken out."""
+        self._dirty: deque[Entry] = deque()
+        """What waits to be asked for output, once each; one that was left meanwhile is not ``queued`` any more."""
         self._touched: set[Connection | Listener] = set()
         self._time_waits = 0
         self._closed: WeakValueDictionary[Key, Connection] = WeakValueDictionary()
@@ -117,7 +119,7 @@ class ConnectionTable:
         """Forget a connection, without a word about its end."""
         self.entries.pop(entry.key, None)
         self.flows.pop(_flow(entry.key), None)
-        self._dirty.pop(entry, None)
+        entry.queued = False
         self.wheel.cancel(entry)
         self._ports.remove(entry.key[0].port, entry.use)
         if entry.record is not None:
@@ -197,7 +199,7 @@ class ConnectionTable:
 
     def has_news(self, entry: Entry) -> None:
         """A segment was handed past the table to a connection of ``Entry.plain_tcb``, which is no nearer to its end by it."""
-        self._dirty[entry] = None
+        self._queue(entry)
         if entry.connection is not None:
             self._touched.add(entry.connection)
 
@@ -210,8 +212,13 @@ class ConnectionTable:
         touched, self._touched = self._touched, set()
         return touched
 
+    def _queue(self, entry: Entry) -> None:
+        if not entry.queued:
+            entry.queued = True
+            self._dirty.append(entry)
+
     def _touch(self, entry: Entry) -> None:
-        self._dirty[entry] = None
+        self._queue(entry)
         connection = entry.connection
         if connection is None:
             return
@@ -223,13 +230,17 @@ class ConnectionTable:
         """The next segment of any connection that has one."""
         dirty = self._dirty
         while dirty:
-            entry = next(iter(dirty))
+            entry = dirty[0]
+            if not entry.queued:
+                dirty.popleft()
+                continue
             segment = None
             try:
                 segment = entry.machine.poll_transmit(now=now)
             finally:
                 if segment is None:  # also after a bug of ours in one connection: it must not stand in the way of the others
-                    del dirty[entry]
+                    entry.queued = False
+                    dirty.popleft()
             if segment is not None:
                 return entry, segment
             self._settle(entry, now)
