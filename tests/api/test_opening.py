@@ -62,7 +62,7 @@ async def test_a_cancelled_open_leaves_nothing() -> None:
 async def test_an_open_that_is_cancelled_just_when_it_succeeds_leaves_nothing() -> None:
     """The reset may come before the last ACK of the handshake went out: nobody is told of the connection then."""
     async with two_stacks() as (first, second):
-        await second.listen(80)
+        listener = await second.listen(80)
         opening = asyncio.create_task(first.connect(SECOND, 80))
         await turns_until(lambda: states(first) == [State.ESTABLISHED])
         assert not opening.done()
@@ -72,6 +72,7 @@ async def test_an_open_that_is_cancelled_just_when_it_succeeds_leaves_nothing() 
         await turns()
         assert first.connections() == []
         assert states(second) == [State.LISTEN]
+        await listener.close()
 
 
 @virtual_time
