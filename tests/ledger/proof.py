@@ -8,6 +8,7 @@ a test that cannot be collected or set up, nor by an error that says the mutant'
 that hangs has shown nothing, for a machine that is busy looks the same.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -36,7 +37,7 @@ _BROKEN = (NameError, AttributeError, ImportError, SyntaxError, TypeError)
 _WARM = ("asyncio", "hypothesis", "lark", "multiprocessing", "pytest_asyncio.plugin", "pyroute2", "scapy.layers.inet6")
 """What the tests take long to import and no mutation touches."""
 _OPTIONS = (
-    *("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--import-mode=append"),
+    *("-q", "--tb=native", "-p", "no:cacheprovider", "-p", "no:xdist", "--import-mode=append"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # its plugins are warm
 )
 _BEING_WRITTEN = shutil.ignore_patterns("*.pyc.*")
@@ -67,6 +68,7 @@ def prove(rows: dict[str, Row], mutations: Sequence[Mutation], time_limit: float
     """Try every mutation, each as soon as the one before is done."""
     for module in _WARM:
         importlib.import_module(module)
+    gc.freeze()  # pytest collects garbage ten times at its end: each child would go through all of this
     with TemporaryDirectory(prefix="userstack-ledger-") as name:
         pristine = Path(name) / "pristine"
         shutil.copytree(ROOT / "userstack", pristine / "userstack", ignore=_BEING_WRITTEN)
