@@ -33,7 +33,7 @@ async def test_data_flows_after_the_kernels_half_close(device: str, family: Fami
             theirs.shutdown(socket.SHUT_WR)
             assert await ours.recv() == b""
             assert ours.state is State.CLOSE_WAIT
-            assert [found.state for found in world.kernel_sockets()] == [State.FIN_WAIT_2]
+            await becomes(lambda: [found.state for found in world.kernel_sockets()] == [State.FIN_WAIT_2], "our ACK is there")
             receiving = asyncio.create_task(kernel_receives_all(theirs))
             await ours.send(NOISE)
             await ours.shutdown()
@@ -155,7 +155,7 @@ async def test_we_reset_the_kernel(device: str, family: Family, tmp_path: Path) 
 
 @pytest.mark.parametrize("we_listen", [True, False])
 def test_netcat_says_that_it_was_reset(we_listen: bool) -> None:
-    with kernel_alone() as kernel, netcats(kernel, len(NOISE) * 100, we_listen=we_listen) as pair:
+    with kernel_alone() as kernel, netcats(kernel, len(NOISE) * 100, "--rate", "200", we_listen=we_listen) as pair:
         eventually(lambda: _bytes_received(pair.ours) > len(NOISE), "the transfer is in full flow")
         pair.kernel.process.kill()
         assert pair.ours.finish() == (1, "userstack nc: Connection reset by peer\n")

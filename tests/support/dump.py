@@ -21,8 +21,14 @@ def dump(value: object, seen: frozenset[int] = frozenset()) -> object:
         return [(dump(key, seen), dump(item, seen)) for key, item in value.items()]
     if isinstance(value, list | tuple | set | frozenset) or hasattr(value, "popleft"):
         return [dump(item, seen) for item in value]  # type: ignore[attr-defined]
-    slots = [name for cls in type(value).__mro__ for name in getattr(cls, "__slots__", ()) if name != "__weakref__"]
+    slots = [name for cls in type(value).__mro__ for name in _attributes(cls) if name != "__weakref__"]
     return type(value).__name__, [(name, dump(getattr(value, name, None), seen)) for name in slots]
+
+
+def _attributes(cls: type) -> tuple[str, ...]:
+    """Those of its objects, of a compiled class too."""
+    names: tuple[str, ...] = cls.__dict__.get("__mypyc_attrs__", cls.__dict__.get("__slots__", ()))
+    return names
 
 
 def dump_host(host: VirtualHost) -> list[object]:
