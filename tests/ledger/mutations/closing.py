@@ -61,8 +61,8 @@ MUTATIONS = (
         "SHLD-4",
         "a newer timestamp opens nothing",
         TIME_WAIT,
-        "if self.timestamps is None or self.timestamps.is_newer(tsval):",
-        "if self.timestamps is None:",
+        "return kept is None or kept.is_newer(tsval) or (kept.is_recent(tsval) and above)",
+        "return kept is None or (kept.is_recent(tsval) and above)",
     ),
     Mutation("MAY-1", "after CLOSE text is kept", CALLS, "tcb.released = tcb.deaf = True", "tcb.released = True"),
     Mutation(
@@ -76,7 +76,7 @@ MUTATIONS = (
         "MAY-2",
         "the new ISS may lie below the old numbers",
         ARRIVES,
-        "iss=max(iss, record.next_iss)",
-        "iss=iss",
+        "tcb.start(max(iss, record.next_iss))",
+        "tcb.start(iss)",
     ),
 )

@@ -37,8 +37,8 @@ MUTATIONS = (
         "MUST-11",
         "a passive open is forgotten",
         ARRIVES,
-        "    tcb.start(iss)\n    tcb.passive = True\n",
-        "    tcb.start(iss)\n    tcb.passive = False\n",
+        "    tcb.passive = True\n",
+        "    tcb.passive = False\n",
     ),
     Mutation(
         "MUST-41",

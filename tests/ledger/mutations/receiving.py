@@ -12,14 +12,14 @@ MUTATIONS = (
         "MUST-39",
         "every octet that is read opens the window",
         OUTPUT,
-        "    if edge - tcb.rcv_adv < min(tcb.recvbuf.limit // 2, tcb.snd_mss):\n        edge = tcb.rcv_adv\n",
+        "    if edge - before < min(tcb.recvbuf.limit // 2, tcb.snd_mss):\n        edge = before\n",
         "",
     ),
     Mutation(
         "MUST-40",
         "an ACK may wait for a second",
         TEXT,
-        "tcb.timers.delayed_ack = tcb.delayed_ack.deadline(tcb.rtt.srtt, now)",
+        "tcb.timers.delayed_ack = delayed_ack.deadline(tcb.rtt.srtt, now)",
         "tcb.timers.delayed_ack = now + 1_000_000_000",
     ),
     Mutation(

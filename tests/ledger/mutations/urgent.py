@@ -25,8 +25,8 @@ MUTATIONS = (
         "MUST-32",
         "the mark does not move on",
         URGENT,
-        "(mark.place is not None and place <= mark.place)",
-        "mark.place is not None",
+        "(mark is not None and place <= mark.place)",
+        "mark is not None",
     ),
     Mutation("MUST-32", "poll tells nothing", "sim/readiness.py", "events |= POLLPRI", "events |= 0"),
     Mutation(
@@ -40,7 +40,7 @@ MUTATIONS = (
         "MUST-33",
         "the mark is told to nobody",
         URGENT,
-        "return tcb.mark.place is not None and tcb.mark.place == consumed(tcb)",
+        "return tcb.mark is not None and tcb.mark.place == consumed(tcb)",
         "return False",
     ),
     Mutation(
