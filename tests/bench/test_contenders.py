@@ -1,8 +1,10 @@
 """The table of contenders, and the command lines that it gives."""
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -43,10 +45,20 @@ def test_measures_that_are_asked_for_exist() -> None:
 
 
 def test_ratios_of_our_own_name_contenders_that_there_are() -> None:
-    ours = own_contenders("asyncio").keys()
+    ours = own_contenders("asyncio", Path(sys.executable)).keys()
     named = {side.contender for sides in RATIOS.values() for side in sides}
     assert named - ours == {"gvisor", "gvisor-veth", "lwip"}
     assert named >= ours - {"kernel"}
+
+
+def test_a_compiled_userstack_is_told_from_one_that_is_not(tmp_path: Path) -> None:
+    assert not contenders.is_compiled(Path(sys.executable))
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho /lib/userstack/tcp/output.cpython-311-x86_64-linux-gnu.so\n")
+    python.chmod(0o755)
+    assert contenders.is_compiled(python)
+    with pytest.raises(SetupError, match=r"python2 has no userstack: name the Python of an environment that it is installed in$"):
+        contenders.is_compiled(tmp_path / "python2")
 
 
 def test_only_those_that_are_named() -> None:
