@@ -53,16 +53,20 @@ def own_contenders(loop: str, compiled: Path | None = None) -> dict[str, Contend
 
     Args:
         loop: the event loop of userstack's programs, ``asyncio`` or ``uvloop``; with asyncio uvloop is measured beside it.
-        compiled: the Python of an environment whose userstack is compiled, to be measured beside this one's.
+        compiled: the Python of an environment whose userstack is compiled: it is what is measured then, and this one's, which is
+            not, is measured beside it.
     """
     tun = (Mode.TUN,)
+    what = "userstack" if compiled is None else "userstack, compiled,"
     own = {
-        "userstack": Contender(f"userstack over TUN with offload, on {loop}", tun, stack(loop)),
+        "userstack": Contender(f"{what} over TUN with offload, on {loop}", tun, stack(loop, python=compiled)),
         "userstack-plain": Contender(
-            f"userstack over TUN without offload, on {loop}", tun, stack(loop, "--no-offload"), measures=BULK
+            f"{what} over TUN without offload, on {loop}", tun, stack(loop, "--no-offload", python=compiled), measures=BULK
         ),
-        "userstack-veth": Contender(f"userstack over veth, on {loop}", (Mode.VETH,), stack(loop), measures=BASIC),
-        "userstack-uvloop": Contender("userstack over TUN with offload, on uvloop", tun, stack("uvloop"), measures=BASIC),
+        "userstack-veth": Contender(f"{what} over veth, on {loop}", (Mode.VETH,), stack(loop, python=compiled), measures=BASIC),
+        "userstack-uvloop": Contender(
+            f"{what} over TUN with offload, on uvloop", tun, stack("uvloop", python=compiled), measures=BASIC
+        ),
         "loop": Contender("the bare Python loop over TUN with offload", tun, program("loop"), measures=LOOP),
         "loop-plain": Contender(
             "the bare Python loop over TUN without offload", tun, program("loop", "--no-offload"), measures=("bulk_in", "bulk_out")
@@ -72,8 +76,9 @@ def own_contenders(loop: str, compiled: Path | None = None) -> dict[str, Contend
     if loop == "uvloop":
         del own["userstack-uvloop"]
     if compiled is not None:
-        description = f"userstack, compiled, over TUN with offload, on {loop}"
-        own["userstack-compiled"] = Contender(description, tun, stack(loop, python=compiled), measures=BASIC)
+        own["userstack-pure"] = Contender(
+            f"userstack in pure Python over TUN with offload, on {loop}", tun, stack(loop), measures=BASIC
+        )
     return own
 
 

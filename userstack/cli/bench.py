@@ -36,7 +36,8 @@ def bench(
     ] = None,
     loop: Annotated[LoopName, typer.Option(help="The event loop that userstack runs on.")] = LoopName.ASYNCIO,
     compiled: Annotated[
-        Path | None, typer.Option(metavar="PYTHON", help="Measure the compiled userstack of this interpreter too.")
+        Path | None,
+        typer.Option(metavar="PYTHON", help="Measure the compiled userstack of this interpreter, and the pure one beside it."),
     ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures as JSON too.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw the figures into this directory too.")] = None,
