@@ -147,8 +147,10 @@ class Connection:
             self._check_open()
             return b""
         with self._receiving:
-            if (self._closed is not None or not self._core.has_text) and not await self._data_to_come():
-                return b""
+            if self._closed is not None or not self._core.has_text:
+                await self._driver.until(self._core, self._has_something_to_say)
+                if not self._is_readable():
+                    return b""
             data = self._core.receive(limit, now=self._driver.now())
             self._tell_window()
             return data
@@ -167,8 +169,10 @@ class Connection:
             self._check_open()
             return 0
         with self._receiving:
-            if (self._closed is not None or not self._core.has_text) and not await self._data_to_come():
-                return 0
+            if self._closed is not None or not self._core.has_text:
+                await self._driver.until(self._core, self._has_something_to_say)
+                if not self._is_readable():
+                    return 0
             size = self._core.receive_into(view, now=self._driver.now())
             self._tell_window()
             return size
@@ -432,9 +436,8 @@ class Connection:
     def _config(self) -> StackConfig:
         return self._driver.host.config
 
-    async def _data_to_come(self) -> bool:
-        """Wait until a receive has something to say; False where reading was shut down and nothing is left."""
-        await self._driver.until(self._core, self._has_something_to_say)
+    def _is_readable(self) -> bool:
+        """False where reading was shut down and nothing is left."""
         self._check_open()
         return self._core.readable
 
