@@ -41,4 +41,4 @@ def test_many_mebibytes_each_way_at_once(device: str, family: Family, we_listen:
     assert reading.syns[ours] == [ISN]
     assert reading.lowest[ours] < ISN
     assert reading.sent[ours] >= size // LARGEST_PACKET
-    assert reading.sent[family.netcat_kernel] > 1000
+    assert reading.sent[family.netcat_kernel] > 100

@@ -128,5 +128,5 @@ MUTATIONS = (
     Mutation("SHLD-24", "a later route changes nothing", TRANSPORT, "connection.return_route(route)  # SHLD-24", "assert route"),
     Mutation("SHLD-20", "reports cannot be turned off", "tcp/report.py", "if not self.wanted:", "if False:"),
     Mutation("SHLD-21", "the Diffserv field stays what it was", "tcp/settings.py", "self.tcb.tos = value", "assert value >= 0"),
-    Mutation("MAY-9", "what came is not passed up", TRANSPORT, "connection.lower.rcv_tos = packet.tos", "assert packet"),
+    Mutation("MAY-9", "what came is not passed up", "tcp/status.py", "rcv_tos=tcb.lower.rcv_tos", "rcv_tos=0"),
 )
