@@ -71,9 +71,10 @@ class Task:
         life = _Life(pipe)
         try:
             asyncio.run(life.spend(self, Worker(number, self.count, parent)))
-        except asyncio.CancelledError:
-            life.end_as_told()
         except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and life.stopped:
+                life.end_as_told()
+                return
             with suppress(OSError):  # the parent has gone
                 pipe.send((FAILED, portable(error, number)))
 
@@ -86,6 +87,11 @@ class _Life:
         self._all_returned = asyncio.Event()
         self._signal: signal.Signals | None = None
         self._task: asyncio.Task[Any] | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """``main`` was cancelled, by a signal or because the parent wants it."""
+        return self._task is None
 
     async def spend(self, task: Task, worker: Worker) -> None:
         """Run ``main``, tell what it returned, and have the stack answer until all workers have returned."""
