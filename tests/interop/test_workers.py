@@ -45,7 +45,12 @@ def running(main: str, link: str, kernel: KernelNamespace, workers: int = 2, fam
     arguments = [main, link, kernel.name, str(workers), *addresses(family)]
     pipe = subprocess.PIPE
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.interop.workers_program", *arguments], stdin=pipe, stdout=pipe, stderr=pipe, cwd=ROOT
+        [sys.executable, "-m", "tests.interop.workers_program", *arguments],
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        cwd=ROOT,
+        start_new_session=True,
     )
     with started(process) as run:
         yield run
@@ -90,7 +95,7 @@ def told(pid: int) -> list[dict[str, Any]]:
     found = []
     for stack in control.running():
         try:
-            worker = control.query(stack.path, "info")["worker"]
+            worker = control.query(stack.path, "info").get("worker")
             if worker is not None and worker["parent"] == pid:
                 counters, rows = (control.query(stack.path, question) for question in ("counters", "connections"))
                 found.append({**worker, "pid": stack.pid, "counters": counters, "rows": rows})
@@ -291,10 +296,12 @@ def test_a_worker_that_tells_nothing_is_told_of(main: str, words: str) -> None:
 @LINKS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_all_workers_in_good_order(link: str, number: signal.Signals) -> None:
+    """As a terminal sends it: to all processes at once."""
     with kernel_alone() as kernel, running("serve", link, kernel) as run:
         ready(run)
         client, _ = connect(kernel, IPV4)
-        code, out, _ = end(run, number)
+        os.killpg(run.process.pid, number)
+        code, out, _ = finish(run)
         assert (code, out) == (-number, "tidied\ntidied\n")
         with suppress(ConnectionResetError):
             assert client.recv(1) == b""

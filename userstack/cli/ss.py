@@ -73,8 +73,8 @@ class _Answering(NamedTuple):
 
     @property
     def host(self) -> tuple[object, ...]:
-        """What is the same for the workers of ``userstack.run``, which are one host."""
-        worker = self.info["worker"]
+        """What is the same for the workers of ``userstack.run``, which are one host. A stack of an older version has none."""
+        worker = self.info.get("worker")
         return (self.path,) if worker is None else (worker["parent"], self.info["device"])
 
 
@@ -133,7 +133,7 @@ def _complaint(error: SetupError, path: Path) -> list[str]:
 
 def _head(stacks: list[_Answering]) -> str:
     info = stacks[0].info
-    worker = info["worker"]
+    worker = info.get("worker")
     process = f"process {info['pid']}" if worker is None else f"process {worker['parent']}, {_count(stacks, worker['workers'])}"
     return f"userstack {', '.join(info['addresses'])} on {info['device']} ({process}, {info['codec']} codec)"
 
