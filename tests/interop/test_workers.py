@@ -19,7 +19,8 @@ from scapy.layers.l2 import ARP, Ether
 import userstack
 from tests.cli.running import ROOT, Running, started
 from tests.cli.running import userstack as command
-from tests.interop.families import FAMILIES, IPV4, IPV6, Family
+from tests.interop import workers_program
+from tests.interop.families import IPV4, IPV6, Family
 from tests.interop.routed import Router, behind_router, ip
 from tests.interop.waiting import eventually
 from tests.interop.workers_program import KERNEL_PORT, OPENED, PORT
@@ -42,10 +43,10 @@ SMALL = 1300
 @contextmanager
 def running(main: str, link: str, kernel: KernelNamespace, workers: int = 2, family: Family = IPV4) -> Iterator[Running]:
     """The program of ``workers_program``."""
-    arguments = [main, link, kernel.name, str(workers), *addresses(family)]
+    arguments = [kernel.name, str(workers), link, main, *addresses(family)]
     pipe = subprocess.PIPE
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.interop.workers_program", *arguments],
+        [sys.executable, workers_program.__file__, *arguments],
         stdin=pipe,
         stdout=pipe,
         stderr=pipe,
@@ -112,12 +113,11 @@ def part_of_ss(pid: int, *options: str) -> list[str]:
 
 
 @LINKS
-@FAMILIES
 @pytest.mark.matrix("several workers", "passive")
-def test_clients_are_shared_out(link: str, family: Family) -> None:
-    with kernel_alone() as kernel, running("serve", link, kernel, family=family) as run:
+def test_clients_are_shared_out_and_ss_sees_all(link: str) -> None:
+    with kernel_alone() as kernel, running("serve", link, kernel, family=IPV6) as run:
         ready(run)
-        clients, greeted = zip(*(connect(kernel, family) for _ in range(CLIENTS)), strict=True)
+        clients, greeted = zip(*(connect(kernel, family) for family in (IPV4, IPV6) for _ in range(CLIENTS // 2)), strict=True)
         assert set(greeted) == {0, 1}
         for client in clients:
             exchange(client, os.urandom(20_000))
@@ -125,22 +125,20 @@ def test_clients_are_shared_out(link: str, family: Family) -> None:
         for number, count in Counter(greeted).items():
             assert by_worker[number]["counters"]["TcpPassiveOpens"] == count
             assert by_worker[number]["counters"].get("UserstackPassedOn", 0) == 0, "a flow stays where its SYN came"
+        if link == "tun":
+            check_ss(run, clients)
         assert end(run) == (-signal.SIGTERM, "tidied\ntidied\n", "")
 
 
-def test_ss_sees_the_connections_and_counters_of_all() -> None:
-    with kernel_alone() as kernel, running("serve", "tun", kernel) as run:
-        ready(run)
-        clients, greeted = zip(*(connect(kernel, IPV4) for _ in range(CLIENTS)), strict=True)
-        assert set(greeted) == {0, 1}
-        table = part_of_ss(run.process.pid)
-        assert table[0].startswith(f"userstack {IPV4.ours}/24 on userstack0 (process {run.process.pid}, 2 workers, fast codec)")
-        assert table[1] == f"TCP: {CLIENTS + 2} (LISTEN 2, ESTABLISHED {CLIENTS})"
-        named = re.findall(rf"{re.escape(IPV4.kernel)}:(\d+)", "\n".join(table))
-        assert sorted(map(int, named)) == sorted(client.getsockname()[1] for client in clients)
-        counters = dict(line.split() for line in part_of_ss(run.process.pid, "--counters")[1:])
-        assert counters["TcpPassiveOpens"] == counters["TcpCurrEstab"] == str(CLIENTS)
-        assert end(run)[0] == -signal.SIGTERM
+def check_ss(run: Running, clients: tuple[socket.socket, ...]) -> None:
+    """The workers are one stack to ``userstack ss``."""
+    table = part_of_ss(run.process.pid)
+    assert table[0].startswith(f"userstack {', '.join(addresses(IPV6))}")
+    assert table[1] == f"TCP: {CLIENTS + 2} (LISTEN 2, ESTABLISHED {CLIENTS})"
+    named = [int(line.split()[4].rpartition(":")[2]) for line in table if line.startswith("ESTABLISHED")]
+    assert sorted(named) == sorted(client.getsockname()[1] for client in clients)
+    counters = dict(line.split() for line in part_of_ss(run.process.pid, "--counters")[1:])
+    assert counters["TcpPassiveOpens"] == counters["TcpCurrEstab"] == str(CLIENTS)
 
 
 @pytest.mark.matrix("several workers", "active")
@@ -199,10 +197,13 @@ def binds(sock: socket.socket, address: str) -> bool:
     return True
 
 
-@LINKS
-def test_who_alone_listens_gets_all_connections(link: str) -> None:
-    with kernel_alone() as kernel, running("serve_one", link, kernel, workers=3) as run:
+def test_a_link_has_one_neighbour_there_and_who_alone_listens_gets_all_connections() -> None:
+    with kernel_alone() as kernel, running("serve_one", "veth", kernel, workers=3) as run:
         ready(run, 3)
+        ping = kernel.run(["ping", "-c", "3", "-i", "0.2", "-W", "5", IPV4.ours]).stdout.decode()
+        assert " 3 received" in ping
+        assert "DUP" not in ping
+        assert len(answers_to_arp(kernel)) == 1
         clients, greeted = zip(*(connect(kernel, IPV4) for _ in range(8)), strict=True)
         assert set(greeted) == {2}
         for client in clients:
@@ -210,9 +211,20 @@ def test_who_alone_listens_gets_all_connections(link: str) -> None:
         assert end(run)[0] == -signal.SIGTERM
 
 
-@LINKS
-def test_one_worker_is_enough(link: str) -> None:
-    with kernel_alone() as kernel, running("serve", link, kernel, workers=1) as run:
+def answers_to_arp(kernel: KernelNamespace) -> list[Ether]:
+    """Ask once who has our address."""
+    [device] = [name for name in list_devices(namespace=kernel.name) if name.startswith("usk")]
+    wire = kernel.keep(open_socket(kernel.name, socket.AF_PACKET, socket.SOCK_RAW, 0))
+    wire.bind((device, 0x0806))
+    wire.settimeout(0.5)
+    mac = wire.getsockname()[4]
+    question = ARP(op=1, hwsrc=mac, psrc=IPV4.kernel, pdst=IPV4.ours)
+    wire.send(bytes(Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / question))
+    return [frame for frame in heard(wire) if ARP in frame and (frame[ARP].op, frame[ARP].psrc) == (2, IPV4.ours)]
+
+
+def test_one_worker_is_enough() -> None:
+    with kernel_alone() as kernel, running("serve", "veth", kernel, workers=1) as run:
         ready(run, 1)
         client, greeted = connect(kernel, IPV4)
         exchange(client, b"hello")
@@ -236,24 +248,6 @@ def test_what_a_router_tells_of_the_path_gets_to_the_worker_whose_connection_it_
             assert end(run)[0] == -signal.SIGTERM
 
 
-def test_a_link_has_one_neighbour_there() -> None:
-    with kernel_alone() as kernel, running("serve", "veth", kernel, workers=3) as run:
-        ready(run, 3)
-        ping = kernel.run(["ping", "-c", "3", "-i", "0.2", "-W", "5", IPV4.ours]).stdout.decode()
-        assert " 3 received" in ping
-        assert "DUP" not in ping
-        [device] = [name for name in list_devices(namespace=kernel.name) if name.startswith("usk")]
-        wire = kernel.keep(open_socket(kernel.name, socket.AF_PACKET, socket.SOCK_RAW, 0))
-        wire.bind((device, 0x0806))
-        wire.settimeout(0.5)
-        mac = wire.getsockname()[4]
-        question = ARP(op=1, hwsrc=mac, psrc=IPV4.kernel, pdst=IPV4.ours)
-        wire.send(bytes(Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / question))
-        replies = [frame for frame in heard(wire) if ARP in frame and (frame[ARP].op, frame[ARP].psrc) == (2, IPV4.ours)]
-        assert len(replies) == 1
-        assert end(run)[0] == -signal.SIGTERM
-
-
 def heard(wire: socket.socket) -> Iterator[Ether]:
     while True:
         try:
@@ -265,36 +259,21 @@ def heard(wire: socket.socket) -> Iterator[Ether]:
 # --- how it ends ---
 
 
-def test_every_worker_tells_what_it_has_returned() -> None:
-    with kernel_alone() as kernel, running("tell", "tun", kernel, workers=3) as run:
-        assert finish(run) == (0, "results [(0, 'userstack0'), (1, 'userstack0'), (2, 'userstack0')]\n", "")
-
-
-@LINKS
-def test_an_error_of_one_ends_all_and_is_told(link: str) -> None:
-    with kernel_alone() as kernel, running("fail", link, kernel) as run:
+def test_one_that_fails_ends_all_and_is_told_of() -> None:
+    """One program runs after the other: each leaves nothing that is in the way of the next."""
+    with kernel_alone() as kernel, running("fail,vanish,lambda_result,tell", "tun", kernel) as run:
         code, out, error = finish(run)
-        assert (code, out) == (1, "tidied\n")
-        assert "LookupError: nothing here\nin worker 1 (process " in error
-        assert 'raise LookupError("nothing here")' in error
+        assert (code, error) == (0, "")
+        failed, vanished, not_pickled, results = out.split("--\n")
+        assert failed.startswith("tidied\n"), "the other worker was stopped in good order"
+        assert "LookupError: nothing here\nin worker 1 (process " in failed
+        assert 'raise LookupError("nothing here")' in failed
+        assert re.search(r"worker 0 \(process \d+\) ended with code 0, and without a word", vanished)
+        assert re.search(r"pickle.*\nin worker \d \(process \d+\):", not_pickled)
+        assert results == "results [(0, 'userstack0'), (1, 'userstack0')]\n"
 
 
-@pytest.mark.parametrize(
-    ("main", "words"),
-    [
-        ("vanish", r"userstack.errors.WorkerEnded: .*worker 0 \(process \d+\) ended with code 0, and without a word"),
-        ("lambda_result", r"pickle.*\nin worker \d \(process \d+\):"),
-    ],
-)
-def test_a_worker_that_tells_nothing_is_told_of(main: str, words: str) -> None:
-    with kernel_alone() as kernel, running(main, "tun", kernel) as run:
-        code, out, error = finish(run)
-        assert (code, out) == (1, "")
-        assert re.search(words, error), error
-
-
-@LINKS
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(("link", "number"), [("tun", signal.SIGINT), ("veth", signal.SIGHUP)])
 def test_a_signal_ends_all_workers_in_good_order(link: str, number: signal.Signals) -> None:
     """As a terminal sends it: to all processes at once."""
     with kernel_alone() as kernel, running("serve", link, kernel) as run:

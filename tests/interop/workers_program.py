@@ -1,20 +1,22 @@
-"""A program of ``userstack.run``: ``python -m tests.interop.workers_program MAIN LINK NAMESPACE WORKERS ADDRESS...``.
+"""A program of ``userstack.run``: ``python workers_program.py NAMESPACE WORKERS LINK MAIN[,MAIN...] ADDRESS...``.
 
-It prints a line for what happens, and at last what the workers have returned. ``tests/interop/test_workers.py`` runs it.
+It prints a line for what happens, and for each main what the workers have returned, or the error. ``test_workers.py`` runs it; it
+imports as little as possible, since it is started often.
 """
 
 import asyncio
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Literal
 
 import userstack
-from tests.interop.families import IPV4, IPV6
 from userstack import Connection, Stack, StackConfig
 
 PORT, KERNEL_PORT = 4000, 5000
+KERNEL = ("10.77.0.1", "fd77::1")
 OPENED = 6
 """Connections that each worker opens to each address of the kernel's."""
 
@@ -65,11 +67,9 @@ async def echo(connection: Connection, greeting: bytes) -> None:
 async def open_many(stack: Stack) -> int:
     """Every worker opens connections to the kernel, and sends back what comes; returns how many packets it has passed on."""
     async with stack.control(), asyncio.TaskGroup() as group:
-        for interface in stack.host.interfaces:
-            for family in (IPV4, IPV6):
-                if str(interface) == f"{family.ours}/{family.prefix}":
-                    for _ in range(OPENED):
-                        group.create_task(echo(await persuade(stack, family.kernel), b"*"))
+        for address in KERNEL:
+            for _ in range(OPENED):
+                group.create_task(echo(await persuade(stack, address), b"*"))
         say("ready")
     return stack.counters["UserstackPassedOn"]
 
@@ -121,15 +121,19 @@ MAINS: dict[str, Callable[[Stack], Coroutine[Any, Any, object]]] = {
     main.__name__: main for main in (serve, serve_one, open_many, fail, vanish, hold, lambda_result, tell)
 }
 
+
+def main(namespace: str, workers: int, link: Literal["tun", "veth"], names: list[str], addresses: list[str]) -> None:
+    config = StackConfig(dad_transmits=0, msl=500_000_000)
+    for name in names[:-1]:
+        try:
+            say("results", userstack.run(MAINS[name], *addresses, workers=workers, link=link, netns=namespace, config=config))
+        except Exception as error:
+            say("".join(traceback.format_exception(error)))
+        say("--")
+    say("results", userstack.run(MAINS[names[-1]], *addresses, workers=workers, link=link, netns=namespace, config=config))
+
+
 if __name__ == "__main__":
-    name, link, namespace, workers, *addresses = sys.argv[1:]
+    link = sys.argv[3]
     assert link in ("tun", "veth")
-    results = userstack.run(
-        MAINS[name],
-        *addresses,
-        workers=int(workers),
-        link="tun" if link == "tun" else "veth",
-        netns=namespace,
-        config=StackConfig(dad_transmits=0, msl=500_000_000),
-    )
-    say("results", results)
+    main(sys.argv[1], int(sys.argv[2]), "tun" if link == "tun" else "veth", sys.argv[4].split(","), sys.argv[5:])
