@@ -41,6 +41,8 @@ _HOMES = {
     "userstack.api.listener": ("Listener",),
     "userstack.api.settings": ("Settings",),
     "userstack.api.stack": ("Stack",),
+    "userstack.api.worker": ("Worker",),
+    "userstack.api.workers": ("run",),
     "userstack.config": ("StackConfig",),
     "userstack.counters": ("Counters",),
     "userstack.errors": (
@@ -49,6 +51,7 @@ _HOMES = {
         "PeerError",
         "SetupError",
         "UserstackError",
+        "WorkerEnded",
     ),
     "userstack.packetio.impairment": ("Impairment",),
     "userstack.tcp.info": ("ConnectionInfo",),

@@ -17,6 +17,8 @@ from userstack.api.links import veth as veth
 from userstack.api.listener import Listener as Listener
 from userstack.api.settings import Settings as Settings
 from userstack.api.stack import Stack as Stack
+from userstack.api.worker import Worker as Worker
+from userstack.api.workers import run as run
 from userstack.config import StackConfig as StackConfig
 from userstack.counters import Counters as Counters
 from userstack.errors import CallerError as CallerError
@@ -24,6 +26,7 @@ from userstack.errors import NetworkError as NetworkError
 from userstack.errors import PeerError as PeerError
 from userstack.errors import SetupError as SetupError
 from userstack.errors import UserstackError as UserstackError
+from userstack.errors import WorkerEnded as WorkerEnded
 from userstack.packetio.impairment import Impairment as Impairment
 from userstack.tcp.info import ConnectionInfo as ConnectionInfo
 from userstack.tcp.report import Reason as Reason

@@ -241,6 +241,8 @@ MEANINGS: dict[str, str] = {
     "NdOutDiscards": "as for ARP",
     "NdFailures": "as for ARP",
     "NdTableFulls": "as for ARP",
+    "UserstackPassedOn": "packets of flows unknown to the worker that the kernel gave them to, passed on to the next one",
+    "UserstackPassedOnDrops": "the same, lost: the next worker does not keep up",
     "UserstackBugs": "errors of this stack itself that a connection was ended for",
 }
 """Every counter, in the order of ``nstat``, and what it counts. Beside them messages of a type without a name: ``IcmpMsgInType42``,

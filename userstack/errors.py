@@ -11,6 +11,18 @@ import os
 class UserstackError(OSError):
     """The root of every error that userstack raises on purpose."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # OSError's own would call the class with the errno and the text, which the constructors here do not take.
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[UserstackError], arguments: tuple[object, ...], attributes: dict[str, object]) -> UserstackError:
+    """The same error, come from another process."""
+    error = kind.__new__(kind, *arguments)
+    OSError.__init__(error, *arguments)
+    error.__dict__.update(attributes)
+    return error
+
 
 class CallerError(UserstackError):
     """The program's fault."""
@@ -137,6 +149,12 @@ class HostUnreachable(_Numbered, NetworkError):
     """ICMP says so, or no neighbour answered."""
 
     number = errno.EHOSTUNREACH
+
+
+class WorkerEnded(_Numbered, CallerError, ChildProcessError):
+    """A worker process is gone without a word: a signal ended it, or the program within it did."""
+
+    number = errno.ECHILD
 
 
 class ProtocolUnreachable(_Numbered, NetworkError):

@@ -1,13 +1,17 @@
 import os
+import select
+import socket
 
 import pytest
+from scapy.layers.inet import IP, UDP
 
 from tests.support.confined import without_capabilities, without_tun
 from tests.support.netns import DEVICE_PREFIX, kernel_namespace, nothing_left_behind
 from userstack.errors import SetupError
-from userstack.host.links import create_veth, list_devices, read_link
+from userstack.host.addresses import add_addresses
+from userstack.host.links import create_veth, list_devices, read_link, set_link
 from userstack.host.privileges import Capability, effective_capabilities, require_capability
-from userstack.host.tuntap import open_tuntap
+from userstack.host.tuntap import MAX_QUEUES, open_queues, open_tuntap
 
 NAME = f"{DEVICE_PREFIX}x"
 
@@ -25,6 +29,56 @@ def test_device_lives_as_long_as_its_descriptor(level: int, mac_length: int) -> 
         finally:
             os.close(descriptor)
         assert list_devices(namespace=kernel.name) == ["lo"]
+
+
+def test_device_with_queues_lives_until_the_last_is_closed() -> None:
+    with nothing_left_behind(), kernel_namespace() as kernel:
+        descriptors, name = open_queues(NAME, 3, level=3, namespace=kernel.name, offload=True)
+        assert len(set(descriptors)) == 3
+        for descriptor in descriptors:
+            assert list_devices(namespace=kernel.name) == ["lo", name]
+            assert not os.get_blocking(descriptor)
+            os.close(descriptor)
+        assert list_devices(namespace=kernel.name) == ["lo"]
+
+
+def test_more_queues_than_there_can_be_leave_nothing() -> None:
+    with nothing_left_behind(), kernel_namespace() as kernel:
+        with pytest.raises(SetupError, match="cannot make the device"):
+            open_queues(NAME, MAX_QUEUES + 1, level=3, namespace=kernel.name)
+        assert list_devices(namespace=kernel.name) == ["lo"]
+
+
+@pytest.mark.once
+def test_kernel_gives_a_flow_to_the_queue_that_last_wrote_of_it() -> None:
+    with nothing_left_behind(), kernel_namespace() as kernel:
+        queues, name = open_queues(NAME, 2, level=3, namespace=kernel.name)
+        set_link(name, namespace=kernel.name, up=True)
+        add_addresses(name, ["10.77.0.1/24"], namespace=kernel.name)
+        came = set()
+        for _ in range(16):
+            with kernel.socket(kind=socket.SOCK_DGRAM) as sock:
+                sock.connect(("10.77.0.2", 9))
+                sock.send(b"there")
+                first = queue_of(queues, b"there")
+                came.add(first)
+                back = IP(src="10.77.0.2", dst="10.77.0.1") / UDP(sport=9, dport=sock.getsockname()[1]) / b"back"
+                os.write(queues[1 - first], bytes(back))
+                sock.send(b"again")
+                assert queue_of(queues, b"again") == 1 - first
+        assert came == {0, 1}, "flows of which nothing was written are shared out by their hash"
+        for queue in queues:
+            os.close(queue)
+
+
+def queue_of(queues: list[int], text: bytes) -> int:
+    """In which queue the packet with ``text`` is."""
+    while True:
+        ready, _, _ = select.select(queues, [], [], 10)
+        assert ready, "the packet did not come"
+        for queue in ready:
+            if os.read(queue, 2000).endswith(text):
+                return queues.index(queue)
 
 
 def test_kernel_numbers_a_name() -> None:

@@ -9,9 +9,9 @@ async with facing_kernel("tun", folder, family, ...) as world, behind_router(wor
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
-from tests.interop.families import IPV4
-from tests.interop.world import World
+from tests.interop.families import IPV4, Family
 from tests.support.netns import DEVICE_PREFIX, KernelNamespace, kernel_namespace
 from userstack.host.inside import write_sysctl
 from userstack.host.links import list_devices, unique_device_name
@@ -31,8 +31,23 @@ class Peer:
     """The router's device towards the peer."""
 
 
+class Facing(Protocol):
+    """A kernel that a stack faces, as in a ``World``."""
+
+    family: Family
+    kernel: KernelNamespace
+
+
+@dataclass
+class Router:
+    """Such a kernel, whose stack is in another process."""
+
+    family: Family
+    kernel: KernelNamespace
+
+
 @contextmanager
-def behind_router(world: World) -> Iterator[Peer]:
+def behind_router(world: Facing) -> Iterator[Peer]:
     """Make the world's kernel a router, with a peer behind it for the length of the block."""
     ipv4 = world.family is IPV4
     router, address, prefix = ("10.88.0.1", "10.88.0.2", 24) if ipv4 else ("fd88::1", "fd88::2", 64)

@@ -6,6 +6,7 @@ from typing import Any
 
 from userstack.address import Endpoint
 from userstack.api.names import scoped_text
+from userstack.api.worker import Worker
 from userstack.net.host import Host
 from userstack.net.table import ConnectionRow
 from userstack.runtime.device import PacketDevice
@@ -27,8 +28,8 @@ def row(line: ConnectionRow, device: PacketDevice, now: int) -> dict[str, Any]:
     }
 
 
-def stack(host: Host, device: PacketDevice) -> dict[str, Any]:
-    """What stack it is: process, device, addresses."""
+def stack(host: Host, device: PacketDevice, worker: Worker | None = None) -> dict[str, Any]:
+    """What stack it is: process, device, addresses; and which of how many workers of which process, null where it is none."""
     return {
         "pid": os.getpid(),
         "device": device.name,
@@ -37,6 +38,7 @@ def stack(host: Host, device: PacketDevice) -> dict[str, Any]:
         "mac": device.mac.hex(":") if device.mac is not None else None,
         "addresses": [str(interface) for interface in host.interfaces],
         "codec": host.codec.name,
+        "worker": None if worker is None else worker._asdict(),
     }
 
 

@@ -18,6 +18,7 @@ from userstack.api.listener import Listener
 from userstack.api.md5 import check_key, keys_of
 from userstack.api.names import SocketAddress, parse_address, parse_route
 from userstack.api.opening import OPENING, establish, send_first
+from userstack.api.worker import Worker
 from userstack.config import FAST_OPEN_SERVER
 from userstack.counters import Counters
 from userstack.errors import AddressInUse, ConnectionAborted, InvalidArgument
@@ -54,6 +55,8 @@ class Stack:
     def __init__(self, host: Host, device: PacketDevice, *, clock: Clock | None = None) -> None:
         self.host = host
         self.device = device
+        self.worker: Worker | None = None
+        """Which of several workers has it; None for a stack that is not made by ``run``."""
         self._driver = Driver(host, device, clock or MonotonicClock())
         self._listeners: set[Listener] = set()
         self._connections: WeakSet[Connection] = WeakSet()
@@ -81,6 +84,11 @@ class Stack:
             raise AddressInUse(
                 f"another node on the link of {self.device.name} has {format_address(address)}: choose another address"
             )
+
+    def deliver(self, packet: Buffer, vouched: bool) -> None:
+        """Take in a packet (frame) that has come by another way than the device; ``vouched``: its TCP checksum is right."""
+        self.host.deliver(packet, now=self.now(), checksum_ok=vouched)
+        self._driver.flush()
 
     def now(self) -> int:
         """The stack's time in nanoseconds, in which its deadlines and traces are told."""
@@ -207,7 +215,7 @@ class Stack:
         commands: dict[str, Callable[[], Any]] = {
             "connections": lambda: [report.row(row, self.device, self.now()) for row in self.connections()],
             "counters": self.counters.snapshot,
-            "info": lambda: report.stack(self.host, self.device),
+            "info": lambda: report.stack(self.host, self.device, self.worker),
         }
         return control.serve(commands, directory)
 

@@ -1,15 +1,17 @@
 """``userstack ss``: what the running stacks of this user are doing, asked over their control sockets."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Annotated, NamedTuple, NoReturn
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from userstack.api.control import RunningStack, query, running
+from userstack.api.control import query, running
 from userstack.cli.guard import guarded
 from userstack.cli.table import HEADER, format_counters, format_info, format_row, format_summary
 from userstack.errors import SetupError
@@ -63,30 +65,80 @@ class _Wish(NamedTuple):
     options: bool
 
 
+class _Answering(NamedTuple):
+    """A stack that has told what it is."""
+
+    path: Path
+    info: dict[str, Any]
+
+    @property
+    def host(self) -> tuple[object, ...]:
+        """What is the same for the workers of ``userstack.run``, which are one host. A stack of an older version has none."""
+        worker = self.info.get("worker")
+        return (self.path,) if worker is None else (worker["parent"], self.info["device"])
+
+
 def _report(wish: _Wish) -> Iterator[str]:
-    """The parts of all stacks, an empty line between them."""
-    told = [part for stack in running() if (part := _part(stack, wish))]
+    """The parts of all hosts, an empty line between them."""
+    told = [part for part in _parts(wish) if part]
     if not told:
         raise SetupError("no stack is running: start one, for example with userstack nc -l 8080")
     for number, part in enumerate(told):
         yield from ["", *part] if number else part
 
 
-def _part(stack: RunningStack, wish: _Wish) -> list[str]:
-    """What one stack tells; nothing where it has ended meanwhile."""
-    try:
-        if wish.counters:
-            return [_head(stack), *format_counters(query(stack.path, "counters"), zeros=wish.zeros)]
-        rows = query(stack.path, "connections")
-        head = [_head(stack), format_summary(rows)]
-    except SetupError as error:
-        return [str(error)] if stack.path.exists() else []
+def _parts(wish: _Wish) -> Iterator[list[str]]:
+    """What each host tells, and first the complaints about stacks that do not answer."""
+    hosts: dict[tuple[object, ...], list[_Answering]] = {}
+    for stack in running():
+        try:
+            answering = _Answering(stack.path, query(stack.path, "info"))
+        except SetupError as error:
+            yield _complaint(error, stack.path)
+        else:
+            hosts.setdefault(answering.host, []).append(answering)
+    for stacks in hosts.values():
+        yield _part(stacks, wish)
+
+
+def _part(stacks: list[_Answering], wish: _Wish) -> list[str]:
+    """What the stacks of one host tell together; nothing where they have ended meanwhile."""
+    head, complaints = [_head(stacks)], []
+    rows: list[dict[str, Any]] = []
+    counters: Counter[str] = Counter()
+    for stack in stacks:
+        try:
+            if wish.counters:
+                counters.update(query(stack.path, "counters"))
+            else:
+                rows += query(stack.path, "connections")
+        except SetupError as error:
+            complaints.append(_complaint(error, stack.path))
+    told = [line for complaint in complaints for line in complaint]
+    if len(complaints) == len(stacks):
+        return told
+    head += told
+    if wish.counters:
+        return [*head, *format_counters(counters, zeros=wish.zeros)]
+    head.append(format_summary(rows))
     if wish.summary:
         return head
     lines = ((format_row(row, as_ss=wish.options), format_info(row) if wish.info else "") for row in rows)
     return [*head, HEADER, *(line for pair in lines for line in pair if line)]
 
 
-def _head(stack: RunningStack) -> str:
-    told = query(stack.path, "info")
-    return f"userstack {', '.join(told['addresses'])} on {told['device']} (process {told['pid']}, {told['codec']} codec)"
+def _complaint(error: SetupError, path: Path) -> list[str]:
+    return [str(error)] if path.exists() else []
+
+
+def _head(stacks: list[_Answering]) -> str:
+    info = stacks[0].info
+    worker = info.get("worker")
+    process = f"process {info['pid']}" if worker is None else f"process {worker['parent']}, {_count(stacks, worker['workers'])}"
+    return f"userstack {', '.join(info['addresses'])} on {info['device']} ({process}, {info['codec']} codec)"
+
+
+def _count(stacks: list[_Answering], count: int) -> str:
+    """How many of the workers there are answer."""
+    workers = "worker" if count == 1 else "workers"
+    return f"{count} {workers}" if len(stacks) == count else f"{len(stacks)} of {count} {workers}"

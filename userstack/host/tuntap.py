@@ -14,6 +14,7 @@ from userstack.host.privileges import TUN_PATH
 TUNSETIFF = 0x400454CA
 IFF_TUN = 0x0001
 IFF_TAP = 0x0002
+IFF_MULTI_QUEUE = 0x0100
 IFF_NO_PI = 0x1000
 IFF_VNET_HDR = 0x4000
 TUNSETOFFLOAD = 0x400454D0
@@ -21,6 +22,8 @@ TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6, TUN_F_TSO_ECN = 1, 2, 4, 8
 """What we can take unfinished (linux/if_tun.h)."""
 IFF_TUN_EXCL = 0x8000
 """Do not attach to a device that somebody else made."""
+MAX_QUEUES = 256
+"""Of one device (MAX_TAP_QUEUES of the kernel); PACKET_FANOUT too takes as many sockets into a group."""
 
 OPEN_MENDS = {
     errno.ENOENT: (
@@ -49,9 +52,36 @@ def open_tuntap(name: str, *, level: int, offload: bool = False, namespace: str 
     Raises:
         SetupError: /dev/net/tun is missing, a privilege is, or the name is taken or cannot be.
     """
+    descriptors, name = open_queues(name, 1, level=level, offload=offload, namespace=namespace)
+    return descriptors[0], name
+
+
+def open_queues(name: str, count: int, *, level: int, offload: bool = False, namespace: str | None = None) -> tuple[list[int], str]:
+    """As ``open_tuntap``, with ``count`` queues: a descriptor for each. The device goes when all of them are closed.
+
+    The kernel puts a packet into the queue that the last packet of its flow was written to; where that is some seconds ago or never
+    was, the hash of addresses and ports tells (``tun_automq_select_queue``). An answer that the kernel gives within the very call
+    that writes still goes by what was before it.
+
+    Raises:
+        SetupError: as for ``open_tuntap``.
+    """
     check_name(name)
-    mode = (IFF_TUN if level == 3 else IFF_TAP) | (IFF_VNET_HDR if offload else 0)
-    return in_namespace(namespace, lambda: _open(name, mode))
+    mode = (IFF_TUN if level == 3 else IFF_TAP) | (IFF_VNET_HDR if offload else 0) | (IFF_MULTI_QUEUE if count > 1 else 0)
+    return in_namespace(namespace, lambda: _open_all(name, count, mode))
+
+
+def _open_all(name: str, count: int, mode: int) -> tuple[list[int], str]:
+    descriptor, name = _open(name, mode | IFF_TUN_EXCL)
+    descriptors = [descriptor]
+    try:
+        while len(descriptors) < count:
+            descriptors.append(_open(name, mode)[0])
+    except BaseException:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise
+    return descriptors, name
 
 
 def _open(name: str, mode: int) -> tuple[int, str]:
@@ -60,7 +90,7 @@ def _open(name: str, mode: int) -> tuple[int, str]:
     except OSError as error:
         raise setup_error(f"open {TUN_PATH}", error, OPEN_MENDS) from error
     try:
-        return descriptor, _attach(descriptor, name, mode | IFF_NO_PI | IFF_TUN_EXCL)
+        return descriptor, _attach(descriptor, name, mode | IFF_NO_PI)
     except SetupError:
         os.close(descriptor)
         raise

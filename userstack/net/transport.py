@@ -113,6 +113,10 @@ class Transport:
             return self._passive.segment_arrives(listener, Arrival(listener.socket_at(local), remote, segment, route, key, now))
         return self._to_nobody(local, remote, segment, route, now)
 
+    def wants(self, local: Endpoint, remote: Endpoint, *, opens: bool) -> bool:
+        """Whether a segment between the two finds its connection here, or, where it ``opens`` one, a listener."""
+        return (local, remote) in self.table.entries or (opens and self._listener_at(local) is not None)
+
     def _listener_at(self, local: Endpoint) -> Listener | None:
         """Whoever listens for ``local``: on the address itself, on every one of its family, or on every one of both."""
         listener = self.listeners.get(local) or self.listeners.get(Endpoint(bytes(len(local.address)), local.port))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from userstack.errors import InvalidArgument
 from userstack.host.addresses import add_addresses
 from userstack.host.links import set_link
-from userstack.host.tuntap import open_tuntap
+from userstack.host.tuntap import open_queues
 from userstack.packetio.device import GONE, Device, DeviceGone
 from userstack.packetio.ethernet import ETHERNET_HEADER, random_mac
 from userstack.wire.ip import Buffer
@@ -30,6 +30,8 @@ class TunTapDevice(Device):
         queue_length: packets that may wait for us. The kernel drops beyond it: there is no back-pressure.
         mac: our six bytes on a TAP device; None for random, locally administered ones. A TUN device has none.
         offload: leave checksums, and the cutting of TCP segments, to the kernel both ways: packets of up to 64 KiB pass as one.
+        queues: among which the kernel shares out what it sends, flow by flow. Of more than one, each process that has come of this
+            one by a fork serves one: ``take_queue``.
 
     Raises:
         SetupError: a privilege or /dev/net/tun is missing, the name or the address is taken or cannot be. Nothing is left.
@@ -49,16 +51,18 @@ class TunTapDevice(Device):
         queue_length: int = QUEUE_LENGTH,
         mac: bytes | None = None,
         offload: bool = False,
+        queues: int = 1,
     ) -> None:
         if mac is not None and self.layer == 3:
             raise InvalidArgument("a TUN device carries IP packets and has no hardware address: leave mac out")
-        self._descriptor, name = open_tuntap(name, level=self.layer, namespace=namespace, offload=offload)
+        self._queues, name = open_queues(name, queues, level=self.layer, namespace=namespace, offload=offload)
+        self._descriptor = self._queues[0]
         try:
             set_link(name, namespace=namespace, mtu=mtu, queue_length=queue_length)
             set_link(name, namespace=namespace, up=True)
             add_addresses(name, kernel_addresses, namespace=namespace)  # to a device that is up: it is ready at once
         except BaseException:
-            os.close(self._descriptor)
+            self._close()
             raise
         self.namespace = namespace
         self.offload = offload
@@ -70,6 +74,13 @@ class TunTapDevice(Device):
     def fileno(self) -> int:
         """The descriptor of /dev/net/tun; -1 when closed."""
         return self._descriptor
+
+    def take_queue(self, number: int) -> None:
+        """After a fork: this process serves the queue of that number from now on, and leaves the others to others."""
+        self._descriptor = self._queues.pop(number)
+        for descriptor in self._queues:
+            os.close(descriptor)
+        self._queues = [self._descriptor]
 
     def read(self) -> tuple[Buffer, bool] | None:
         """The next packet, in a buffer that the next call writes over, and whether the kernel vouches for its TCP checksum.
@@ -100,7 +111,8 @@ class TunTapDevice(Device):
             os.write(self._descriptor, packet)
 
     def _close(self) -> None:
-        os.close(self._descriptor)
+        for descriptor in self._queues:
+            os.close(descriptor)
         self._descriptor = -1
 
 

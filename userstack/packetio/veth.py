@@ -33,7 +33,10 @@ PACKET_MREQ = struct.Struct("=iHH8x")
 """struct packet_mreq: device, type, length of the address, the address."""
 PACKET_AUXDATA = 8
 PACKET_VNET_HDR = 15
+PACKET_FANOUT = 18
 PACKET_IGNORE_OUTGOING = 23
+PACKET_FANOUT_HASH = 0
+PACKET_FANOUT_FLAG_UNIQUEID = 0x2000
 SO_RCVBUFFORCE = 33
 SIOCGIFNAME = 0x8910
 
@@ -64,6 +67,8 @@ class VethDevice(Device):
         name: of the device, which must be up.
         namespace: where it lives; None for the caller's own.
         offload: leave checksums, and the cutting of TCP segments, to the kernel both ways: frames of up to 64 KiB pass as one.
+        queues: sockets, each of which gets a share of the frames, by the hash of their flow (PACKET_FANOUT_HASH). Of more than one,
+            each process that has come of this one by a fork serves one: ``take_queue``.
 
     Raises:
         SetupError: there is no such device, it is down or carries no Ethernet frames, or a privilege is missing.
@@ -71,28 +76,42 @@ class VethDevice(Device):
 
     desc = "packet socket: Ethernet frames"
 
-    def __init__(self, name: str, *, namespace: str | None = None, offload: bool = False) -> None:
+    def __init__(self, name: str, *, namespace: str | None = None, offload: bool = False, queues: int = 1) -> None:
         link = read_link(name, namespace=namespace)
         require_ethernet(link)
         if not link.up:
             raise SetupError(f"the device {name} is down: raise it with: ip link set {name} up", errno.ENETDOWN)
-        self._socket = open_socket(namespace, socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
+        self._queues: list[socket.socket] = []
         self._frame = len(PLAIN) if offload else 0
         self._buffer = bytearray(self._frame + ETHERNET_HEADER + LARGEST_PACKET)
         self._view = memoryview(self._buffer)
         try:
-            self._prepare(name, link.index, offload=offload)
+            for _ in range(queues):
+                self._queues.append(open_socket(namespace, socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK))
+                self._prepare(self._queues[-1], name, link.index, offload=offload)
+            if queues > 1:
+                _share(self._queues)
+        except SetupError:
+            self._close_queues()
+            raise
         except OSError as error:
-            self._socket.close()
+            self._close_queues()
             raise setup_error(f"open the device {name}", error) from error
         self.namespace = namespace
         self.offload = offload
         self._index = link.index
+        self._socket = self._queues[0]
         super().__init__(name, level=2, mtu=link.mtu, mac=link.mac)
 
     def fileno(self) -> int:
         """The descriptor of the packet socket; -1 when closed."""
         return self._socket.fileno()
+
+    def take_queue(self, number: int) -> None:
+        """After a fork: this process serves the socket of that number from now on, and leaves the others to others."""
+        self._socket = self._queues.pop(number)
+        self._close_queues()
+        self._queues = [self._socket]
 
     def read(self) -> tuple[Buffer, bool] | None:
         """The next frame for us, for everybody or for an IPv6 group, and whether the kernel vouches for its checksum.
@@ -119,18 +138,19 @@ class VethDevice(Device):
             self.counters.add("rx_dropped")
         return None
 
-    def _prepare(self, name: str, index: int, *, offload: bool) -> None:
-        self._socket.setsockopt(SOL_PACKET, PACKET_VNET_HDR, offload)
-        self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-        self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+    @staticmethod
+    def _prepare(queue: socket.socket, name: str, index: int, *, offload: bool) -> None:
+        queue.setsockopt(SOL_PACKET, PACKET_VNET_HDR, offload)
+        queue.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+        queue.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         # A card filters out the groups that nobody has asked it for; the request ends with the socket.
-        self._socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MREQ.pack(index, PACKET_MR_ALLMULTI, 0))
+        queue.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MREQ.pack(index, PACKET_MR_ALLMULTI, 0))
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+            queue.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
         except PermissionError:  # NET_RAW without NET_ADMIN: as much as the system's limit allows
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            queue.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         # Bound last: an unbound packet socket of protocol 0 hears nothing, so no other device's frame is ever in its queue.
-        self._socket.bind((name, ETH_P_ALL))
+        queue.bind((name, ETH_P_ALL))
 
     def _read_failed(self, error: OSError) -> None:
         if error.errno in FULL:
@@ -156,7 +176,11 @@ class VethDevice(Device):
             self._socket.send(packet)
 
     def _close(self) -> None:
-        self._socket.close()
+        self._close_queues()
+
+    def _close_queues(self) -> None:
+        for queue in self._queues:
+            queue.close()
 
 
 class VethPair(VethDevice):
@@ -170,6 +194,7 @@ class VethPair(VethDevice):
         peer_addresses: what the kernel gets on its end, with prefix lengths.
         mtu: of both, in bytes.
         offload: as for ``VethDevice``.
+        queues: as for ``VethDevice``.
 
     Raises:
         SetupError: a name or the address is taken, or a privilege is missing. Nothing is left.
@@ -187,8 +212,10 @@ class VethPair(VethDevice):
         peer_addresses: Sequence[str] = (),
         mtu: int = 1500,
         offload: bool = False,
+        queues: int = 1,
     ) -> None:
         self.peer = peer
+        self._is_ours = True
         self.peer_namespace = peer_namespace or namespace
         create_veth(name, peer, namespace=namespace, peer_namespace=peer_namespace, mtu=mtu)
         try:
@@ -199,14 +226,29 @@ class VethPair(VethDevice):
             for end, place in ((name, namespace), (peer, self.peer_namespace)):
                 wait_until_running(end, namespace=place)
             add_addresses(peer, peer_addresses, namespace=self.peer_namespace)  # to a device that is up: it is ready at once
-            super().__init__(name, namespace=namespace, offload=offload)
+            super().__init__(name, namespace=namespace, offload=offload, queues=queues)
         except BaseException:
             remove_link(name, namespace=namespace)
             raise
 
+    def take_queue(self, number: int) -> None:
+        """As for ``VethDevice``; the pair stays the parent's, who removes it."""
+        super().take_queue(number)
+        self._is_ours = False
+
     def _close(self) -> None:
         super()._close()
-        remove_link(self.name, namespace=self.namespace)
+        if self._is_ours:
+            remove_link(self.name, namespace=self.namespace)
+
+
+def _share(queues: Sequence[socket.socket]) -> None:
+    """Have the kernel give each frame to one of these sockets, those of one flow to the same (packet(7), PACKET_FANOUT)."""
+    first, *others = queues
+    first.setsockopt(SOL_PACKET, PACKET_FANOUT, (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_UNIQUEID) << 16)
+    group = first.getsockopt(SOL_PACKET, PACKET_FANOUT) & 0xFFFF
+    for other in others:
+        other.setsockopt(SOL_PACKET, PACKET_FANOUT, PACKET_FANOUT_HASH << 16 | group)
 
 
 def _auxdata(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:
