@@ -67,6 +67,12 @@ def own_contenders(loop: str, compiled: Path | None = None) -> dict[str, Contend
         "userstack-uvloop": Contender(
             f"{what} over TUN with offload, on uvloop", tun, stack("uvloop", python=compiled), measures=BASIC
         ),
+        "userstack-2-workers": Contender(
+            f"{what} over TUN with offload, in two processes",
+            tun,
+            stack("asyncio", "--workers", "2", python=compiled),
+            measures=BASIC,
+        ),
         "loop": Contender("the bare Python loop over TUN with offload", tun, program("loop"), measures=LOOP),
         "loop-plain": Contender(
             "the bare Python loop over TUN without offload", tun, program("loop", "--no-offload"), measures=("bulk_in", "bulk_out")

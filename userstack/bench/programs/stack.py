@@ -1,6 +1,7 @@
 """userstack as a contender: its public API as a program would use it, one task for each connection.
 
-python -m userstack.bench.programs.stack [--loop asyncio|uvloop] [--no-offload] DEVICE MODE ADDRESS/PREFIX KERNEL_ADDRESS MTU
+python -m userstack.bench.programs.stack [--loop asyncio|uvloop] [--no-offload] [--workers N]
+                                         DEVICE MODE ADDRESS/PREFIX KERNEL_ADDRESS MTU
 """
 
 import argparse
@@ -74,9 +75,22 @@ async def serve(place: Place, *, offload: bool) -> None:
     async with open_stack(place, offload=offload) as stack:
         if place.mode is Mode.TUN:
             say("device")
-        listeners = {port: await stack.listen(port, backlog=BACKLOG) for port in SERVICES}
+        await serve_all(stack)
+
+
+async def serve_all(stack: userstack.Stack) -> None:
+    """Serve all three ports. One worker speaks for all: a port that another does not listen on yet is served by those that do."""
+    listeners = {port: await stack.listen(port, backlog=BACKLOG) for port in SERVICES}
+    if stack.worker is None or stack.worker.number == 0:
         say("ready")
-        await asyncio.gather(*(serve_port(listeners[port], service) for port, service in SERVICES.items()))
+    await asyncio.gather(*(serve_port(listeners[port], service) for port, service in SERVICES.items()))
+
+
+async def serve_in_worker(stack: userstack.Stack) -> None:
+    """The same in each of several workers."""
+    if stack.worker is not None and stack.worker.number == 0:
+        say("device")
+    await serve_all(stack)
 
 
 def main(words: list[str]) -> None:
@@ -84,8 +98,20 @@ def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio")
     parser.add_argument("--no-offload", action="store_true")
+    parser.add_argument("--workers", type=int, default=1)
     given, rest = parser.parse_known_args(words)
     place = Place.parse(rest)
+    if given.workers > 1:
+        userstack.run(
+            serve_in_worker,
+            str(place.address),
+            workers=given.workers,
+            name=place.device,
+            peer=str(place.kernel),
+            mtu=place.mtu,
+            offload=not given.no_offload,
+        )
+        return
     work = serve(place, offload=not given.no_offload)
     with suppress(asyncio.CancelledError):
         if given.loop == "uvloop":
