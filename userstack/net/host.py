@@ -360,8 +360,9 @@ class Host:
 
     def next_deadline(self) -> int | None:
         """When ``advance`` has to be called next, in ns; None where nothing waits. It may be early, never late."""
-        deadlines = (self.transport.table.wheel.next_deadline(), None if self.link is None else self.link.next_deadline())
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+        first = self.transport.table.wheel.next_deadline()
+        other = None if self.link is None else self.link.next_deadline()
+        return first if other is None or (first is not None and first <= other) else other
 
     # --- sockets ---
 

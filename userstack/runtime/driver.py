@@ -151,9 +151,10 @@ class Driver:
     def _on_readable(self) -> None:
         """Take in a batch. Who waits for it reads and answers before anything goes out: one ACK for all, or none but the answer."""
         self._take_in(self.clock.now())
-        if self.running:
-            self._waiters.wake(self.host.touched())
+        if self.running and self._waiters.wake(self.host.touched()):
             self.flush()
+        else:
+            self._pump()
 
     def _take_in(self, now: int) -> None:
         read, deliver = self.device.read, self.host.deliver
@@ -243,8 +244,9 @@ class Driver:
 
     def _arm(self) -> None:
         now = self.clock.now()
-        deadlines = [ns for ns in (self.host.next_deadline(), self.device.next_deadline(now)) if ns is not None]
-        deadline = min(deadlines, default=None)
+        deadline, other = self.host.next_deadline(), self.device.next_deadline(now)
+        if other is not None and (deadline is None or other < deadline):
+            deadline = other
         if deadline is None or (self._timer is not None and self._timer_deadline <= deadline):
             return  # one that fires too early is armed anew then: deadlines move away far more often than they come nearer
         if self._timer is not None:

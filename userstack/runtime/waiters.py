@@ -40,12 +40,15 @@ class Waiters:
             finally:
                 self._forget(subject, waiter)
 
-    def wake(self, subjects: Iterable[object]) -> None:
-        """Let go on whoever waits for one of ``subjects`` and finds its condition met."""
+    def wake(self, subjects: Iterable[object]) -> bool:
+        """Let go on whoever waits for one of ``subjects`` and finds its condition met; whether there was anybody."""
+        woken = False
         for subject in subjects:
             for future, ready in self._by_subject.get(subject, ()):
                 if not future.done() and ready():
                     future.set_result(None)
+                    woken = True
+        return woken
 
     def fail(self, make_error: Callable[[], OSError]) -> None:
         """Raise an error, one of its own for each, in everybody who waits or would have to."""
