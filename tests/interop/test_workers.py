@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -334,6 +335,18 @@ def test_what_cannot_be_is_told_before_anything_is_made(arguments: dict[str, Any
     with pytest.raises(InvalidArgument, match=re.escape(words)) as caught:
         userstack.run(never, f"{IPV4.ours}/24", **arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_too_few_descriptors_are_told_with_the_mend() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    try:
+        with pytest.raises(
+            SetupError, match="256 workers need 1856 descriptors, and the limit is 1024: raise it with: ulimit -n 1856"
+        ):
+            userstack.run(never, f"{IPV4.ours}/24", workers=256)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_an_unknown_argument_is_a_type_error() -> None:

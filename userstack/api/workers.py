@@ -5,7 +5,9 @@ of what it gives to the wrong one.
 """
 
 import asyncio
+import errno
 import operator
+import resource
 import secrets
 import signal
 import threading
@@ -20,11 +22,16 @@ from userstack.api.place import LinkArguments, Place
 from userstack.api.settings import SECRET_BYTES, Settings, check_settings
 from userstack.api.stack import Stack
 from userstack.config import StackConfig
-from userstack.errors import InvalidArgument
+from userstack.errors import InvalidArgument, SetupError
 from userstack.net.mtu import check_mtu
 from userstack.net.sharing import Share
 
 T = TypeVar("T")
+
+DESCRIPTORS = 7
+"""That each worker takes in the process that starts it: a queue, an inbox with two ends, and pipes."""
+SPARE = 64
+"""Descriptors for everything else."""
 
 
 def run(
@@ -96,6 +103,11 @@ def _check_workers(workers: int, config: StackConfig) -> None:
     if not 1 <= operator.index(workers) <= MAX_QUEUES:
         raise InvalidArgument(f"workers must be 1 to {MAX_QUEUES}, the most queues that a device can have, not {workers}")
     Share(0, workers).ephemeral_ports(config.ephemeral_ports)
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = DESCRIPTORS * workers + SPARE
+    if limit != resource.RLIM_INFINITY and needed > limit:
+        told = f"{workers} workers need {needed} descriptors, and the limit is {limit}: raise it with: ulimit -n {needed}"
+        raise SetupError(told, errno.EMFILE)
 
 
 def _check_link(link: str, place: Place) -> None:

@@ -88,20 +88,18 @@ class Sharing:
 
         Questions for our addresses are answered by the one that they came to.
         """
-        if not self._start or len(frame) <= _ETHERNET + _IPV6:
-            return self._start > 0 and self._is_arp_for_all(frame)
-        if int.from_bytes(frame[_ETHERTYPE], "big") != IPV6:
-            return self._is_arp_for_all(frame)
+        if not self._start:
+            return False
+        ethertype = int.from_bytes(frame[_ETHERTYPE], "big")
+        if ethertype == ARP and len(frame) >= _ARP_TARGET.stop:
+            return frame[_ARP_OPERATION] != _ARP_REQUEST or bytes(frame[_ARP_TARGET]) not in self._host.addresses.own
+        if ethertype != IPV6 or len(frame) <= _ETHERNET + _IPV6 or frame[_NEXT_HEADER] != ICMPV6:
+            return False
         kind = frame[_ETHERNET + _IPV6]
-        if frame[_NEXT_HEADER] != ICMPV6 or kind not in ND_TYPES:
+        if kind not in ND_TYPES:
             return False
         # RFC 4862 5.4: who asks from nowhere wants an address for itself, perhaps one of those that each of us still tries to get.
         return kind != NEIGHBOR_SOLICITATION or is_unspecified(bytes(frame[_IPV6_SOURCE]))
-
-    def _is_arp_for_all(self, frame: Buffer) -> bool:
-        if len(frame) < _ARP_TARGET.stop or int.from_bytes(frame[_ETHERTYPE], "big") != ARP:
-            return False
-        return frame[_ARP_OPERATION] != _ARP_REQUEST or bytes(frame[_ARP_TARGET]) not in self._host.addresses.own
 
     def next_stop(self, frame: Buffer, stop: Stop) -> tuple[int, Stop] | None:
         """To which worker a frame goes on from ``stop``, which is here, and as what; None where it is to be taken in here."""
@@ -132,7 +130,6 @@ class Sharing:
 
     def _stranger(self, packet: Buffer) -> int | None:
         """The local port of a packet that some other worker may know, and this one does not; None: it is to be taken in here."""
-        transport = self._host.transport
         try:
             decoded = self._host.codec.decode_ip(packet)
             if decoded.is_fragment or decoded.destination not in self._host.addresses.own:
@@ -140,7 +137,7 @@ class Sharing:
             ends = self._ends(decoded)
         except WireError:
             return None  # it is for the host to judge
-        if ends is None or transport.wants(ends.local, ends.remote, opens=ends.opens):
+        if ends is None or self._host.transport.wants(ends.local, ends.remote, opens=ends.opens):
             return None
         return ends.local.port
 
