@@ -182,7 +182,7 @@ FAULTS = (
     Fault(
         "an ACK that may wait never comes",
         "text.py",
-        "tcb.timers.delayed_ack = tcb.delayed_ack.deadline(tcb.rtt.srtt, now)",
+        "tcb.timers.delayed_ack = delayed_ack.deadline(tcb.rtt.srtt, now)",
         "pass",
         "ESTABLISHED",
     ),
