@@ -82,7 +82,7 @@ def test_numbers_wrap() -> None:
 class TestOptions:
     SYN = ANSWERED + "+0 < S 0:0(0) win 30000 <mss 1000,sackOK,TS val 70 ecr 0,nop,wscale 7>\n"
 
-    @pytest.mark.parametrize("options", ["<...>", "<mss 1460,sackOK,TS val 100 ecr 70,nop,wscale 4>"])
+    @pytest.mark.parametrize("options", ["<...>", "<mss 1460,sackOK,TS val 100 ecr 70,nop,wscale 7>"])
     def test_the_same_options_in_the_same_order_match(self, options: str) -> None:
         check_passes(f"{self.SYN}+0 > S. 0:0(0) ack 1 {options}\n")
 
@@ -91,12 +91,12 @@ class TestOptions:
         [
             "",
             "<mss 1460>",
-            "<mss 1461,sackOK,TS val 100 ecr 70,nop,wscale 4>",
-            "<mss 1460,sackOK,TS val 100 ecr 71,nop,wscale 4>",
+            "<mss 1461,sackOK,TS val 100 ecr 70,nop,wscale 7>",
+            "<mss 1460,sackOK,TS val 100 ecr 71,nop,wscale 7>",
             "<mss 1460,sackOK,TS val 100 ecr 70,nop,wscale 5>",
-            "<sackOK,mss 1460,TS val 100 ecr 70,nop,wscale 4>",
-            "<mss 1460,nop,nop,TS val 100 ecr 70,nop,wscale 4>",
-            "<mss 1460,sackOK,TS val 100 ecr 70,nop,wscale 4,nop,nop,nop,nop>",
+            "<sackOK,mss 1460,TS val 100 ecr 70,nop,wscale 7>",
+            "<mss 1460,nop,nop,TS val 100 ecr 70,nop,wscale 7>",
+            "<mss 1460,sackOK,TS val 100 ecr 70,nop,wscale 7,nop,nop,nop,nop>",
         ],
     )
     def test_others_do_not(self, options: str) -> None:
@@ -113,7 +113,7 @@ class TestOptions:
         script = (
             self.SYN
             + """
-+0 > S. 0:0(0) ack 1 <mss 1460,sackOK,TS val 100 ecr 70,nop,wscale 4>
++0 > S. 0:0(0) ack 1 <mss 1460,sackOK,TS val 100 ecr 70,nop,wscale 7>
 +.1 < . 1:1(0) ack 1 win 30000 <nop,nop,TS val 80 ecr 100>
 +0 accept(3, ..., ...) = 4
 +0 write(4, ..., 100) = 100
@@ -130,7 +130,7 @@ class TestOptions:
         check_passes(
             self.SYN
             + """
-+0 > S. 0:0(0) ack 1 <mss 1460,sackOK,TS val 100 ecr 70,nop,wscale 4>
++0 > S. 0:0(0) ack 1 <mss 1460,sackOK,TS val 100 ecr 70,nop,wscale 7>
 +.1 < . 1:1(0) ack 1 win 30000 <nop,nop,TS val 80 ecr 100>
 +0 accept(3, ..., ...) = 4
 +0 write(4, ..., 100) = 100
@@ -143,7 +143,7 @@ class TestOptions:
         check_passes(
             self.SYN.replace(",TS val 70 ecr 0,nop", ",nop,nop,nop")
             + """
-+0 > S. 0:0(0) ack 1 <mss 1460,nop,nop,sackOK,nop,wscale 4>
++0 > S. 0:0(0) ack 1 <mss 1460,nop,nop,sackOK,nop,wscale 7>
 +.1 < . 1:1(0) ack 1 win 30000
 +0 accept(3, ..., ...) = 4
 +0 < . 1001:2001(1000) ack 1 win 30000

@@ -33,7 +33,7 @@ async def test_data_flows_after_the_kernels_half_close(device: str, family: Fami
             theirs.shutdown(socket.SHUT_WR)
             assert await ours.recv() == b""
             assert ours.state is State.CLOSE_WAIT
-            await becomes(lambda: [found.state for found in world.kernel_sockets()] == [State.FIN_WAIT_2], "our ACK is there")
+            assert [found.state for found in world.kernel_sockets()] == [State.FIN_WAIT_2]
             receiving = asyncio.create_task(kernel_receives_all(theirs))
             await ours.send(NOISE)
             await ours.shutdown()

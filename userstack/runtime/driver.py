@@ -149,9 +149,16 @@ class Driver:
             self.touch(connection)
 
     def _on_readable(self) -> None:
-        """Take in a batch. Who waits for it reads and answers before anything goes out: one ACK for all, or none but the answer."""
+        """Take in a batch. Who waits for text reads it, and answers, before anything goes out: one ACK, or none but the answer.
+
+        What ends a handshake, and a FIN, are acknowledged at once: whoever hears of them may speak or close in the same breath, and
+        what is one segment then would be two steps of the protocol.
+        """
         self._take_in(self.clock.now())
-        if self.running and self._waiters.wake(self.host.touched()):
+        if not self.running:
+            return
+        woken = self._waiters.wake(self.host.touched())
+        if woken and all(isinstance(one, Connection) and one.has_text and not one.fin_received for one in woken):
             self.flush()
         else:
             self._pump()

@@ -40,14 +40,14 @@ class Waiters:
             finally:
                 self._forget(subject, waiter)
 
-    def wake(self, subjects: Iterable[object]) -> bool:
-        """Let go on whoever waits for one of ``subjects`` and finds its condition met; whether there was anybody."""
-        woken = False
+    def wake(self, subjects: Iterable[object]) -> list[object]:
+        """Let go on whoever waits for one of ``subjects`` and finds its condition met; the subjects of those."""
+        woken: list[object] = []
         for subject in subjects:
             for future, ready in self._by_subject.get(subject, ()):
                 if not future.done() and ready():
                     future.set_result(None)
-                    woken = True
+                    woken.append(subject)
         return woken
 
     def fail(self, make_error: Callable[[], OSError]) -> None:
