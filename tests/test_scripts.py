@@ -98,7 +98,6 @@ def clone(tmp_path: Path) -> Clone:
         machine.add(name, "#!/bin/sh\n")
     machine.add("nc", "#!/bin/sh\necho OpenBSD netcat\n")
     machine.add("id", "#!/bin/sh\necho 0\n")
-    machine.add("cc", "#!/bin/sh\n")
     return machine
 
 
