@@ -271,7 +271,7 @@ def test_test_checks_once_and_runs_pytest_on_every_version(clone: Clone) -> None
     result = clone.script("scripts/test", "-k", "a b")
     assert result.returncode == 0
     lines = [line for line in result.stdout.splitlines() if line]
-    pytest = "-m pytest -n 5 --maxschedchunk=4"
+    pytest = "-m pytest -n 4 --maxschedchunk=4"
     assert [line.split()[0] for line in lines[:3]] == ["ruff", "ruff", "mypy"]
     assert lines[3::2] == ["scripts/test: Python 3.11", "scripts/test: Python 3.12"]
     assert lines[4::2] == [f"Python 3.11: {pytest} -k a b", f"Python 3.12: {pytest} -m not once --hypothesis-profile=brief -k a b"]
@@ -281,7 +281,7 @@ def test_the_version_that_fails_has_the_last_word(clone: Clone) -> None:
     clone.add_python(pytest=3)
     clone.add_python("python3.12", "3.12")
     result = clone.script("scripts/test")
-    assert (result.returncode, result.stdout.splitlines()[-1]) == (3, "Python 3.11: -m pytest -n 5 --maxschedchunk=4")
+    assert (result.returncode, result.stdout.splitlines()[-1]) == (3, "Python 3.11: -m pytest -n 4 --maxschedchunk=4")
 
 
 def test_ci_installs_what_is_missing_and_hands_over(clone: Clone) -> None:

@@ -196,7 +196,7 @@ def test_the_picture_for_people() -> None:
         "LISTEN → SYN-RECEIVED",
         "RFC 9293 3.10.7.2",
         "MSL is 1 s here, 30 s by default",
-        "TIME-WAIT: 2.0 s left",
+        "TIME-WAIT: 1.",  # and what follows it: the first may come late on a busy machine
         "TCB freed",
         "left behind: 0 tcbs, 0 timers, 0 tasks, 0 descriptors, 0 devices, 0 namespaces",
         "verdict: segments, transitions and both ends' final states are what RFC 9293 says",
