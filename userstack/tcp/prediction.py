@@ -6,15 +6,12 @@ not predicted is left as it is, for ``arrives``. A property test has both take t
 
 from typing import NamedTuple
 
-from userstack.tcp import acknowledge, text
+from userstack.tcp import acknowledge, seq, text
 from userstack.tcp.rack import RackRecovery
 from userstack.tcp.segment import Segment
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
 from userstack.wire.ip import Buffer
-
-_WRAP = 0xFFFFFFFF
-_HALF = 0x80000000
 
 
 class Plain(NamedTuple):
@@ -48,12 +45,11 @@ def is_usual(tcb: Tcb) -> bool:
 
 def segment_arrives(tcb: Tcb, wire: Plain, now: int) -> bool:
     """Take a segment; False, and nothing has happened, where it is not predicted."""
-    seq, ack, flags, window, payload, stamp = wire
+    first, wire_ack, flags, window, payload, stamp = wire
     nxt, una = tcb.rcv_nxt, tcb.snd_una
-    if seq != nxt & _WRAP or not window or not is_usual(tcb) or not _is_recent(tcb, stamp):
+    if first != seq.wrap(nxt) or not window or not is_usual(tcb) or not _is_recent(tcb, stamp, now):
         return False
-    size = len(payload)
-    ack = una + ((ack - una + _HALF) & _WRAP) - _HALF
+    size, ack = len(payload), seq.unwrap(wire_ack, una)
     new = ack > una
     if not (new or (size and ack == una)) or ack > tcb.snd_nxt or size > tcb.rcv_adv - nxt:
         return False
@@ -82,12 +78,11 @@ def segment_arrives(tcb: Tcb, wire: Plain, now: int) -> bool:
     return True
 
 
-def _is_recent(tcb: Tcb, stamp: tuple[int, int] | None) -> bool:
+def _is_recent(tcb: Tcb, stamp: tuple[int, int] | None, now: int) -> bool:
     """The segment has timestamps where they were agreed, and is no old duplicate by them (RFC 7323 5.3, R1)."""
     if stamp is None or not tcb.snd_ts_ok:
         return stamp is None and not tcb.snd_ts_ok
-    recent = tcb.timestamps.recent
-    return recent is not None and not (stamp[0] - recent) & _HALF
+    return not tcb.timestamps.is_old(stamp[0], now)
 
 
 def _acknowledge(tcb: Tcb, segment: Segment, now: int) -> None:
