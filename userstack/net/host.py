@@ -29,6 +29,7 @@ from userstack.tcp.isn import IsnGenerator, SecretIsn
 from userstack.tcp.timestamps import SecretOffset
 from userstack.trace import PacketDropped, PacketReceived, PacketSent, Tracer
 from userstack.wire.codec import Codec, ParameterProblem, WireError
+from userstack.wire.gso import cut
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.icmpv6 import UNRECOGNIZED_NEXT_HEADER
 from userstack.wire.ip import ICMP, ICMPV6, NO_NEXT_HEADER, TCP, Buffer, IPPacket
@@ -101,6 +102,8 @@ class Host:
         self._own = self.addresses.own
         self._offload = config.offload
         self._replies: deque[bytes] = deque()
+        self._cut: deque[bytes] = deque()
+        """The rest of a super-segment that the device could not cut."""
         self._errors = TokenBucket(rate=config.icmp_error_rate, burst=config.icmp_error_burst)
         self._identification = 0
 
@@ -306,13 +309,19 @@ class Host:
         return None
 
     def _next_of_tcp(self, now: int) -> Outbound | None:
+        if self._cut:
+            return self._cut.popleft()
         outgoing = self.transport.poll_transmit(now=now)
         return None if outgoing is None else self._encode(outgoing)
 
     def _encode(self, outgoing: Outgoing) -> Outbound:
         self._identification = (self._identification + 1) & 0xFFFF
         if self._offload and outgoing.route is None:
-            return self._leave_to_device(outgoing)
+            return self._in_pieces(outgoing)
+        if outgoing.segment.gso_size:
+            self._cut.extend(cut(self._in_pieces(outgoing)))
+            self._identification = (self._identification + len(self._cut) - 1) & 0xFFFF
+            return self._cut.popleft()
         packet = IPPacket(
             outgoing.source,
             outgoing.destination,
@@ -325,7 +334,7 @@ class Host:
         )
         return self.codec.encode_ip(packet if outgoing.route is None else outgoing.route.lead(packet))
 
-    def _leave_to_device(self, outgoing: Outgoing) -> Offloaded:
+    def _in_pieces(self, outgoing: Outgoing) -> Offloaded:
         segment, source = outgoing.segment, outgoing.source
         head = self.codec.encode_headers(
             segment,

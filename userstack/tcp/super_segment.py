@@ -1,4 +1,5 @@
-"""Several segments that go down as one, for a device that cuts them (TSO): the same on the wire, at the price of one.
+"""Several segments that go down as one, and are cut at the very end, by the device where it can (TSO): the same on the wire, at
+the price of one.
 
 What each of them has to say for itself keeps a segment alone: a signature, an urgent pointer; and a FIN, which follows the last.
 """
@@ -13,7 +14,7 @@ _MOST_TEXT = LARGEST_PACKET - 60 - MAX_OPTIONS
 
 def count(tcb: Tcb, first: int, size: int, full: int) -> int:
     """How many full segments of the ``size`` octets from ``first`` on may go as one."""
-    if not tcb.config.offload or tcb.md5_key is not None or tcb.lower.route is not None or tcb.snd_up > tcb.snd_una:
+    if tcb.md5_key is not None or tcb.lower.route is not None or tcb.snd_up > tcb.snd_una:
         return 1
     most = (size if size < _MOST_TEXT else _MOST_TEXT) // full
     if tcb.close_requested and first + most * full == tcb.sendbuf.end:
