@@ -83,9 +83,12 @@ class ScriptedHost:
         self.lasting: Exception | None = None
         """What every ``poll_transmit`` raises."""
 
-    def deliver(self, data: bytes, *, now: int, checksum_ok: bool = False) -> None:
+    def deliver(self, data: bytes, *, now: int, checksum_ok: bool = False, more: bool = False) -> None:
         self._fail("deliver")
         self.log.append(f"deliver {data.decode()}")
+
+    def settle(self, *, now: int) -> None:
+        self._fail("settle")
 
     def poll_transmit(self, *, now: int) -> bytes | None:
         self._fail("poll_transmit")

@@ -111,14 +111,14 @@ def test_tcp_quickack() -> None:
     values = [acks.quick]
     acks.set_quick(False)
     assert [*values, acks.quick] == [True, False]
-    assert not acks.arrived(100, 65_535, 10**9, 0)
+    assert not acks.arrived(100, 1, 65_535, 10**9, 0)
     acks.set_quick(True)
-    assert acks.arrived(100, 65_535, 10**9, 0)
+    assert acks.arrived(100, 1, 65_535, 10**9, 0)
 
 
 def test_the_delay_never_reaches_half_a_second() -> None:
     acks = DelayedAck(LINUX)
-    acks.arrived(100, 65_535, 10**9, 0)
+    acks.arrived(100, 1, 65_535, 10**9, 0)
     for _ in range(10):
         acks.expired(10**9)
     assert acks.deadline(None, 0) < 500 * MILLISECOND

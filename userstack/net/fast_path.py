@@ -1,17 +1,20 @@
 """From the octets of a packet straight to its connection, where nothing but what is expected stands in its headers.
 
 One look at the headers, one look-up by the addresses and ports as they stand there, and ``tcp/prediction``. Whatever is unusual is
-left for the long way through ``Host``, which alone judges, answers and counts what is wrong: nothing is decided twice.
+left for the long way through ``Host``, which alone judges, answers and counts what is wrong: nothing is decided twice. What comes
+in one batch and belongs together is taken as one (net/gro.py).
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from userstack.counters import Counters
 from userstack.net import octets
+from userstack.net.gro import Bundle
 from userstack.net.table import ConnectionTable, Entry
 from userstack.tcp import prediction
 from userstack.tcp.prediction import Plain
+from userstack.tcp.tcb import Tcb
 from userstack.wire.checksum import word_sum
 from userstack.wire.ip import TCP, Buffer
 from userstack.wire.tcp import ACK, NOP, PSH, TIMESTAMPS
@@ -32,17 +35,36 @@ _LEAST4, _LEAST6 = 40, 60
 
 
 class FastPath:
-    """The short way in. ``confirm`` is told of a remote address that has just proved to hear us."""
+    """The short way in. ``confirm`` is told of a remote address that has just proved to hear us.
 
-    __slots__ = ("_confirm", "_counters", "_table")
+    ``long_way`` takes what was bundled and is not predicted in the end: a packet, the time, and that its checksum is right.
+    """
 
-    def __init__(self, table: ConnectionTable, counters: Counters, confirm: Callable[[bytes, int], None] | None) -> None:
+    __slots__ = ("_bundle", "_confirm", "_counters", "_long_way", "_table")
+
+    def __init__(
+        self,
+        table: ConnectionTable,
+        counters: Counters,
+        confirm: Callable[[bytes, int], None] | None,
+        long_way: Callable[[Buffer, int, bool], None],
+    ) -> None:
         self._table = table
         self._counters = counters
         self._confirm = confirm
+        self._long_way = long_way
+        self._bundle: Bundle | None = None
+        """What waits for ``settle``, or for a packet that does not belong to it."""
 
-    def take(self, data: Buffer, now: int, *, vouched: bool) -> bool:
-        """Take a packet in; False, and nothing has happened, where it has to go the long way."""
+    def take(self, data: Buffer, now: int, *, vouched: bool, more: bool) -> bool:
+        """Take a packet in; False, and nothing has happened, where it has to go the long way.
+
+        With ``more`` it may be held, for what follows to be taken together with it; the caller then owes ``settle``.
+        """
+        if self._bundle is not None:
+            if self._bundle.add(data):
+                return True
+            self.settle(now)
         size = len(data)
         if size >= _LEAST4 and data[0] == 0x45:
             _, tos, length, fragment, ttl, protocol, flow, seq, ack, bits, window = _IPV4.unpack_from(data)
@@ -64,27 +86,44 @@ class FastPath:
         if bits >> 12 == _STAMPED and size >= text + _STAMP.size:
             head, *values = _STAMP.unpack_from(data, text)
             text, stamp = text + _STAMP.size, (values[0], values[1]) if head == _STAMP_HEAD else None
-        if text != transport + (bits >> 10 & 0x3C) or (stamp is None) is not (text == transport + 20):
+        if (
+            text != transport + (bits >> 10 & 0x3C)
+            or (stamp is None) is not (text == transport + 20)
+            or (not vouched and (word_sum(data[transport:]) + word_sum(flow[:-4]) + size - transport + TCP) % 0xFFFF)
+        ):
             return False
-        if not vouched and (word_sum(data[transport:]) + word_sum(flow[:-4]) + size - transport + TCP) % 0xFFFF:
-            return False
+        if more and not vouched and (size > text or prediction.may_skip_acks(tcb)):
+            self._bundle = Bundle(entry, data, transport, text)
+            return True
+        segments = tcb.segments_in(size - text)
+        plain = Plain(seq, ack, bits & _FLAGS, window, memoryview(data)[text:], stamp, segments)
+        return self._arrive(entry, tcb, plain, transport == 40, tos, (data,), now)
+
+    def settle(self, now: int) -> None:
+        """Take in what is held."""
+        bundle, self._bundle = self._bundle, None
+        if bundle is None:
+            return
+        tcb = bundle.entry.plain_tcb()
+        if tcb is None or not self._arrive(bundle.entry, tcb, bundle.segment(), bundle.version_6, bundle.tos, bundle.packets, now):
+            for packet in bundle.packets:
+                self._long_way(packet, now, True)
+
+    def _arrive(
+        self, entry: Entry, tcb: Tcb, segment: Plain, version_6: bool, tos: int, packets: Sequence[Buffer], now: int
+    ) -> bool:
         una = tcb.snd_una
-        if not prediction.segment_arrives(tcb, Plain(seq, ack, bits & _FLAGS, window, memoryview(data)[text:], stamp), now):
+        if not prediction.segment_arrives(tcb, segment, now):
             return False
-        self._note(entry, tcb.snd_una > una, now)
-        tcb.lower.rcv_tos = tos  # MAY-9
-        self._count(transport == 40, tos, size)
-        return True
-
-    def _note(self, entry: Entry, acknowledged: bool, now: int) -> None:
         self._table.has_news(entry)
-        if acknowledged and self._confirm is not None:
+        if tcb.snd_una > una and self._confirm is not None:
             self._confirm(entry.key[1].address, now)
-
-    def _count(self, version_6: bool, tos: int, size: int) -> None:
-        counters = self._counters
+        tcb.lower.rcv_tos = tos  # MAY-9
+        counters, count = self._counters, len(packets)
         receives, delivers = ("Ip6InReceives", "Ip6InDelivers") if version_6 else ("IpInReceives", "IpInDelivers")
-        counters[receives] += 1
-        octets.count_in(counters, version_6, tos, size)
-        counters[delivers] += 1
-        counters["TcpInSegs"] += 1
+        counters[receives] += count
+        counters[delivers] += count
+        counters["TcpInSegs"] += count
+        for packet in packets:
+            octets.count_in(counters, version_6, tos, len(packet))
+        return True

@@ -97,7 +97,7 @@ class Host:
             confirm=None if self.link is None else self.link.confirm,
         )
         confirm = None if self.link is None else self.link.confirm
-        self._fast_path = FastPath(self.transport.table, self.counters, confirm) if codec.name == "fast" else None
+        self._fast_path = FastPath(self.transport.table, self.counters, confirm, self._receive) if codec.name == "fast" else None
         """None where every packet is to go through the codec."""
         self._own = self.addresses.own
         self._offload = config.offload
@@ -109,15 +109,28 @@ class Host:
 
     # --- packets in ---
 
-    def deliver(self, data: Buffer, *, now: int, checksum_ok: bool = False) -> None:
-        """What the device has read. ``checksum_ok``: the device vouches for TCP's checksum. Never raises for what is in it."""
+    def deliver(self, data: Buffer, *, now: int, checksum_ok: bool = False, more: bool = False) -> None:
+        """What the device has read. Never raises for what is in it.
+
+        Args:
+            data: a packet (frame, where there is a link).
+            now: the time, in ns.
+            checksum_ok: the device vouches for TCP's checksum.
+            more: it is one of a batch, of which what belongs together may be taken as one; after the last one the caller owes
+                ``settle``.
+        """
         packet = data if self.link is None else self.link.receive(data, now=now)
         if packet is None:
             return
         if self.trace is not None:
             self.trace(PacketReceived(now, bytes(packet)))
-        if self._fast_path is None or not self._fast_path.take(packet, now, vouched=checksum_ok):
+        if self._fast_path is None or not self._fast_path.take(packet, now, vouched=checksum_ok, more=more):
             self._receive(packet, now, checksum_ok)
+
+    def settle(self, *, now: int) -> None:
+        """The batch is over."""
+        if self._fast_path is not None:
+            self._fast_path.settle(now)
 
     def _receive(self, data: Buffer, now: int, checksum_ok: bool) -> None:
         self.counters.add("Ip6InReceives" if len(data) and data[0] >> 4 == 6 else "IpInReceives")

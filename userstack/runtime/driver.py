@@ -24,8 +24,8 @@ from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
 from userstack.wire.offload import Outbound
 
-BATCH = 16
-"""Packets read before anything is sent: more gains nothing, and holds up the rest of the loop."""
+BATCH, BATCH_OCTETS = 64, 1 << 20
+"""Packets, and about so many octets, read before anything is sent: with more the rest of the loop would wait too long."""
 BURST = 256
 """Packets sent before the loop gets its turn: a device as fast as TUN takes everything, and who waits would wait for all of it."""
 
@@ -165,18 +165,24 @@ class Driver:
 
     def _take_in(self, now: int) -> None:
         read, deliver = self.device.read, self.host.deliver
+        room = BATCH_OCTETS
         try:
             for _ in range(BATCH):
-                arrived = read()
+                arrived = read() if room > 0 else None
                 if arrived is None:
                     break
                 packet, vouched = arrived
+                room -= len(packet)
                 try:
-                    deliver(packet, now=now, checksum_ok=vouched)
+                    deliver(packet, now=now, checksum_ok=vouched, more=True)
                 except Exception as error:  # whatever a packet holds, this is ours
                     self._report("taking in a packet", error)
         except OSError as error:
             self._lose(error)
+        try:
+            self.host.settle(now=now)
+        except Exception as error:
+            self._report("taking in a batch", error)
 
     def _flush(self) -> None:
         self._flushing = None

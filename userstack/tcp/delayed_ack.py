@@ -53,13 +53,14 @@ class DelayedAck:
         """TCP_QUICKACK, until the connection changes it itself."""
         self._interactive = not value
 
-    def arrived(self, octets: int, window: int, rto: int, now: int) -> bool:
-        """Text of so many octets has arrived in order; True: it is to be acknowledged at once."""
-        self._segments += 1
+    def arrived(self, octets: int, segments: int, window: int, rto: int, now: int) -> bool:
+        """Text of so many octets, in so many segments, has arrived in order; True: it is to be acknowledged at once."""
+        self._segments += segments
         self._octets += octets
-        full = octets >= self._segment
+        each = -(-octets // segments)
+        full = each >= self._segment
         if full:
-            self._segment = octets
+            self._segment = each
         if not self._config.quick_acks:
             self._last_arrival = now
             return self._segments >= 2

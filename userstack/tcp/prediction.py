@@ -24,6 +24,8 @@ class Plain(NamedTuple):
     payload: Buffer
     timestamps: tuple[int, int] | None
     """TSval and TSecr, None where there is no such option."""
+    segments: int
+    """On the wire, of which this was put together."""
 
 
 def is_usual(tcb: Tcb) -> bool:
@@ -43,9 +45,18 @@ def is_usual(tcb: Tcb) -> bool:
     )
 
 
+def may_skip_acks(tcb: Tcb) -> bool:
+    """Of several acknowledgements that have come together the last one does as well as all.
+
+    In slow start the number of them counts (RFC 5681 3.1), until the peer's window is what holds us back.
+    """
+    congestion = tcb.congestion
+    return congestion.cwnd >= congestion.ssthresh or congestion.cwnd >= tcb.snd_wnd
+
+
 def segment_arrives(tcb: Tcb, wire: Plain, now: int) -> bool:
     """Take a segment; False, and nothing has happened, where it is not predicted."""
-    first, wire_ack, flags, window, payload, stamp = wire
+    first, wire_ack, flags, window, payload, stamp, segments = wire
     nxt, una = tcb.rcv_nxt, tcb.snd_una
     if first != seq.wrap(nxt) or not window or not is_usual(tcb) or not _is_recent(tcb, stamp, now):
         return False
@@ -67,14 +78,12 @@ def segment_arrives(tcb: Tcb, wire: Plain, now: int) -> bool:
             tcb.max_snd_wnd = window
     if stamp is not None and nxt <= tcb.timestamps.last_ack_sent:
         tcb.timestamps.update(stamp[0], nxt, now)
+    tcb.segs_in += segments
     if size:
-        segments = tcb.segments_in(size)
-        tcb.segs_in += segments
         tcb.tally.data_segs_in += segments
-        text.take_in_order(tcb, payload, stamp, now)
+        text.take_in_order(tcb, payload, segments, stamp, now)
     else:
-        tcb.segs_in += 1
-        tcb.counters["TcpExtTCPPureAcks"] += 1
+        tcb.counters["TcpExtTCPPureAcks"] += segments
     return True
 
 

@@ -1,5 +1,4 @@
-"""Several segments that go down as one, and are cut at the very end, by the device where it can (TSO): the same on the wire, at
-the price of one.
+"""Several segments that go down as one, and are cut at the very end, by the device where it can (TSO): the wire sees the same.
 
 What each of them has to say for itself keeps a segment alone: a signature, an urgent pointer; and a FIN, which follows the last.
 """

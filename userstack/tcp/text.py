@@ -34,22 +34,22 @@ def process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     filled_gap = tcb.recvbuf.has_islands or tcb.recvbuf.fin_seq is not None
     if filled_gap:
         _overlaps_islands(tcb, segment)
-    take_in_order(tcb, segment.payload, segment.timestamps, now)
+    take_in_order(tcb, segment.payload, tcb.segments_in(len(segment.payload)), segment.timestamps, now)
     if filled_gap:
         text_in_order(tcb)
         tcb.ack_now = True  # RFC 5681 4.2: a gap that is filled, in part even
     return True
 
 
-def take_in_order(tcb: Tcb, payload: Buffer, stamp: tuple[int, int] | None, now: int) -> None:
-    """The text at RCV.NXT, with the timestamps of its segment."""
+def take_in_order(tcb: Tcb, payload: Buffer, segments: int, stamp: tuple[int, int] | None, now: int) -> None:
+    """The text at RCV.NXT, of so many segments on the wire, and the timestamps that it came with."""
     size = len(payload)
     tcb.recvbuf.append(payload)
     tcb.bytes_received += size
     tcb.rcv_nxt += size
     _measure(tcb, size, stamp, now)
     delayed_ack = tcb.delayed_ack
-    if delayed_ack.arrived(size, tcb.rcv_adv - tcb.rcv_nxt, tcb.rtt.rto, now) or size >= 2 * tcb.rcv_mss:
+    if delayed_ack.arrived(size, segments, tcb.rcv_adv - tcb.rcv_nxt, tcb.rtt.rto, now) or size >= 2 * tcb.rcv_mss:
         tcb.ack_now = True
     elif not tcb.ack_now and tcb.timers.delayed_ack is None:
         tcb.timers.delayed_ack = delayed_ack.deadline(tcb.rtt.srtt, now)

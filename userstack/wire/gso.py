@@ -1,6 +1,6 @@
 """Generic segmentation offload: a super-segment cut into the packets of a wire, for a device that cannot cut it (TSO) itself.
 
-What the packets have in common is summed up once (RFC 1071 2: parts of a checksum add up), so that each costs its own text and no more.
+What the packets have in common is summed up once (RFC 1071 2: parts of a checksum add up), so that each costs its own text alone.
 """
 
 import struct
@@ -16,7 +16,7 @@ _IPV4 = struct.Struct("!2sHH4sH8s")
 
 
 def cut(packet: Offloaded) -> list[bytes]:
-    """The packets, as a device that cuts makes them: FIN and PSH on the last alone, CWR on the first alone, the identification counts up.
+    """The packets, as a device that cuts makes them: FIN and PSH on the last, CWR on the first, the identification counts up.
 
     Args:
         packet: one of IP, without a link header; its own headers are those of a segment with all of the text.

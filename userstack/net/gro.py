@@ -1,0 +1,108 @@
+"""Generic receive offload: packets of one batch that a device with offload would have put together are taken in as one segment.
+
+Text in order, cut alike, with headers that say the same; or acknowledgements without text, each of more than the one before.
+Nothing is lost by it: the packets are kept until the segment was taken, and go the long way one by one where it is not.
+"""
+
+import struct
+
+from userstack.net.table import Entry
+from userstack.tcp.prediction import Plain
+from userstack.wire.checksum import word_sum
+from userstack.wire.ip import TCP, Buffer
+from userstack.wire.offload import LARGEST_PACKET
+from userstack.wire.tcp import PSH
+
+_IPV4 = struct.Struct("!2sH2x4s2x12sIIHH")
+"""Version and type of service, total length, fragment to protocol, flow; SEQ, ACK, data offset and flags, window."""
+_IPV6 = struct.Struct("!4sH2s36sIIHH")
+"""Version to label, payload length, next header and hop limit, flow; then as above."""
+_STAMPS = struct.Struct("!4xII")
+_KIND = 4
+"""Octets of the options that do not change: two of padding, kind and length of the timestamps (RFC 7323 appendix A)."""
+_FLAGS = 0x0FFF
+
+
+class Bundle:
+    """What belongs together of one batch, at first one packet.
+
+    Args:
+        entry: its connection's.
+        data: the packet, whose headers are the usual ones and whose checksums are right.
+        transport: where its TCP header begins.
+        text: where its text begins.
+    """
+
+    __slots__ = (
+        *("_ack", "_bits", "_first", "_flow", "_headers", "_ip_length", "_left", "_middle", "_next", "_options", "_pseudo"),
+        *("_room", "_seq", "_size", "_text", "_transport", "_window", "entry", "packets"),
+    )
+
+    def __init__(self, entry: Entry, data: Buffer, transport: int, text: int) -> None:
+        self.entry = entry
+        self.packets = [bytes(data)]
+        self._transport = transport
+        self._text = text
+        self._headers, self._ip_length = (_IPV4, 0) if transport == 20 else (_IPV6, 40)
+        self._first, _, self._middle, self._flow, self._seq, self._ack, bits, self._window = self._headers.unpack_from(data)
+        self._bits = bits | PSH
+        self._options = bytes(data[transport + 20 : text])
+        self._size = len(data) - text
+        """Octets of text in each packet but the last; 0: acknowledgements."""
+        self._pseudo = word_sum(self._flow[:-4]) + TCP - transport
+        self._next = self._seq + self._size & 0xFFFFFFFF
+        self._left = LARGEST_PACKET - len(data)
+        self._room = min(self._left, self._size)
+        """Octets of text that the next packet may have: a shorter one is the last."""
+
+    @property
+    def version_6(self) -> bool:
+        """It came over IPv6."""
+        return self._ip_length > 0
+
+    @property
+    def tos(self) -> int:
+        """The type of service of each packet."""
+        return int.from_bytes(self._first[:2], "big") >> 4 & 0xFF if self._ip_length else self._first[1]
+
+    def add(self, data: Buffer) -> bool:
+        """Take a packet that belongs here; False, and nothing has happened, where it does not."""
+        size, text, transport = len(data), self._text, self._transport
+        if size < text:
+            return False
+        first, length, middle, flow, seq, ack, bits, window = self._headers.unpack_from(data)
+        if (
+            flow != self._flow
+            or seq != self._next
+            or bits | PSH != self._bits
+            or first != self._first
+            or middle != self._middle
+            or length + self._ip_length != size
+        ):
+            return False
+        octets = size - text
+        if self._size:  # more text, with nothing else to say
+            options = data[transport + 20 : text]
+            belongs = 0 < octets <= self._room and ack == self._ack and window == self._window and options == self._options
+        else:  # an acknowledgement of more says all that the one before has said
+            kind = data[transport + 20 : transport + 20 + _KIND]
+            belongs = not octets and 0 < ack - self._ack & 0xFFFFFFFF < 1 << 31 and kind == self._options[:_KIND]
+        if (
+            not belongs
+            or (transport == 20 and int.from_bytes(data[:20], "big") % 0xFFFF)
+            or (word_sum(data[transport:]) + self._pseudo + size) % 0xFFFF
+        ):
+            return False
+        self.packets.append(bytes(data))
+        self._next = seq + octets & 0xFFFFFFFF
+        self._ack, self._window = ack, window
+        self._left -= octets
+        self._room = 0 if octets < self._size else min(self._left, self._size)
+        return True
+
+    def segment(self) -> Plain:
+        """All of it as one."""
+        last, text = self.packets[-1], self._text
+        stamps = _STAMPS.unpack_from(last, self._transport + 20) if self._options else None
+        payload = b"".join([memoryview(packet)[text:] for packet in self.packets]) if self._size else b""
+        return Plain(self._seq, self._ack, self._bits & _FLAGS, self._window, payload, stamps, len(self.packets))
