@@ -62,7 +62,7 @@ class FastPath:
         With ``more`` it may be held, for what follows to be taken together with it; the caller then owes ``settle``.
         """
         if self._bundle is not None:
-            if self._bundle.add(data):
+            if self._bundle.add(data, vouched=vouched):
                 return True
             self.settle(now)
         size = len(data)
@@ -92,26 +92,29 @@ class FastPath:
             or (not vouched and (word_sum(data[transport:]) + word_sum(flow[:-4]) + size - transport + TCP) % 0xFFFF)
         ):
             return False
-        if more and not vouched and (size > text or prediction.may_skip_acks(tcb)):
-            self._bundle = Bundle(entry, data, transport, text)
+        octets = size - text
+        if more and (octets > tcb.snd_mss if vouched and octets else octets or prediction.may_skip_acks(tcb)):
+            self._bundle = Bundle(entry, data, transport, text, vouched=vouched)
             return True
-        segments = tcb.segments_in(size - text)
-        plain = Plain(seq, ack, bits & _FLAGS, window, memoryview(data)[text:], stamp, segments)
-        return self._arrive(entry, tcb, plain, transport == 40, tos, (data,), now)
+        plain = Plain(
+            seq, ack, bits & _FLAGS, window, (memoryview(data)[text:],) if octets else (), octets, stamp, tcb.segments_in(octets)
+        )
+        return self._arrive(entry, tcb, plain, transport == 40, tos, (size,), now)
 
     def settle(self, now: int) -> None:
         """Take in what is held."""
         bundle, self._bundle = self._bundle, None
         if bundle is None:
             return
-        tcb = bundle.entry.plain_tcb()
-        if tcb is None or not self._arrive(bundle.entry, tcb, bundle.segment(), bundle.version_6, bundle.tos, bundle.packets, now):
-            for packet in bundle.packets:
-                self._long_way(packet, now, True)
+        entry, tcb = bundle.entry, bundle.entry.plain_tcb()
+        if tcb is not None:
+            segment = bundle.segment(tcb.segments_in)
+            if self._arrive(entry, tcb, segment, bundle.version_6, bundle.tos, bundle.lengths, now):
+                return
+        for packet in bundle.packets:
+            self._long_way(packet, now, True)
 
-    def _arrive(
-        self, entry: Entry, tcb: Tcb, segment: Plain, version_6: bool, tos: int, packets: Sequence[Buffer], now: int
-    ) -> bool:
+    def _arrive(self, entry: Entry, tcb: Tcb, segment: Plain, version_6: bool, tos: int, lengths: Sequence[int], now: int) -> bool:
         una = tcb.snd_una
         if not prediction.segment_arrives(tcb, segment, now):
             return False
@@ -119,11 +122,10 @@ class FastPath:
         if tcb.snd_una > una and self._confirm is not None:
             self._confirm(entry.key[1].address, now)
         tcb.lower.rcv_tos = tos  # MAY-9
-        counters, count = self._counters, len(packets)
+        counters, count = self._counters, len(lengths)
         receives, delivers = ("Ip6InReceives", "Ip6InDelivers") if version_6 else ("IpInReceives", "IpInDelivers")
         counters[receives] += count
         counters[delivers] += count
         counters["TcpInSegs"] += count
-        for packet in packets:
-            octets.count_in(counters, version_6, tos, len(packet))
+        octets.count_in(counters, version_6, tos, count, sum(lengths))
         return True

@@ -1,10 +1,12 @@
-"""Generic receive offload: packets of one batch that a device with offload would have put together are taken in as one segment.
+"""Generic receive offload: packets of one batch that belong together are taken in as one segment.
 
-Text in order, cut alike, with headers that say the same; or acknowledgements without text, each of more than the one before.
-Nothing is lost by it: the packets are kept until the segment was taken, and go the long way one by one where it is not.
+They are text in order, with headers that say the same, whether of one segment or put together by the device already; or
+acknowledgements without text, each of more than the one before. Nothing is lost by it: the packets are kept until the segment was
+taken, and go the long way one by one where it is not.
 """
 
 import struct
+from collections.abc import Callable
 
 from userstack.net.table import Entry
 from userstack.tcp.prediction import Plain
@@ -31,29 +33,31 @@ class Bundle:
         data: the packet, whose headers are the usual ones and whose checksums are right.
         transport: where its TCP header begins.
         text: where its text begins.
+        vouched: the device vouches for its checksum, and for that of each that is to belong to it.
     """
 
     __slots__ = (
-        *("_ack", "_bits", "_first", "_flow", "_headers", "_ip_length", "_left", "_middle", "_next", "_options", "_pseudo"),
-        *("_room", "_seq", "_size", "_text", "_transport", "_window", "entry", "packets"),
+        *("_ack", "_bits", "_first", "_flow", "_headers", "_heads", "_ip_length", "_middle", "_next", "_options", "_pseudo"),
+        *("_room", "_seq", "_size", "_text", "_texts", "_transport", "_vouched", "_window", "entry"),
     )
 
-    def __init__(self, entry: Entry, data: Buffer, transport: int, text: int) -> None:
+    def __init__(self, entry: Entry, data: Buffer, transport: int, text: int, *, vouched: bool) -> None:
         self.entry = entry
-        self.packets = [bytes(data)]
+        self._heads = [bytes(data[:text])]
+        self._texts = [bytes(data[text:])]
         self._transport = transport
         self._text = text
+        self._vouched = vouched
         self._headers, self._ip_length = (_IPV4, 0) if transport == 20 else (_IPV6, 40)
         self._first, _, self._middle, self._flow, self._seq, self._ack, bits, self._window = self._headers.unpack_from(data)
         self._bits = bits | PSH
         self._options = bytes(data[transport + 20 : text])
-        self._size = len(data) - text
-        """Octets of text in each packet but the last; 0: acknowledgements."""
         self._pseudo = word_sum(self._flow[:-4]) + TCP - transport
+        self._size = len(data) - text
+        """Octets of text."""
         self._next = self._seq + self._size & 0xFFFFFFFF
-        self._left = LARGEST_PACKET - len(data)
-        self._room = min(self._left, self._size)
-        """Octets of text that the next packet may have: a shorter one is the last."""
+        self._room = LARGEST_PACKET if vouched else self._size
+        """Octets of text that the next packet may have: segments are cut alike, and a shorter one is the last."""
 
     @property
     def version_6(self) -> bool:
@@ -65,10 +69,20 @@ class Bundle:
         """The type of service of each packet."""
         return int.from_bytes(self._first[:2], "big") >> 4 & 0xFF if self._ip_length else self._first[1]
 
-    def add(self, data: Buffer) -> bool:
+    @property
+    def packets(self) -> list[bytes]:
+        """All of it as it came."""
+        return list(map(bytes.__add__, self._heads, self._texts))
+
+    @property
+    def lengths(self) -> list[int]:
+        """Octets of each packet."""
+        return [self._text + len(text) for text in self._texts]
+
+    def add(self, data: Buffer, *, vouched: bool) -> bool:
         """Take a packet that belongs here; False, and nothing has happened, where it does not."""
         size, text, transport = len(data), self._text, self._transport
-        if size < text:
+        if size < text or vouched is not self._vouched:
             return False
         first, length, middle, flow, seq, ack, bits, window = self._headers.unpack_from(data)
         if (
@@ -90,19 +104,22 @@ class Bundle:
         if (
             not belongs
             or (transport == 20 and int.from_bytes(data[:20], "big") % 0xFFFF)
-            or (word_sum(data[transport:]) + self._pseudo + size) % 0xFFFF
+            or (not vouched and (word_sum(data[transport:]) + self._pseudo + size) % 0xFFFF)
         ):
             return False
-        self.packets.append(bytes(data))
+        self._heads.append(bytes(data[:text]))
+        self._texts.append(bytes(data[text:]))
+        self._size += octets
         self._next = seq + octets & 0xFFFFFFFF
         self._ack, self._window = ack, window
-        self._left -= octets
-        self._room = 0 if octets < self._size else min(self._left, self._size)
+        if octets < self._room and not vouched:
+            self._room = 0
         return True
 
-    def segment(self) -> Plain:
-        """All of it as one."""
-        last, text = self.packets[-1], self._text
-        stamps = _STAMPS.unpack_from(last, self._transport + 20) if self._options else None
-        payload = b"".join([memoryview(packet)[text:] for packet in self.packets]) if self._size else b""
-        return Plain(self._seq, self._ack, self._bits & _FLAGS, self._window, payload, stamps, len(self.packets))
+    def segment(self, segments_in: Callable[[int], int]) -> Plain:
+        """All of it as one; ``segments_in`` tells of how many segments so much text is."""
+        stamps = _STAMPS.unpack_from(self._heads[-1], self._transport + 20) if self._options else None
+        count = len(self._texts)
+        if self._vouched:
+            count = sum([segments_in(len(text)) for text in self._texts])
+        return Plain(self._seq, self._ack, self._bits & _FLAGS, self._window, self._texts, self._size, stamps, count)

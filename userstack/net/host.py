@@ -136,7 +136,7 @@ class Host:
         self.counters.add("Ip6InReceives" if len(data) and data[0] >> 4 == 6 else "IpInReceives")
         try:
             packet = self.codec.decode_ip(data)
-            octets.count_in(self.counters, len(packet.source) == 16, packet.tos, len(data))
+            octets.count_in(self.counters, len(packet.source) == 16, packet.tos, 1, len(data))
             dropped = self._demultiplex(packet, now, checksum_ok)
         except ParameterProblem as problem:
             dropped = problem.counter

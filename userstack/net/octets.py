@@ -9,10 +9,10 @@ _MARKS = (
 """By the two bits of RFC 3168 5."""
 
 
-def count_in(counters: Counters, version_6: bool, tos: int, size: int) -> None:
-    """A packet of ``size`` octets has come."""
+def count_in(counters: Counters, version_6: bool, tos: int, packets: int, size: int) -> None:
+    """Packets of ``size`` octets together have come."""
     counters["Ip6InOctets" if version_6 else "IpExtInOctets"] += size
-    counters[_MARKS[version_6][tos & 3]] += 1
+    counters[_MARKS[version_6][tos & 3]] += packets
 
 
 def count_out(counters: Counters, version: int, size: int) -> None:

@@ -4,6 +4,7 @@ What is predicted is taken by the steps of ``arrives`` that matter for it; the o
 not predicted is left as it is, for ``arrives``. A property test has both take the same traffic, and compares what becomes of it.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from userstack.tcp import acknowledge, seq, text
@@ -21,7 +22,10 @@ class Plain(NamedTuple):
     ack: int
     flags: int
     window: int
-    payload: Buffer
+    texts: Sequence[Buffer]
+    """The pieces of its text."""
+    size: int
+    """Octets of text."""
     timestamps: tuple[int, int] | None
     """TSval and TSecr, None where there is no such option."""
     segments: int
@@ -56,11 +60,11 @@ def may_skip_acks(tcb: Tcb) -> bool:
 
 def segment_arrives(tcb: Tcb, wire: Plain, now: int) -> bool:
     """Take a segment; False, and nothing has happened, where it is not predicted."""
-    first, wire_ack, flags, window, payload, stamp, segments = wire
+    first, wire_ack, flags, window, texts, size, stamp, segments = wire
     nxt, una = tcb.rcv_nxt, tcb.snd_una
     if first != seq.wrap(nxt) or not window or not is_usual(tcb) or not _is_recent(tcb, stamp, now):
         return False
-    size, ack = len(payload), seq.unwrap(wire_ack, una)
+    ack = seq.unwrap(wire_ack, una)
     new = ack > una
     if not (new or (size and ack == una)) or ack > tcb.snd_nxt or size > tcb.rcv_adv - nxt:
         return False
@@ -68,7 +72,7 @@ def segment_arrives(tcb: Tcb, wire: Plain, now: int) -> bool:
     tcb.segs_accepted += 1
     window <<= tcb.snd_wind_shift
     if new or isinstance(tcb.recovery, RackRecovery):
-        _acknowledge(tcb, Segment(nxt, ack, flags, window, payload, timestamps=stamp), now)
+        _acknowledge(tcb, Segment(nxt, ack, flags, window, texts[0] if size else b"", timestamps=stamp), now)
     tcb.probing.answered()
     tcb.more = False
     tcb.tally.ack_received_at = now
@@ -81,7 +85,7 @@ def segment_arrives(tcb: Tcb, wire: Plain, now: int) -> bool:
     tcb.segs_in += segments
     if size:
         tcb.tally.data_segs_in += segments
-        text.take_in_order(tcb, payload, segments, stamp, now)
+        text.take_in_order(tcb, texts, size, segments, stamp, now)
     else:
         tcb.counters["TcpExtTCPPureAcks"] += segments
     return True

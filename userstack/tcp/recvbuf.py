@@ -3,6 +3,8 @@
 Invariant: no island starts at or below RCV.NXT once ``advance`` has run; the octet at RCV.NXT is never refused for want of islands.
 """
 
+from collections.abc import Sequence
+
 from userstack.tcp.ranges import RangeSet
 from userstack.tcp.reassembly import Reassembly
 from userstack.wire.ip import Buffer
@@ -48,10 +50,13 @@ class ReceiveBuffer:
         """RCV.BUFF - RCV.USER: octets that may still be offered."""
         return max(self.limit - self.size, 0)
 
-    def append(self, data: Buffer) -> None:
-        """Text that begins at RCV.NXT."""
-        self._chunks.append(bytes(data))
-        self.size += len(data)
+    def extend(self, texts: Sequence[Buffer], size: int) -> None:
+        """Text of ``size`` octets that begins at RCV.NXT, in pieces."""
+        if len(texts) > 1 and size < len(texts) * _WHOLE:
+            self._chunks.append(b"".join(texts))
+        else:
+            self._chunks.extend(map(bytes, texts))
+        self.size += size
 
     def hold(self, seq: int, data: Buffer) -> bool:
         """Keep text for later (SHLD-31); what is held already stays as it is. False: there are too many pieces."""
@@ -70,7 +75,7 @@ class ReceiveBuffer:
         """Move what now begins at or left of ``rcv_nxt`` into the queue; the new RCV.NXT."""
         if self._held is not None:
             for piece in self._held.take(rcv_nxt):
-                self.append(piece)
+                self.extend((piece,), len(piece))
                 rcv_nxt += len(piece)
         return rcv_nxt
 

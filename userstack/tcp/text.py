@@ -1,5 +1,7 @@
 """SEGMENT ARRIVES, RFC 9293 3.10.7.4: the seventh and the eighth step, text and FIN, and the TIME-WAIT that a FIN leads to."""
 
+from collections.abc import Sequence
+
 from userstack.errors import ConnectionReset
 from userstack.tcp.chronograph import IDLE
 from userstack.tcp.segment import Segment
@@ -34,17 +36,17 @@ def process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     filled_gap = tcb.recvbuf.has_islands or tcb.recvbuf.fin_seq is not None
     if filled_gap:
         _overlaps_islands(tcb, segment)
-    take_in_order(tcb, segment.payload, tcb.segments_in(len(segment.payload)), segment.timestamps, now)
+    size = len(segment.payload)
+    take_in_order(tcb, (segment.payload,), size, tcb.segments_in(size), segment.timestamps, now)
     if filled_gap:
         text_in_order(tcb)
         tcb.ack_now = True  # RFC 5681 4.2: a gap that is filled, in part even
     return True
 
 
-def take_in_order(tcb: Tcb, payload: Buffer, segments: int, stamp: tuple[int, int] | None, now: int) -> None:
-    """The text at RCV.NXT, of so many segments on the wire, and the timestamps that it came with."""
-    size = len(payload)
-    tcb.recvbuf.append(payload)
+def take_in_order(tcb: Tcb, texts: Sequence[Buffer], size: int, segments: int, stamp: tuple[int, int] | None, now: int) -> None:
+    """The text at RCV.NXT in its pieces, of so many segments on the wire, and the timestamps that it came with."""
+    tcb.recvbuf.extend(texts, size)
     tcb.bytes_received += size
     tcb.rcv_nxt += size
     _measure(tcb, size, stamp, now)
