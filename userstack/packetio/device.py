@@ -16,7 +16,7 @@ from userstack.config import SECOND
 from userstack.counters import Counters
 from userstack.errors import NetworkError
 from userstack.wire.ip import Buffer
-from userstack.wire.offload import LARGEST_PACKET, Offloaded, Outbound
+from userstack.wire.offload import LARGEST_PACKET, Outbound
 
 FULL = frozenset({errno.EAGAIN, errno.ENOBUFS})
 GONE = frozenset({errno.ENODEV, errno.ENXIO, errno.EBADF, getattr(errno, "EBADFD", errno.EBADF)})  # Linux alone has the last
@@ -85,19 +85,16 @@ class Device(SuperSocket):  # type: ignore[misc] # scapy is not typed
         Raises:
             DeviceGone: it was removed.
         """
-        return self._send(packet)
+        return self.write_offloaded(packet)
 
-    def write_offloaded(self, packet: Offloaded) -> bool:
-        """Send a packet that the device finishes, where ``offload`` says that it does. Otherwise as ``write``."""
-        return self._send(packet)
-
-    def _send(self, packet: Outbound) -> bool:
+    def write_offloaded(self, packet: Outbound) -> bool:
+        """As ``write``, for a packet that the device finishes, where ``offload`` says that it does, or one that is whole."""
         try:
             self._put(packet)
         except OSError as error:
             return self._refused(error)
         self._refusals = 0
-        self.counters.add("tx_packets")
+        self.counters["tx_packets"] += 1
         return True
 
     def next_deadline(self, now: int) -> int | None:

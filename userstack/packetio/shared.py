@@ -5,7 +5,7 @@ from collections.abc import Callable
 from userstack.packetio.device import Device
 from userstack.packetio.wrapped import WrappedDevice
 from userstack.wire.ip import Buffer
-from userstack.wire.offload import Offloaded
+from userstack.wire.offload import Outbound
 
 BATCH = 64
 """Packets for others that are passed on in one ``read``, so that a flood cannot keep it from returning."""
@@ -31,6 +31,6 @@ class SharedDevice(WrappedDevice):
                 return arrived
         return None
 
-    def write_offloaded(self, packet: Offloaded) -> bool:
+    def write_offloaded(self, packet: Outbound) -> bool:
         """As the inner device."""
         return self.inner.write_offloaded(packet)

@@ -99,7 +99,7 @@ class TunTapDevice(Device):
                 raise DeviceGone(self.name) from error
             self.counters.add("rx_errors")
             return None
-        self.counters.add("rx_packets")
+        self.counters["rx_packets"] += 1
         return self._view[self._packet : size], self.offload and self._buffer[0] & VOUCHED != 0
 
     def _put(self, packet: Outbound) -> None:

@@ -3,7 +3,7 @@
 from typing import Protocol, runtime_checkable
 
 from userstack.wire.ip import Buffer
-from userstack.wire.offload import Offloaded
+from userstack.wire.offload import Outbound
 
 
 class PacketDevice(Protocol):
@@ -51,6 +51,6 @@ class OffloadDevice(PacketDevice, Protocol):
     offload: bool
     """It does, and hands over what comes in pieces of up to 64 KiB."""
 
-    def write_offloaded(self, packet: Offloaded) -> bool:
-        """As ``write``."""
+    def write_offloaded(self, packet: Outbound) -> bool:
+        """As ``write``, for a packet that it finishes, or one that is whole."""
         ...

@@ -8,7 +8,7 @@ import asyncio
 import errno
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, cast
 from weakref import WeakValueDictionary
 
 from userstack.config import SECOND
@@ -28,9 +28,6 @@ BATCH, BATCH_OCTETS = 64, 1 << 20
 """Packets, and about so many octets, read before anything is sent: with more the rest of the loop would wait too long."""
 BURST = 256
 """Packets sent before the loop gets its turn: a device as fast as TUN takes everything, and who waits would wait for all of it."""
-
-_LOST: Final = b""
-"""In place of a packet that could not be built: there may be others."""
 
 _serving: "WeakValueDictionary[int, Driver]" = WeakValueDictionary()
 """Who reads which descriptor. A loop knows one reader of each, and the second would take it from the first without a word."""
@@ -56,7 +53,9 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._descriptor = self._claim()
         self._waiters = Waiters()
-        self._write_offloaded = device.write_offloaded if isinstance(device, OffloadDevice) else None
+        self._write = cast("Callable[[Outbound], bool]", device.write)  # for which the host builds whole packets
+        if isinstance(device, OffloadDevice) and device.offload:
+            self._write = device.write_offloaded
         self._held: Outbound | None = None
         self._flushing: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -211,15 +210,18 @@ class Driver:
     def _transmit(self) -> bool:
         """Send a burst; True where there may be more to send. One of nothing but bugs is the last: none may keep the loop."""
         now = self.clock.now()
+        poll, write = self.host.poll_transmit, self._write
         sent = False
         try:
             for _ in range(BURST):
-                packet = self._next_packet(now)
+                try:
+                    packet = poll(now=now)
+                except Exception as error:  # there may be others
+                    self._report("building a packet", error)
+                    continue
                 if packet is None:
                     return False
-                if packet is _LOST:
-                    continue
-                if not self._write(packet):
+                if not write(packet):
                     self._held = packet
                     self._loop.add_writer(self._descriptor, self._on_writable)
                     return False
@@ -228,19 +230,6 @@ class Driver:
             self._lose(error)
             return False
         return sent
-
-    def _write(self, packet: Outbound) -> bool:
-        if isinstance(packet, bytes):
-            return self.device.write(packet)
-        assert self._write_offloaded is not None  # else the host would have built whole packets
-        return self._write_offloaded(packet)
-
-    def _next_packet(self, now: int) -> Outbound | None:
-        try:
-            return self.host.poll_transmit(now=now)
-        except Exception as error:
-            self._report("building a packet", error)
-            return _LOST
 
     def _on_writable(self) -> None:
         packet = self._held
