@@ -11,7 +11,7 @@ from tests.support.tso import is_super
 from tests.support.virtual import VirtualNetwork
 from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.sim import VirtualHost, VirtualSocket
-from userstack.tcp import super_segment
+from userstack.tcp import train
 
 CONFIGS = {
     "default": StackConfig(send_buffer=1 << 20, receive_buffer=1 << 20),
@@ -74,7 +74,7 @@ def test_the_wire_sees_the_same_packets(net: Net, name: str, mtu: int, monkeypat
     """Byte for byte; a device counts the identification of IPv4 on by itself (RFC 6864)."""
     cut, none = conversation(net, CONFIGS[name], 1, mtu)
     offloaded, supers = conversation(net, replace(CONFIGS[name], offload=True), 1, mtu)
-    monkeypatch.setattr(super_segment, "count", lambda *_: 1)
+    monkeypatch.setattr(train, "count", lambda *_: 1)
     plain, _ = conversation(net, CONFIGS[name], 1, mtu)
     assert none == 0
     assert supers > 0 or CONFIGS[name].receive_buffer < mtu

@@ -29,7 +29,7 @@ from userstack.tcp.isn import IsnGenerator, SecretIsn
 from userstack.tcp.timestamps import SecretOffset
 from userstack.trace import PacketDropped, PacketReceived, PacketSent, Tracer
 from userstack.wire.codec import Codec, ParameterProblem, WireError
-from userstack.wire.gso import cut
+from userstack.wire.gso import Train, cut, divide
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.icmpv6 import UNRECOGNIZED_NEXT_HEADER
 from userstack.wire.ip import ICMP, ICMPV6, NO_NEXT_HEADER, TCP, Buffer, IPPacket
@@ -102,8 +102,8 @@ class Host:
         self._own = self.addresses.own
         self._offload = config.offload
         self._replies: deque[bytes] = deque()
-        self._cut: deque[bytes] = deque()
-        """The rest of a super-segment that the device could not cut."""
+        self._train: deque[Outbound] = deque()
+        """What is left of one that is under way."""
         self._errors = TokenBucket(rate=config.icmp_error_rate, burst=config.icmp_error_burst)
         self._identification = 0
 
@@ -322,24 +322,24 @@ class Host:
         return None
 
     def _next_of_tcp(self, now: int) -> Outbound | None:
-        if self._cut:
-            return self._cut.popleft()
+        if self._train:
+            return self._train.popleft()
         outgoing = self.transport.poll_transmit(now=now)
         return None if outgoing is None else self._encode(outgoing)
 
     def _encode(self, outgoing: Outgoing) -> Outbound:
         self._identification = (self._identification + 1) & 0xFFFF
+        segment = outgoing.segment
+        if segment.gso_size:
+            return self._in_units(outgoing)
         if self._offload and outgoing.route is None:
-            return self._in_pieces(outgoing)
-        if outgoing.segment.gso_size:
-            self._cut.extend(cut(self._in_pieces(outgoing)))
-            self._identification = (self._identification + len(self._cut) - 1) & 0xFFFF
-            return self._cut.popleft()
+            head, transport, version = self._headers(outgoing)
+            return Offloaded(head, transport, (segment.payload,) if segment.payload else (), version=version, gso_size=0)
         packet = IPPacket(
             outgoing.source,
             outgoing.destination,
             TCP,
-            self.codec.encode_tcp(outgoing.segment, outgoing.source, outgoing.destination),
+            self.codec.encode_tcp(segment, outgoing.source, outgoing.destination),
             ttl=outgoing.ttl,
             tos=outgoing.tos,
             identification=self._identification,
@@ -347,20 +347,28 @@ class Host:
         )
         return self.codec.encode_ip(packet if outgoing.route is None else outgoing.route.lead(packet))
 
-    def _in_pieces(self, outgoing: Outgoing) -> Offloaded:
-        segment, source = outgoing.segment, outgoing.source
+    def _in_units(self, outgoing: Outgoing) -> Outbound:
+        """The first part of a train; the rest follows."""
+        segment = outgoing.segment
+        text, segment.payload, segment.more = (segment.payload, *segment.more), b"", ()
+        head, transport, version = self._headers(outgoing)
+        train = Train(head, transport, text, version, segment.gso_size)
+        self._train.extend(divide(train) if self._offload else cut(train))
+        self._identification = (self._identification + len(self._train) - 1) & 0xFFFF
+        return self._train.popleft()
+
+    def _headers(self, outgoing: Outgoing) -> tuple[bytes, int, int]:
+        """Those of IP and TCP, with a partial checksum, where in them TCP begins, and the version of IP."""
         head = self.codec.encode_headers(
-            segment,
-            source,
+            outgoing.segment,
+            outgoing.source,
             outgoing.destination,
             ttl=outgoing.ttl,
             tos=outgoing.tos,
             identification=self._identification,
             dont_fragment=outgoing.dont_fragment,
         )
-        version, transport = (4, 20) if len(source) == 4 else (6, 40)
-        text = (segment.payload, *segment.more) if segment.payload else ()
-        return Offloaded(head, transport, text, version=version, gso_size=segment.gso_size)
+        return (head, 20, 4) if len(outgoing.source) == 4 else (head, 40, 6)
 
     def _report_unreachable(self, link: EthernetLink, now: int) -> None:
         while (data := link.poll_unreachable()) is not None:

@@ -4,7 +4,7 @@
 only when the device can take one (law 4). The order: resets, SYN, what is lost, a window probe, new data and FIN, a bare ACK.
 """
 
-from userstack.tcp import loss_counts, md5sig, negotiation, retransmission, seq, super_segment, tlp, uto
+from userstack.tcp import loss_counts, md5sig, negotiation, retransmission, seq, tlp, train, uto
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.chronograph import BUSY, IDLE, RWND_LIMITED, SNDBUF_LIMITED
 from userstack.tcp.nagle import worth_sending
@@ -277,7 +277,7 @@ def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) ->
     """At most ``size`` octets from ``first`` on, and the FIN if it is asked for, stands right behind them and before ``most``."""
     options = _options(tcb, now)
     full = min(tcb.snd_mss - _octets_of_others(options), tcb.segment_limit)
-    count = super_segment.count(tcb, first, size, full) if size > full else 1
+    count = train.count(tcb, first, size, full) if size > full else 1
     size = min(size, count * full)
     end = first + size
     pieces = _text(tcb, first, size, count)

@@ -1,12 +1,15 @@
-"""Generic segmentation offload: a super-segment cut into the packets of a wire, for a device that cannot cut it (TSO) itself.
+"""Generic segmentation offload: a train of segments, which TCP makes as one, in the units that its device takes.
 
-What the packets have in common is summed up once (RFC 1071 2: parts of a checksum add up), so that each costs its own text alone.
+For a device that cuts (TSO) they are super-segments, as long as an IP packet can be; for others they are the packets of the wire.
+What the units have in common is summed up once (RFC 1071 2: parts of a checksum add up), so that each costs its own text alone.
 """
 
 import struct
+from typing import NamedTuple
 
 from userstack.wire.checksum import word_sum
-from userstack.wire.offload import Offloaded
+from userstack.wire.ip import Buffer
+from userstack.wire.offload import LARGEST_PACKET, Offloaded
 from userstack.wire.tcp import CWR, FIN, PSH
 
 _TCP = struct.Struct("!4sI4sH2sH")
@@ -15,56 +18,100 @@ _IPV4 = struct.Struct("!2sHH4sH8s")
 """Version and type of service, total length, identification, fragment to protocol, header checksum, addresses."""
 
 
-def cut(packet: Offloaded) -> list[bytes]:
-    """The packets, as a device that cuts makes them: FIN and PSH on the last, CWR on the first, the identification counts up.
+class Train(NamedTuple):
+    """Segments of one size, the last of which may be shorter."""
 
-    Args:
-        packet: one of IP, without a link header; its own headers are those of a segment with all of the text.
-    """
-    if not packet.gso_size:
-        return [packet.finish()]
-    whole, size = memoryview(b"".join(packet.text)), packet.gso_size
-    head, transport = packet.head, packet.transport
-    outer = _Outer(packet)
-    ports, seq, ack, bits, window, _ = _TCP.unpack_from(head, transport)
-    rest = head[transport + _TCP.size :]
-    # 2^16 is 1 modulo 2^16 - 1: addresses, fields and lengths may be added up whatever their width
-    same = outer.pseudo + word_sum(ports) + word_sum(ack) + word_sum(window) + word_sum(rest)
+    head: bytes
+    """The headers of IP and TCP that a segment without text would have."""
+    transport: int
+    """Where in ``head`` the TCP header begins."""
+    text: tuple[Buffer, ...]
+    version: int
+    """4 or 6."""
+    size: int
+    """Octets of text in each segment."""
+
+
+def cut(train: Train) -> list[bytes]:
+    """The packets, as a device that cuts makes them: FIN and PSH on the last, CWR on the first, the identification counts up."""
+    headers, size, text = _Headers(train), train.size, memoryview(b"".join(train.text))
     packets = []
-    for at in range(0, len(whole), size):
-        text = whole[at : at + size]
-        flags = bits & ~CWR if at else bits
-        if at + size < len(whole):
-            flags &= ~(FIN | PSH)
-        length = len(head) - transport + len(text)
-        number = seq + at & 0xFFFFFFFF
-        checksum = -(same + length + number + flags + word_sum(text)) % 0xFFFF
-        packets.append(b"".join((outer.next(length), _TCP.pack(ports, number, ack, flags, window, checksum), rest, text)))
+    for at in range(0, len(text), size):
+        part = text[at : at + size]
+        packets.append(headers.next(len(part), word_sum(part), last=at + size >= len(text)) + part)
     return packets
 
 
-class _Outer:
-    """The IP headers of the packets."""
+def divide(train: Train) -> list[Offloaded]:
+    """The super-segments, whose checksums the device finishes."""
+    headers, count = _Headers(train), sum(map(len, train.text))
+    most = (LARGEST_PACKET - len(train.head)) // train.size * train.size
+    pieces = [memoryview(piece) for piece in train.text]
+    supers = []
+    for at in range(0, count, most):
+        octets = min(most, count - at)
+        text = _take(pieces, octets)
+        gso_size = train.size if octets > train.size else 0
+        head = headers.next(octets, None, last=at + octets == count)
+        supers.append(Offloaded(head, train.transport, text, version=train.version, gso_size=gso_size))
+    return supers
 
-    __slots__ = ("_addresses", "_first", "_identification", "_middle", "_sum", "_transport", "_version", "pseudo")
 
-    def __init__(self, packet: Offloaded) -> None:
-        head, self._version, self._transport = packet.head, packet.version, packet.transport
-        self._identification = self._sum = 0
+def _take(pieces: list[memoryview], octets: int) -> tuple[Buffer, ...]:
+    """So many octets off the front of ``pieces``."""
+    taken: list[Buffer] = []
+    while octets:
+        piece = pieces[0]
+        if len(piece) > octets:
+            piece, pieces[0] = piece[:octets], piece[octets:]
+        else:
+            del pieces[0]
+        taken.append(piece)
+        octets -= len(piece)
+    return tuple(taken)
+
+
+class _Headers:
+    """Those of one unit after the other."""
+
+    __slots__ = (
+        *("_ack", "_addresses", "_bits", "_first", "_identification", "_length", "_middle", "_outer", "_ports", "_pseudo", "_rest"),
+        *("_seq", "_sum", "_transport", "_version", "_window"),
+    )
+
+    def __init__(self, train: Train) -> None:
+        head, self._version, self._transport = train.head, train.version, train.transport
+        self._length = len(head) - self._transport
+        self._identification = self._outer = 0
         if self._version == 4:
             self._first, _, self._identification, self._middle, _, self._addresses = _IPV4.unpack_from(head)
-            self.pseudo = word_sum(self._addresses) + head[9]
+            self._pseudo = word_sum(self._addresses) + head[9]
             """The sum of the pseudo header (RFC 9293 3.1, RFC 8200 8.1) but for the length."""
-            self._sum = word_sum(self._first) + word_sum(self._middle) + word_sum(self._addresses)
+            self._outer = word_sum(self._first) + word_sum(self._middle) + word_sum(self._addresses)
         else:
             self._first, self._middle, self._addresses = head[:4], head[6:8], head[8:40]
-            self.pseudo = word_sum(self._addresses) + head[6]
+            self._pseudo = word_sum(self._addresses) + head[6]
+        self._ports, self._seq, self._ack, self._bits, self._window, _ = _TCP.unpack_from(head, self._transport)
+        self._rest = head[self._transport + _TCP.size :]
+        # 2^16 is 1 modulo 2^16 - 1: addresses, fields and lengths may be added up whatever their width
+        self._sum = word_sum(self._ports) + word_sum(self._ack) + word_sum(self._window) + word_sum(self._rest)
 
-    def next(self, length: int) -> bytes:
-        """That of the next packet, with ``length`` octets behind it."""
+    def next(self, octets: int, text: int | None, *, last: bool) -> bytes:
+        """Those of the next unit, of so many octets; ``text`` is their sum, None where the checksum is to be partial."""
+        seq, length, bits = self._seq, self._length + octets, self._bits
+        if not last:
+            bits &= ~(FIN | PSH)
+        checksum = (self._pseudo + length) % 0xFFFF or 0xFFFF
+        if text is not None:
+            checksum = -(self._sum + checksum + seq + bits + text) % 0xFFFF
+        self._seq, self._bits = seq + octets & 0xFFFFFFFF, self._bits & ~CWR
+        inner = _TCP.pack(self._ports, seq, self._ack, bits, self._window, checksum)
+        return b"".join((self._outer_header(length), inner, self._rest))
+
+    def _outer_header(self, length: int) -> bytes:
         if self._version == 6:
             return b"".join((self._first, length.to_bytes(2, "big"), self._middle, self._addresses))
         total, identification = self._transport + length, self._identification
         self._identification = identification + 1 & 0xFFFF
-        checksum = -(self._sum + total + identification) % 0xFFFF
+        checksum = -(self._outer + total + identification) % 0xFFFF
         return _IPV4.pack(self._first, total, identification, self._middle, checksum, self._addresses)

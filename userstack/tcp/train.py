@@ -1,14 +1,12 @@
-"""Several segments that go down as one, and are cut at the very end, by the device where it can (TSO): the wire sees the same.
+"""A train: several segments that go down as one, and are cut at the very end (wire/gso.py); the wire sees the same.
 
 What each of them has to say for itself keeps a segment alone: a signature, an urgent pointer; and a FIN, which follows the last.
 """
 
 from userstack.tcp.tcb import Tcb
-from userstack.wire.encodable import MAX_OPTIONS
-from userstack.wire.offload import LARGEST_PACKET
 
-_MOST_TEXT = LARGEST_PACKET - 60 - MAX_OPTIONS
-"""Octets that the headers of IPv6 and TCP leave."""
+_MOST_TEXT = 1 << 18
+"""Octets: of more the start alone would keep others waiting."""
 
 
 def count(tcb: Tcb, first: int, size: int, full: int) -> int:
