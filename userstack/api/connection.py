@@ -151,8 +151,9 @@ class Connection:
                 await self._driver.until(self._core, self._has_something_to_say)
                 if not self._is_readable():
                     return b""
+            owed = self._core.owes_ack
             data = self._core.receive(limit, now=self._driver.now())
-            self._tell_window()
+            self._tell_window(owed)
             return data
 
     async def recv_into(self, buffer: bytearray | memoryview) -> int:
@@ -173,8 +174,9 @@ class Connection:
                 await self._driver.until(self._core, self._has_something_to_say)
                 if not self._is_readable():
                     return 0
+            owed = self._core.owes_ack
             size = self._core.receive_into(view, now=self._driver.now())
-            self._tell_window()
+            self._tell_window(owed)
             return size
 
     async def wait_urgent(self) -> int:
@@ -444,9 +446,9 @@ class Connection:
     def _has_something_to_say(self) -> bool:
         return self._core.readable or self._reading_shut or self._closed is not None
 
-    def _tell_window(self) -> None:
-        """What was read may have opened the window; nothing else follows from it."""
-        if self._core.owes_ack:
+    def _tell_window(self, owed: bool) -> None:
+        """What was read may have opened the window; nothing else follows from it. An ACK that was ``owed`` before is on its way."""
+        if self._core.owes_ack and not owed:
             self._driver.touch(self._core)
 
     def _urgent_news(self) -> bool:
