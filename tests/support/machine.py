@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Self, assert_never
 
+from tests.support.tso import apart
 from userstack.address import Endpoint, pack_address
 from userstack.config import MILLISECOND, StackConfig
 from userstack.counters import Counters
@@ -431,11 +432,12 @@ class Machine:
             segment = self.subject.poll_transmit(now=self.now)
             if segment is None:
                 return
-            sent = self._relative(segment)
-            self.outbox.append(sent)
-            self.log.append(sent)
-            if not segment.flags & tcp.RST:
-                self.sent_nxt = max(self.sent_nxt, sent.end)
+            for part in apart(segment):
+                sent = self._relative(part)
+                self.outbox.append(sent)
+                self.log.append(sent)
+                if not part.flags & tcp.RST:
+                    self.sent_nxt = max(self.sent_nxt, sent.end)
         raise AssertionError("poll_transmit does not end")
 
     def pull(self) -> None:

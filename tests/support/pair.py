@@ -6,6 +6,7 @@ Law: the clock jumps from one event to the next (a segment arrives, a deadline c
 import heapq
 from collections.abc import Callable, Sequence
 
+from tests.support.tso import apart
 from userstack.address import Endpoint, pack_address
 from userstack.config import MILLISECOND, StackConfig
 from userstack.counters import Counters
@@ -122,7 +123,8 @@ class Pair:
             talker.act(self.now)
         for sender, end in enumerate(self.ends):
             while (segment := end.poll_transmit(now=self.now)) is not None:
-                self._carry(sender, segment)
+                for part in apart(segment):
+                    self._carry(sender, part)
 
     def _carry(self, sender: int, segment: TcpSegment) -> None:
         index = len(self.sent[sender])

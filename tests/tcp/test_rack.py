@@ -104,7 +104,8 @@ def test_what_is_larger_than_the_window_after_a_timeout_goes_again_in_pieces() -
     """The path takes less than it did, as another connection has found out: what was sent before is no reason to wait for ever."""
     m = Machine.in_state(State.ESTABLISHED, config=LINUX, sack=True, mss=MSS, rtt=RTT, scale=7, passive=True)
     m.arrives("ACK")
-    m.send(b"x" * 3 * MSS)
+    for _ in range(3):
+        m.send(b"x" * MSS)
     m.sent()
     m.connection.tcb.lower.path.learn(600, least=552, lifetime=600_000 * MILLISECOND, now=m.now)
     m.wait(5_000)

@@ -276,8 +276,9 @@ def _wait_for_window(tcb: Tcb, now: int) -> None:
 def _send(tcb: Tcb, first: int, size: int, now: int, most: int | None = None) -> TcpSegment:
     """At most ``size`` octets from ``first`` on, and the FIN if it is asked for, stands right behind them and before ``most``."""
     options = _options(tcb, now)
-    full = min(tcb.snd_mss - _octets_of_others(options), tcb.segment_limit)
-    count = train.count(tcb, first, size, full) if size > full else 1
+    others = _octets_of_others(options)
+    full = min(tcb.snd_mss - others, tcb.segment_limit)
+    count = train.count(tcb, first, size, full) if size > full and not others else 1
     size = min(size, count * full)
     end = first + size
     pieces = _text(tcb, first, size, count)

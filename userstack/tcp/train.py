@@ -1,6 +1,7 @@
 """A train: several segments that go down as one, and are cut at the very end (wire/gso.py); the wire sees the same.
 
-What each of them has to say for itself keeps a segment alone: a signature, an urgent pointer; and a FIN, which follows the last.
+What one has to say for itself keeps a segment alone: a signature, an urgent pointer, an option that not all have; and a FIN, which
+follows the last.
 """
 
 from userstack.tcp.tcb import Tcb
