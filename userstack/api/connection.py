@@ -18,7 +18,7 @@ from typing import Self, overload
 from userstack.address import format_address
 from userstack.api import options
 from userstack.api.errors import ClosedHandle
-from userstack.api.guards import Exclusive
+from userstack.api.guards import refuse_second
 from userstack.api.md5 import check_key
 from userstack.api.names import SocketName, socket_name
 from userstack.config import StackConfig
@@ -63,8 +63,8 @@ class Connection:
     """
 
     __slots__ = (
-        "__weakref__", "_closed", "_core", "_driver", "_forget", "_ipv6", "_linger", "_reading_shut", "_receiving",
-        "_reuse_address", "_sending", "_told_urgent", "_warned",
+        "__weakref__", "_awaiting_urgent", "_closed", "_core", "_driver", "_forget", "_ipv6", "_linger", "_reading_shut",
+        "_receiving", "_reuse_address", "_sending", "_told_urgent",
     )  # fmt: skip
 
     def __init__(
@@ -84,10 +84,8 @@ class Connection:
         self._linger: float | None = None
         self._reading_shut = False
         self._closed: Callable[[], OSError] | None = None
-        self._receiving = Exclusive("recv of this connection")
-        self._sending = Exclusive("send of this connection")
-        self._warned: Exclusive | None = None
-        """Of ``wait_urgent``, from its first call on."""
+        self._receiving = self._sending = self._awaiting_urgent = False
+        """A task is in that call, and waits."""
         self._told_urgent = 0
         """The end of the urgent data that ``wait_urgent`` has told of."""
 
@@ -146,14 +144,19 @@ class Connection:
         if not limit:
             self._check_open()
             return b""
-        with self._receiving:
-            if self._closed is not None or not self._core.has_text:
-                await self._driver.until(self._core, self._has_something_to_say)
-                if not self._is_readable():
-                    return b""
-            data = self._core.receive(limit, now=self._driver.now())
-            self._tell_window()
-            return data
+        refuse_second(self._receiving, "recv of this connection")
+        if self._closed is not None or not self._core.has_text:
+            self._receiving = True
+            try:
+                while not self._has_something_to_say():  # not ``until``: here is where thousands of tasks wait
+                    await self._driver.enter(self._core, self._has_something_to_say)
+            finally:
+                self._receiving = False
+            if not self._is_readable():
+                return b""
+        data = self._core.receive(limit, now=self._driver.now())
+        self._tell_window()
+        return data
 
     async def recv_into(self, buffer: bytearray | memoryview) -> int:
         """Receive into ``buffer``, as much as is there and fits. Returns the number of bytes; 0 when the peer will send no more.
@@ -168,14 +171,19 @@ class Connection:
         if not view:
             self._check_open()
             return 0
-        with self._receiving:
-            if self._closed is not None or not self._core.has_text:
-                await self._driver.until(self._core, self._has_something_to_say)
-                if not self._is_readable():
-                    return 0
-            size = self._core.receive_into(view, now=self._driver.now())
-            self._tell_window()
-            return size
+        refuse_second(self._receiving, "recv of this connection")
+        if self._closed is not None or not self._core.has_text:
+            self._receiving = True
+            try:
+                while not self._has_something_to_say():  # as in ``recv``
+                    await self._driver.enter(self._core, self._has_something_to_say)
+            finally:
+                self._receiving = False
+            if not self._is_readable():
+                return 0
+        size = self._core.receive_into(view, now=self._driver.now())
+        self._tell_window()
+        return size
 
     async def wait_urgent(self) -> int:
         """Wait until the peer announces urgent data, or more than was told of before (MUST-32). Returns ``urgent_remaining``.
@@ -186,13 +194,15 @@ class Connection:
             Busy: another task is waiting.
             ClosedHandle: this end was closed. ``ConnectionAborted``: it was aborted.
         """
-        if self._warned is None:
-            self._warned = Exclusive("wait_urgent of this connection")
-        with self._warned:
+        refuse_second(self._awaiting_urgent, "wait_urgent of this connection")
+        self._awaiting_urgent = True
+        try:
             await self._driver.until(self._core, lambda: self._urgent_news() or self._closed is not None)
-            self._check_open()
-            self._told_urgent = self._core.urgent_end
-            return self._core.urgent_remaining
+        finally:
+            self._awaiting_urgent = False
+        self._check_open()
+        self._told_urgent = self._core.urgent_end
+        return self._core.urgent_remaining
 
     @property
     def urgent_remaining(self) -> int:
@@ -233,7 +243,9 @@ class Connection:
             ClosedHandle: this end was closed. ``ConnectionAborted``: it was aborted.
         """
         rest = memoryview(data).cast("B")
-        with self._sending:
+        refuse_second(self._sending, "send of this connection")
+        self._sending = True
+        try:
             while True:
                 if self._closed is not None or not self._core.writable:
                     await self._driver.until(self._core, lambda: self._core.writable or self._closed is not None)
@@ -244,6 +256,8 @@ class Connection:
                 rest = rest[taken:]
                 if not rest:
                     return
+        finally:
+            self._sending = False
 
     async def shutdown(self, how: int = SHUT_WR) -> None:
         """Close one direction or both, and keep the connection: ``SHUT_WR`` sends a FIN once what was sent before is through.
