@@ -5,10 +5,9 @@ MSS, window scaling (RFC 7323 2), timestamps (RFC 7323 3), SACK (RFC 2018 2), Fa
 
 from dataclasses import replace
 
-from userstack.tcp import uto
+from userstack.tcp import first_text, uto
+from userstack.tcp.nothing_sent import NOTHING_SENT
 from userstack.tcp.options import SynOptions, write_syn
-from userstack.tcp.rack import RackRecovery
-from userstack.tcp.sack_recovery import SackRecovery
 from userstack.tcp.tcb import Tcb
 from userstack.tcp.windowscale import MAX_SHIFT, own_shift
 from userstack.wire.encodable import MAX_OPTIONS, option_octets
@@ -53,10 +52,8 @@ def agree(tcb: Tcb, peer: SynOptions, now: int) -> None:
     if peer.timestamps is not None:
         tcb.timestamps.begin(peer.timestamps[0], now)
     tcb.timestamps.last_ack_sent = tcb.rcv_nxt
-    if tcb.sack_permitted:
-        tcb.recovery = (
-            RackRecovery(tcb.iss, tcb.rtt, tcb.counters) if tcb.config.rack else SackRecovery(tcb.iss, tcb.config.sack_ranges)
-        )
+    if tcb.recovery is not NOTHING_SENT:
+        tcb.recovery = first_text.recovery(tcb, sack=tcb.sack_permitted)
     tcb.update_mss()
 
 

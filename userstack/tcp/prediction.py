@@ -60,7 +60,7 @@ def segment_arrives(tcb: Tcb, wire: Plain, now: int) -> bool:
         _acknowledge(tcb, Segment(nxt, ack, flags, window, payload, timestamps=stamp), now)
     tcb.probing.answered()
     tcb.more = False
-    tcb.tally.ack_received_at = now
+    tcb.ack_received_at = now
     if tcb.snd_wl1 < nxt or (tcb.snd_wl1 == nxt and tcb.snd_wl2 <= ack):
         tcb.snd_wnd, tcb.snd_wl1, tcb.snd_wl2 = window, nxt, ack
         if window > tcb.max_snd_wnd:
@@ -70,7 +70,7 @@ def segment_arrives(tcb: Tcb, wire: Plain, now: int) -> bool:
     if size:
         segments = tcb.segments_in(size)
         tcb.segs_in += segments
-        tcb.tally.data_segs_in += segments
+        tcb.data_segs_in += segments
         text.take_in_order(tcb, payload, stamp, now)
     else:
         tcb.segs_in += 1
