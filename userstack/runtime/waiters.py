@@ -2,21 +2,25 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Waiter(asyncio.Future[None]):
-    """A place in the line of those who wait for a subject; it is done, and out of the line, when ``ready()`` was found to hold.
+    """A place in the line of those who wait for a subject; it is done, and out of the line, when ``ready(whom)`` was found to hold.
 
     One object is all that waiting takes, for most connections of a server wait for their peer most of the time.
     """
 
-    __slots__ = ("_waiters", "ready", "subject")
+    __slots__ = ("_waiters", "ready", "subject", "whom")
 
-    def __init__(self, waiters: "Waiters", subject: object, ready: Callable[[], bool]) -> None:
+    def __init__(self, waiters: "Waiters", subject: object, ready: Callable[[Any], bool], whom: object) -> None:
         super().__init__(loop=asyncio.get_running_loop())
         self._waiters = waiters
         self.subject = subject
         self.ready = ready
+        self.whom = whom
 
     def cancel(self, msg: object = None) -> bool:
         """The task that waits was cancelled: it leaves the line."""
@@ -45,17 +49,19 @@ class Waiters:
             OSError: it was not ready when ``fail`` was called, or later.
         """
         while not ready():
-            await self.enter(subject, ready)
+            await self.enter(subject, _holds, ready)
 
-    def enter(self, subject: object, ready: Callable[[], bool]) -> Waiter:
+    def enter(self, subject: object, ready: Callable[[T], bool], whom: T) -> Waiter:
         """What ``until`` awaits as often as it has to. Whoever has to be frugal does that itself, and saves a frame.
+
+        ``ready`` is asked about ``whom``: a method and its object apart take no more memory, together they do.
 
         Raises:
             OSError: as ``until``.
         """
         if self.failure is not None:
             raise self.failure()
-        waiter = Waiter(self, subject, ready)
+        waiter = Waiter(self, subject, ready, whom)
         self._by_subject[subject] = (*self._by_subject.get(subject, ()), waiter)
         return waiter
 
@@ -64,7 +70,7 @@ class Waiters:
         woken: list[object] = []
         for subject in subjects:
             for waiter in self._by_subject.get(subject, ()):
-                if waiter.ready():
+                if waiter.ready(waiter.whom):
                     self.forget(waiter)
                     waiter.set_result(None)
                     woken.append(subject)
@@ -88,3 +94,7 @@ class Waiters:
             self._by_subject[waiter.subject] = others
         else:
             self._by_subject.pop(waiter.subject, None)
+
+
+def _holds(condition: Callable[[], bool]) -> bool:
+    return condition()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from userstack.tcp import first_text, uto
 from userstack.tcp.nothing_sent import NOTHING_SENT
 from userstack.tcp.options import SynOptions, write_syn
-from userstack.tcp.tcb import Tcb
+from userstack.tcp.tcb import Tcb, common
 from userstack.tcp.windowscale import MAX_SHIFT, own_shift
 from userstack.wire.encodable import MAX_OPTIONS, option_octets
 from userstack.wire.tcp import Option
@@ -41,7 +41,7 @@ def offer(tcb: Tcb, now: int) -> tuple[Option, ...]:
 
 def agree(tcb: Tcb, peer: SynOptions, now: int) -> None:
     """The peer's SYN is here: what each option will be is settled by it and by what our own SYN says."""
-    tcb.peer_mss = peer.mss
+    tcb.peer_mss = None if peer.mss is None else common(peer.mss)
     tcb.window_scaling = tcb.window_scaling and peer.window_scale is not None
     if tcb.window_scaling and peer.window_scale is not None:
         tcb.rcv_wind_shift, tcb.snd_wind_shift = own_shift(tcb.config), min(peer.window_scale, MAX_SHIFT)

@@ -4,6 +4,8 @@ Sequence numbers are unwrapped (see ``seq``), times are nanoseconds, sizes octet
 functions that work on it.
 """
 
+from functools import lru_cache
+
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
@@ -269,7 +271,7 @@ class Tcb:
         if self.total_retrans > 1:
             return self.snd_mss
         config = self.config
-        return min(config.initial_window * self.snd_mss, max(2 * self.snd_mss, config.initial_window_octets))
+        return common(min(config.initial_window * self.snd_mss, max(2 * self.snd_mss, config.initial_window_octets)))
 
     def begin_congestion(self) -> CongestionControl:
         """Congestion control at its start."""
@@ -299,11 +301,11 @@ class Tcb:
     def _effective_mss(self) -> int:
         offered = default_mss(self.address) if self.peer_mss is None else max(self.peer_mss, self.config.min_snd_mss)  # MUST-15
         most = min(offered, self.path_mtu - header_size(self.address), self.config.max_segment or 65535)
-        return max(most - self.lower.option_octets - self.option_octets, 1)
+        return common(max(most - self.lower.option_octets - self.option_octets, 1))
 
     def follow_config(self) -> None:
         """Take from the settings, which may be others now, what the data path asks for with every segment."""
-        self.rcv_mss = min(self.mtu - header_size(self.address), self.config.max_segment or 65535)
+        self.rcv_mss = common(min(self.mtu - header_size(self.address), self.config.max_segment or 65535))
         """The MSS that this end offers: MTU less the fixed headers (MUST-67)."""
 
     def follow_path(self) -> None:
@@ -450,6 +452,12 @@ class Tcb:
         if self.error is None:
             self.error = error
         move(self, State.CLOSED, cause=cause, clause=clause, now=now)
+
+
+@lru_cache(256)
+def common(number: int) -> int:
+    """The same object for the same number: of these connections have a few between them, and would keep one each."""
+    return number
 
 
 _BEFORE_ACK = frozenset({State.SYN_RECEIVED, State.FIN_WAIT_1})
