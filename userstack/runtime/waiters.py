@@ -1,7 +1,7 @@
 """Who waits for what. Law: a waiter sleeps until its condition holds, not until something happened that might have made it hold."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -13,7 +13,7 @@ class Waiter(asyncio.Future[None]):
     One object is all that waiting takes, for most connections of a server wait for their peer most of the time.
     """
 
-    __slots__ = ("_waiters", "ready", "subject", "whom")
+    __slots__ = ("_waiters", "behind", "ready", "subject", "whom")
 
     def __init__(self, waiters: "Waiters", subject: object, ready: Callable[[Any], bool], whom: object) -> None:
         super().__init__(loop=asyncio.get_running_loop())
@@ -21,6 +21,8 @@ class Waiter(asyncio.Future[None]):
         self.subject = subject
         self.ready = ready
         self.whom = whom
+        self.behind: Waiter | None = None
+        """The next in the line; nearly all are alone in it."""
 
     def cancel(self, msg: object = None) -> bool:
         """The task that waits was cancelled: it leaves the line."""
@@ -34,13 +36,13 @@ class Waiters:
     __slots__ = ("_by_subject", "failure")
 
     def __init__(self) -> None:
-        self._by_subject: dict[object, tuple[Waiter, ...]] = {}
-        """A tuple, because nearly all of them have one: that of a receive."""
+        self._by_subject: dict[object, Waiter] = {}
+        """The first of each line."""
         self.failure: Callable[[], OSError] | None = None
         """Makes the error of everybody who would have to wait now; None while waiting has a point."""
 
     def __len__(self) -> int:
-        return sum(len(waiters) for waiters in self._by_subject.values())
+        return sum(sum(1 for _ in _line(first)) for first in self._by_subject.values())
 
     async def until(self, subject: object, ready: Callable[[], bool]) -> None:
         """Wait until ``ready()``; it is asked again whenever ``subject`` is woken, and by the waiter itself before it goes on.
@@ -62,18 +64,23 @@ class Waiters:
         if self.failure is not None:
             raise self.failure()
         waiter = Waiter(self, subject, ready, whom)
-        self._by_subject[subject] = (*self._by_subject.get(subject, ()), waiter)
+        first = self._by_subject.setdefault(subject, waiter)
+        if first is not waiter:
+            *_, last = _line(first)
+            last.behind = waiter
         return waiter
 
     def wake(self, subjects: Iterable[object]) -> list[object]:
         """Let go on whoever waits for one of ``subjects`` and finds its condition met; the subjects of those."""
         woken: list[object] = []
         for subject in subjects:
-            for waiter in self._by_subject.get(subject, ()):
+            waiter = self._by_subject.get(subject)
+            while waiter is not None:
                 if waiter.ready(waiter.whom):
                     self.forget(waiter)
                     waiter.set_result(None)
                     woken.append(subject)
+                waiter = waiter.behind
         return woken
 
     def fail(self, make_error: Callable[[], OSError]) -> None:
@@ -84,16 +91,26 @@ class Waiters:
 
     def interrupt(self, subject: object, make_error: Callable[[], OSError]) -> None:
         """Raise an error in everybody who waits for ``subject`` now."""
-        for waiter in self._by_subject.pop(subject, ()):
+        for waiter in _line(self._by_subject.pop(subject, None)):
             waiter.set_exception(make_error())
 
     def forget(self, waiter: Waiter) -> None:
         """Take out of the line whoever is in it still."""
-        others = tuple(other for other in self._by_subject.get(waiter.subject, ()) if other is not waiter)
-        if others:
-            self._by_subject[waiter.subject] = others
+        first = self._by_subject.get(waiter.subject)
+        if first is not waiter:
+            for before in _line(first):
+                if before.behind is waiter:
+                    before.behind = waiter.behind
+        elif waiter.behind is not None:
+            self._by_subject[waiter.subject] = waiter.behind
         else:
-            self._by_subject.pop(waiter.subject, None)
+            del self._by_subject[waiter.subject]
+
+
+def _line(first: Waiter | None) -> Iterator[Waiter]:
+    while first is not None:
+        yield first
+        first = first.behind
 
 
 def _holds(condition: Callable[[], bool]) -> bool:

@@ -92,7 +92,7 @@ def _reopen(tcb: Tcb, record: TimeWait, wire: TcpSegment, now: int) -> None:
 def _receive_syn(tcb: Tcb, segment: Segment, now: int) -> None:
     """A SYN for the new incarnation, which has its ISS: IRS, RCV.NXT, and what came with the SYN is queued."""
     tcb.passive = True
-    tcb.snd_nxt = tcb.iss + 1
+    tcb.snd_nxt = tcb.sendbuf.start  # ISS + 1, without another object for the same number
     _take_syn(tcb, segment, now)
     tcb.syn_due = True
 
