@@ -5,7 +5,6 @@ refused (``Busy``): the bytes would go to either.
 """
 
 import asyncio
-import math
 import socket
 import struct
 import sys
@@ -18,9 +17,11 @@ from typing import Self, overload
 from userstack.address import format_address
 from userstack.api import options
 from userstack.api.errors import ClosedHandle
-from userstack.api.guards import Exclusive
+from userstack.api.guards import refuse_second
+from userstack.api.hangup import HangUp
 from userstack.api.md5 import check_key
 from userstack.api.names import SocketName, socket_name
+from userstack.api.values import as_int, pack_linger, unpack_linger
 from userstack.config import StackConfig
 from userstack.errors import ConnectionAborted, InvalidArgument, NotConnected
 from userstack.runtime.driver import Driver
@@ -36,11 +37,8 @@ SHUT_RD = socket.SHUT_RD
 SHUT_WR = socket.SHUT_WR
 SHUT_RDWR = socket.SHUT_RDWR
 
-_LINGER = struct.Struct("ii")
 _MOST_ROOM = 1024
 """Bytes that ``getsockopt`` can be asked for, as of the kernel's sockets in Python."""
-"""``struct linger``: on or off, and seconds."""
-_LONGEST_LINGER = 2**31 - 1
 _FIN_ACKNOWLEDGED = frozenset({State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED})
 
 
@@ -59,12 +57,12 @@ class Connection:
         driver: what moves its packets.
         ipv6: whether it is a socket of IPv6, which names IPv4 by mapped addresses.
         reuse_address: what SO_REUSEADDR reads.
-        forget: called once, when the program is through with it.
+        hang_up: of the stack, which ends it with all others.
     """
 
     __slots__ = (
-        "__weakref__", "_closed", "_core", "_driver", "_forget", "_ipv6", "_linger", "_reading_shut", "_receiving",
-        "_reuse_address", "_sending", "_told_urgent", "_warned",
+        "__weakref__", "_awaiting_urgent", "_closed", "_core", "_driver", "_hang_up", "_ipv6", "_linger", "_reading_shut",
+        "_receiving", "_reuse_address", "_sending", "_told_urgent",
     )  # fmt: skip
 
     def __init__(
@@ -74,20 +72,18 @@ class Connection:
         *,
         ipv6: bool,
         reuse_address: bool = False,
-        forget: Callable[["Connection"], None],
+        hang_up: HangUp,
     ) -> None:
         self._core = core
         self._driver = driver
         self._ipv6 = ipv6
         self._reuse_address = reuse_address
-        self._forget = forget
+        self._hang_up = hang_up
         self._linger: float | None = None
         self._reading_shut = False
         self._closed: Callable[[], OSError] | None = None
-        self._receiving = Exclusive("recv of this connection")
-        self._sending = Exclusive("send of this connection")
-        self._warned: Exclusive | None = None
-        """Of ``wait_urgent``, from its first call on."""
+        self._receiving = self._sending = self._awaiting_urgent = False
+        """A task is in that call, and waits."""
         self._told_urgent = 0
         """The end of the urgent data that ``wait_urgent`` has told of."""
 
@@ -130,7 +126,7 @@ class Connection:
 
     @property
     def _is_over(self) -> bool:
-        return self._closed is not None or self._core.state is State.CLOSED
+        return self._is_closed or self._core.state is State.CLOSED
 
     async def recv(self, limit: int = 65536) -> bytes:
         """Receive up to ``limit`` bytes, at least one; ``b""`` when the peer will send no more, and at once where ``limit`` is 0.
@@ -146,15 +142,20 @@ class Connection:
         if not limit:
             self._check_open()
             return b""
-        with self._receiving:
-            if self._closed is not None or not self._core.has_text:
-                await self._driver.until(self._core, self._has_something_to_say)
-                if not self._is_readable():
-                    return b""
-            owed = self._core.owes_ack
-            data = self._core.receive(limit, now=self._driver.now())
-            self._tell_window(owed)
-            return data
+        refuse_second(self._receiving, "recv of this connection")
+        if self._closed is not None or self._hang_up.hung_up or not self._core.has_text:
+            self._receiving = True
+            try:
+                while not self._has_something_to_say():  # not ``until``: here is where thousands of tasks wait
+                    await self._driver.enter(self._core, Connection._has_something_to_say, self)
+            finally:
+                self._receiving = False
+            if not self._is_readable():
+                return b""
+        owed = self._core.owes_ack
+        data = self._core.receive(limit, now=self._driver.now())
+        self._tell_window(owed)
+        return data
 
     async def recv_into(self, buffer: bytearray | memoryview) -> int:
         """Receive into ``buffer``, as much as is there and fits. Returns the number of bytes; 0 when the peer will send no more.
@@ -169,15 +170,20 @@ class Connection:
         if not view:
             self._check_open()
             return 0
-        with self._receiving:
-            if self._closed is not None or not self._core.has_text:
-                await self._driver.until(self._core, self._has_something_to_say)
-                if not self._is_readable():
-                    return 0
-            owed = self._core.owes_ack
-            size = self._core.receive_into(view, now=self._driver.now())
-            self._tell_window(owed)
-            return size
+        refuse_second(self._receiving, "recv of this connection")
+        if self._closed is not None or self._hang_up.hung_up or not self._core.has_text:
+            self._receiving = True
+            try:
+                while not self._has_something_to_say():  # as in ``recv``
+                    await self._driver.enter(self._core, Connection._has_something_to_say, self)
+            finally:
+                self._receiving = False
+            if not self._is_readable():
+                return 0
+        owed = self._core.owes_ack
+        size = self._core.receive_into(view, now=self._driver.now())
+        self._tell_window(owed)
+        return size
 
     async def wait_urgent(self) -> int:
         """Wait until the peer announces urgent data, or more than was told of before (MUST-32). Returns ``urgent_remaining``.
@@ -188,13 +194,15 @@ class Connection:
             Busy: another task is waiting.
             ClosedHandle: this end was closed. ``ConnectionAborted``: it was aborted.
         """
-        if self._warned is None:
-            self._warned = Exclusive("wait_urgent of this connection")
-        with self._warned:
-            await self._driver.until(self._core, lambda: self._urgent_news() or self._closed is not None)
-            self._check_open()
-            self._told_urgent = self._core.urgent_end
-            return self._core.urgent_remaining
+        refuse_second(self._awaiting_urgent, "wait_urgent of this connection")
+        self._awaiting_urgent = True
+        try:
+            await self._driver.until(self._core, lambda: self._urgent_news() or self._is_closed)
+        finally:
+            self._awaiting_urgent = False
+        self._check_open()
+        self._told_urgent = self._core.urgent_end
+        return self._core.urgent_remaining
 
     @property
     def urgent_remaining(self) -> int:
@@ -235,10 +243,12 @@ class Connection:
             ClosedHandle: this end was closed. ``ConnectionAborted``: it was aborted.
         """
         rest = memoryview(data).cast("B")
-        with self._sending:
+        refuse_second(self._sending, "send of this connection")
+        self._sending = True
+        try:
             while True:
-                if self._closed is not None or not self._core.writable:
-                    await self._driver.until(self._core, lambda: self._core.writable or self._closed is not None)
+                if self._is_closed or not self._core.writable:
+                    await self._driver.until(self._core, lambda: self._core.writable or self._is_closed)
                     self._check_open()
                 self._driver.check()
                 taken = self._core.send(rest, now=self._driver.now(), more=more, urgent=urgent)
@@ -246,6 +256,8 @@ class Connection:
                 rest = rest[taken:]
                 if not rest:
                     return
+        finally:
+            self._sending = False
 
     async def shutdown(self, how: int = SHUT_WR) -> None:
         """Close one direction or both, and keep the connection: ``SHUT_WR`` sends a FIN once what was sent before is through.
@@ -273,7 +285,7 @@ class Connection:
         Unread data, or data that still comes, makes it a reset (RFC 2525 2.17). ``set_linger`` changes what close does.
         ``wait_closed`` afterwards waits for the end.
         """
-        if self._closed is not None:
+        if self._is_closed:
             return
         self._end(lambda: ClosedHandle("this connection was closed"))
         if self._linger == 0:
@@ -289,7 +301,7 @@ class Connection:
 
     def abort(self) -> None:
         """Reset the connection at once (RFC 9293 3.10.5), also after ``close``; what was not yet sent is lost."""
-        if self._closed is None:
+        if not self._is_closed:
             self._end(lambda: ConnectionAborted("this connection was aborted"))
         self._abort_core()
 
@@ -384,9 +396,9 @@ class Connection:
         """
         self._check_open()
         if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
-            self._linger = _unpack_linger(value)
+            self._linger = unpack_linger(value)
             return
-        options.set_option(self._core, level, option, _as_int(value), self._config)
+        options.set_option(self._core, level, option, as_int(value), self._config)
         self._driver.touch(self._core)
 
     @overload
@@ -406,9 +418,7 @@ class Connection:
         if not 0 <= buflen <= _MOST_ROOM:
             raise InvalidArgument(f"a value has room for 0 to {_MOST_ROOM} bytes, not for {buflen}")
         if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
-            on = self._linger is not None
-            seconds = math.ceil(min(self._linger or 0, _LONGEST_LINGER))  # up: 0 would be a reset
-            return _LINGER.pack(on, seconds)[:buflen] if buflen else int(on)
+            return pack_linger(self._linger)[:buflen] if buflen else int(self._linger is not None)
         if (level, option) == (socket.IPPROTO_TCP, options.TCP_INFO):
             raw = raw_info(self.info())
             return raw[:buflen] if buflen else int.from_bytes(raw[:4], sys.byteorder)
@@ -430,7 +440,7 @@ class Connection:
         return f"<Connection {self._core.local} {self._core.remote or '*'} {self._core.state}>"
 
     def __del__(self) -> None:
-        if self._closed is None and self._core.state is not State.CLOSED:
+        if not self._is_closed and self._core.state is not State.CLOSED:
             self._driver.abandon(self._core)
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1, source=self)
 
@@ -444,7 +454,7 @@ class Connection:
         return self._core.readable
 
     def _has_something_to_say(self) -> bool:
-        return self._core.readable or self._reading_shut or self._closed is not None
+        return self._core.readable or self._reading_shut or self._is_closed
 
     def _tell_window(self, owed: bool) -> None:
         """What was read may have opened the window; nothing else follows from it. An ACK that was ``owed`` before is on its way."""
@@ -455,9 +465,15 @@ class Connection:
         core = self._core
         return (core.urgent_end > self._told_urgent and core.urgent_remaining > 0) or core.state not in CAN_RECEIVE_TEXT
 
+    @property
+    def _is_closed(self) -> bool:
+        """By the program, or with its stack."""
+        return self._closed is not None or self._hang_up.hung_up
+
     def _check_open(self) -> None:
         if self._closed is not None:
             raise self._closed()
+        self._hang_up.check()
 
     def _check_connected(self) -> None:
         if self._core.state in (State.CLOSED, State.TIME_WAIT):
@@ -465,31 +481,9 @@ class Connection:
 
     def _end(self, make_error: Callable[[], OSError]) -> None:
         self._closed = make_error
-        self._forget(self)
         self._driver.wake(self._core)
 
     def _abort_core(self) -> None:
         if self._core.state is not State.CLOSED:
             self._core.abort(now=self._driver.now())
             self._driver.touch(self._core)
-
-
-def _as_int(value: int | bytes) -> int:
-    if isinstance(value, int):
-        if not -(2**31) <= value < 2**31:
-            raise InvalidArgument(f"an option's value is an int of 32 bits, not {value}")
-        return value
-    if not isinstance(value, bytes | bytearray | memoryview):
-        raise TypeError(f"an option's value is an int or bytes, not {type(value).__name__}")
-    if len(value) < struct.calcsize("i"):
-        raise InvalidArgument(f"an option's value is an int, or at least {struct.calcsize('i')} bytes, not {len(value)}")
-    return int(struct.unpack_from("i", value)[0])
-
-
-def _unpack_linger(value: int | bytes) -> float | None:
-    if isinstance(value, int) or len(value) < _LINGER.size:
-        raise InvalidArgument("SO_LINGER takes a struct linger: struct.pack('ii', on, seconds)")
-    on, seconds = _LINGER.unpack_from(value)
-    if on and seconds < 0:
-        raise InvalidArgument(f"SO_LINGER takes a number of seconds from 0 up, not {seconds}")
-    return float(seconds) if on else None

@@ -1,28 +1,19 @@
 """Checks of what a program passes in. Law: each failure is one clear line that names the value and what it could be."""
 
 import operator
-from types import TracebackType
 
 from userstack.api.errors import Busy
 from userstack.errors import InvalidArgument
 
 
-class Exclusive:
-    """A section that one task at a time may be in; the second gets ``Busy`` at once instead of a share of the bytes."""
+def refuse_second(taken: bool, what: str) -> None:
+    """One task at a time may be in a call on one connection; the second gets ``Busy`` at once instead of a share of the bytes.
 
-    __slots__ = ("_taken", "_what")
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._taken = False
-
-    def __enter__(self) -> None:
-        if self._taken:
-            raise Busy(f"another task is already in {self._what}")
-        self._taken = True
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._taken = False
+    Raises:
+        Busy: ``taken``: there is one.
+    """
+    if taken:
+        raise Busy(f"another task is already in {what}")
 
 
 def parse_port(port: int) -> int:

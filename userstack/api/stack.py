@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from weakref import WeakSet
 
 from userstack.address import Endpoint, format_address
 from userstack.api import control, report
 from userstack.api.connection import Connection
 from userstack.api.errors import ClosedHandle
 from userstack.api.guards import check_timeout, parse_port
+from userstack.api.hangup import HangUp
 from userstack.api.listener import Listener
 from userstack.api.md5 import check_key, keys_of
 from userstack.api.names import SocketAddress, parse_address, parse_route
@@ -59,9 +59,7 @@ class Stack:
         """Which of several workers has it; None for a stack that is not made by ``run``."""
         self._driver = Driver(host, device, clock or MonotonicClock())
         self._listeners: set[Listener] = set()
-        self._connections: WeakSet[Connection] = WeakSet()
-        self._forget = self._connections.discard
-        """One bound method for all of them."""
+        self._hang_up = HangUp()
         self._closed = False
         self._ended = asyncio.Event()
         self._draining: asyncio.Timeout | None = None
@@ -236,7 +234,7 @@ class Stack:
             return
         self._closed = True
         try:
-            await self._hang_up()
+            await self._end_all()
             if drain:
                 await self._drain(drain)
         finally:
@@ -256,14 +254,20 @@ class Stack:
         addresses = ", ".join(str(interface) for interface in self.host.interfaces)
         return f"<Stack {addresses} on {self.device.name}{' closed' if self._closed else ''}>"
 
-    async def _hang_up(self) -> None:
+    async def _end_all(self) -> None:
+        """Listeners, and the connections that the program has not closed or that are not open yet."""
         for listener in list(self._listeners):
             await listener.close()
-        for connection in list(self._connections):
-            connection.abort()
-        for core in self._alive():
+        self._hang_up.hung_up = True
+        for row in self.connections():
+            core = row.connection
+            if core is None or core.is_released or core.state is State.CLOSED:
+                continue
             if core.state in OPENING:
                 self._driver.interrupt(core, lambda: ConnectionAborted("the stack was closed"))
+            core.abort(now=self.now())
+            self._driver.touch(core)
+            self._driver.wake(core)
 
     async def _drain(self, seconds: float) -> None:
         try:
@@ -303,9 +307,7 @@ class Stack:
             raise
 
     def _adopt(self, core: tcp.Connection, *, ipv6: bool, reuse_address: bool) -> Connection:
-        connection = Connection(core, self._driver, ipv6=ipv6, reuse_address=reuse_address, forget=self._forget)
-        self._connections.add(connection)
-        return connection
+        return Connection(core, self._driver, ipv6=ipv6, reuse_address=reuse_address, hang_up=self._hang_up)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -19,7 +19,7 @@ from userstack.net.listener import Listener
 from userstack.runtime.clock import Clock
 from userstack.runtime.device import OffloadDevice, PacketDevice
 from userstack.runtime.heap import keep_what_is_freed
-from userstack.runtime.waiters import Waiters
+from userstack.runtime.waiters import T, Waiter, Waiters
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
 from userstack.wire.offload import Outbound
@@ -110,6 +110,10 @@ class Driver:
             ConnectionAborted: the stack was closed.
         """
         return self._waiters.until(subject, ready)
+
+    def enter(self, subject: Connection, ready: Callable[[T], bool], whom: T) -> Waiter:
+        """What ``until`` awaits as long as ``ready(whom)`` does not hold; see ``Waiters.enter``."""
+        return self._waiters.enter(subject, ready, whom)
 
     def wake(self, subject: Connection | Listener) -> None:
         """Have those who wait for ``subject`` look again, after a call that the host does not know of."""

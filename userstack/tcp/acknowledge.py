@@ -1,6 +1,7 @@
 """What an acceptable acknowledgement does to the send side (RFC 9293 3.10.7.4 step 5, RFC 5681, RFC 6298)."""
 
-from userstack.tcp import retransmission, tlp
+from userstack.tcp import first_text, retransmission, tlp
+from userstack.tcp.delivery import NOTHING_DELIVERED, SYN_DELIVERED
 from userstack.tcp.rack import RackRecovery
 from userstack.tcp.recovery import Phase
 from userstack.tcp.sack import Block, is_duplicate, read_blocks
@@ -41,7 +42,10 @@ def begin_data(tcb: Tcb) -> None:
         tcb.congestion = tcb.begin_congestion()
     if not tcb.fast_open.accepted:
         tcb.recovery.begin(tcb.snd_una)
-    tcb.delivery.syn_acked()
+    if tcb.delivery is NOTHING_DELIVERED:
+        tcb.delivery = SYN_DELIVERED
+    else:
+        tcb.delivery.delivered += 1  # what was sent, or to be sent, with the SYN
     if not tcb.passive:
         tcb.counters.add("TcpExtTCPDelivered")  # as Linux has it: a listener does not look for what its SYN,ACK has become
 
@@ -138,6 +142,7 @@ def _count_duplicate(tcb: Tcb, block: Block, *, below: bool) -> None:
     tcb.counters.add("TcpExtTCPDSACKRecv" if below else "TcpExtTCPDSACKOfoRecv")
     segments = -((block[0] - block[1]) // tcb.snd_mss)
     if 0 < segments <= tcb.total_retrans:
+        first_text.goes(tcb)
         tcb.tally.dsack_dups += segments
         tcb.delivery.twice(segments)
         tcb.counters.add("TcpExtTCPDSACKRecvSegs", segments)

@@ -10,6 +10,7 @@ from userstack.errors import BrokenPipe, ConnectionRefused, ConnectionReset
 from userstack.tcp import acknowledge, disordered, fastopen, finwait2, keepalive, negotiation, retransmission, seq, text, urgent
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.options import read_syn
+from userstack.tcp.receiver_rtt import NOTHING_MEASURED
 from userstack.tcp.segment import Segment, from_wire
 from userstack.tcp.state import State, move
 from userstack.tcp.tcb import Tcb
@@ -17,8 +18,6 @@ from userstack.tcp.timewait import TimeWait
 from userstack.wire.tcp import ACK, RST, SYN, TcpSegment
 
 _SOON = 2 * MILLISECOND
-_INITIAL_SEGMENTS = 10
-"""What a peer may be expected to send in its first round trip (RFC 6928)."""
 
 
 def segment_arrives(tcb: Tcb, wire: TcpSegment, *, now: int) -> None:
@@ -26,7 +25,7 @@ def segment_arrives(tcb: Tcb, wire: TcpSegment, *, now: int) -> None:
     if wire.payload:
         segments = tcb.segments_in(len(wire.payload))
         tcb.segs_in += segments
-        tcb.tally.data_segs_in += segments
+        tcb.data_segs_in += segments
     else:
         tcb.segs_in += 1
     match tcb.state:
@@ -93,7 +92,7 @@ def _reopen(tcb: Tcb, record: TimeWait, wire: TcpSegment, now: int) -> None:
 def _receive_syn(tcb: Tcb, segment: Segment, now: int) -> None:
     """A SYN for the new incarnation, which has its ISS: IRS, RCV.NXT, and what came with the SYN is queued."""
     tcb.passive = True
-    tcb.snd_nxt = tcb.iss + 1
+    tcb.snd_nxt = tcb.sendbuf.start  # ISS + 1, without another object for the same number
     _take_syn(tcb, segment, now)
     tcb.syn_due = True
 
@@ -179,8 +178,9 @@ def _handshake_over(tcb: Tcb, now: int) -> None:
     acknowledge.begin_data(tcb)
     acknowledge.resend_early_text(tcb, now)
     tcb.heard_at = now
-    tcb.tally.established(now)
-    tcb.receiver_rtt.begin(tcb.rcv_nxt, min(tcb.rcv_wnd, _INITIAL_SEGMENTS * tcb.advertised_mss), now)
+    tcb.data_received_at = tcb.ack_received_at = now
+    if tcb.receiver_rtt is not NOTHING_MEASURED:  # text came with the SYN
+        tcb.receiver_rtt.begin(tcb.rcv_nxt, tcb.first_space, now)
     tcb.uto.due = tcb.uto.enabled  # RFC 5482 3: in the first segment without SYN too
     keepalive.arm(tcb)
 
@@ -405,7 +405,7 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
 def _count_ack(tcb: Tcb, segment: Segment, now: int) -> None:
     """For TCP_INFO and the counters: an ACK that is neither old nor of what was never sent."""
     if segment.ack >= tcb.snd_una:
-        tcb.tally.ack_received_at = now
+        tcb.ack_received_at = now
     if not segment.length:
         tcb.counters.add("TcpExtTCPPureAcks")
 

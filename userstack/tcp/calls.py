@@ -14,8 +14,9 @@ from userstack.errors import (
     NetworkUnreachable,
     NotConnected,
 )
-from userstack.tcp import finwait2, orphans
+from userstack.tcp import finwait2, first_text, orphans
 from userstack.tcp import urgent as urgent_data
+from userstack.tcp.delivery import UNTOUCHED
 from userstack.tcp.state import CAN_RECEIVE_TEXT, State, move
 from userstack.tcp.tcb import Tcb
 from userstack.wire.ip import Buffer
@@ -78,6 +79,8 @@ def send(tcb: Tcb, data: Buffer, *, remote: Endpoint | None, now: int, urgent: b
 def _queue(tcb: Tcb, data: Buffer, *, urgent: bool) -> int:
     if tcb.fast_open.deferred:
         tcb.fast_open.deferred, tcb.syn_due = False, True
+    if tcb.delivery in UNTOUCHED:
+        first_text.goes(tcb)
     if tcb.unsent < tcb.snd_mss and tcb.flight < tcb.congestion.cwnd:  # and it could have sent more
         tcb.delivery.gave_all()
     taken = tcb.sendbuf.write(data)
@@ -175,6 +178,7 @@ def close(tcb: Tcb, *, now: int) -> None:
             tcb.die(ConnectionAborted("closed before it was established"), cause=cause, clause=clause, now=now)
         case State.SYN_RECEIVED | State.ESTABLISHED | State.CLOSE_WAIT:
             tcb.close_requested = True
+            first_text.goes(tcb)
             carry_out_close(tcb, now=now)
         case State.FIN_WAIT_1 | State.FIN_WAIT_2:
             pass  # "ok" is acceptable, as long as there is no second FIN

@@ -4,6 +4,8 @@ The names are those of Linux (``tcpi_busy_time``, ``tcpi_rwnd_limited``, ``tcpi_
 (tcpEStatsPerfSndLim...). One of them runs at a time, and each begins where the one before it ends.
 """
 
+from typing import Final
+
 IDLE, BUSY, RWND_LIMITED, SNDBUF_LIMITED = range(4)
 
 
@@ -36,3 +38,7 @@ class Chronograph:
     def busy(self, now: int) -> int:
         """How long there was something to send, or not acknowledged, whatever it waited for."""
         return sum(self.spent(why, now) for why in (BUSY, RWND_LIMITED, SNDBUF_LIMITED))
+
+
+NEVER_BUSY: Final = Chronograph()
+"""That of every connection which has had nothing to send; see ``first_text``."""

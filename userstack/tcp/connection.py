@@ -114,6 +114,11 @@ class Connection(Settings):
         return self.tcb.time_wait
 
     @property
+    def is_released(self) -> bool:
+        """The application has gone (MAY-1)."""
+        return self.tcb.released
+
+    @property
     def is_established(self) -> bool:
         """The handshake was completed, whatever has become of the connection since."""
         return self.tcb.syn_acked

@@ -5,6 +5,8 @@ first so many ACKs at once, so that the peer's slow start grows fast, then those
 the pace at which data comes, and whoever answers what it has read (an "interactive" connection) lets its answers carry the ACKs.
 """
 
+from typing import Final
+
 from userstack.config import MILLISECOND, StackConfig
 
 _LEAST_SEGMENT = 536
@@ -116,3 +118,7 @@ class DelayedAck:
         """Data goes out: soon after data has come it is an answer, and the next ones may carry ACKs too."""
         if self._last_arrival is not None and now - self._last_arrival < self._delay:
             self._interactive = True
+
+
+NOTHING_ARRIVED: Final = DelayedAck(StackConfig())
+"""That of every connection which has received no text; it never asks for its settings. See ``first_text``."""

@@ -5,6 +5,8 @@ stood when it went out; of those that an ACK delivers, the one sent last gives t
 (TSO) are remembered as one, until a part of them is delivered or sent again.
 """
 
+from typing import Final
+
 from userstack.tcp.sack import Block
 
 _Sent = tuple[int, int, int, int, bool]
@@ -35,6 +37,10 @@ class _Outstanding:
         return self.start + (number - self.start) // self.size * self.size
 
 
+_EMPTY: Final[list[_Outstanding]] = []
+"""The book as long as nothing stands in it; nothing is ever put into this one."""
+
+
 class Delivery:
     """The delivery of one connection. Times in ns."""
 
@@ -54,8 +60,9 @@ class Delivery:
         "sacked",
     )
 
-    def __init__(self) -> None:
-        self.delivered = self.delivered_ce = 0
+    def __init__(self, delivered: int = 0) -> None:
+        self.delivered = delivered
+        self.delivered_ce = 0
         """Segments delivered, and those of them whose ACK echoed a mark (RFC 3168)."""
         self.outstanding = self.sacked = 0
         """Segments with text or FIN that are not acknowledged cumulatively, and those of them that are delivered already."""
@@ -64,7 +71,7 @@ class Delivery:
         self.rate_app_limited = True
         """It says what the application gave, not what the path takes; so it is before there was one."""
         self._app_limited_until = 0
-        self._book: list[_Outstanding] = []
+        self._book = _EMPTY
         """In the order of the numbers."""
         self._delivered_at = self._first_sent_at = 0
         self._newly = 0
@@ -74,6 +81,7 @@ class Delivery:
         """Text or FIN went out for the first time, in segments of ``size`` octets."""
         if not self._book:
             self._first_sent_at = self._delivered_at = now
+            self._book = []
         went = _Outstanding(start, end, size, self._stand(now))
         self._book.append(went)
         self.outstanding += went.count
@@ -95,10 +103,6 @@ class Delivery:
         """The application has left the sender without anything to send: what is delivered up to here says nothing of the path."""
         self._app_limited_until = max(self.delivered + self.outstanding - self.sacked, 1)
 
-    def syn_acked(self) -> None:
-        """A SYN counts as one, and tells no rate."""
-        self.delivered += 1
-
     def twice(self, segments: int) -> None:
         """A D-SACK: what was sent again has been delivered as well."""
         self.delivered += segments
@@ -114,7 +118,8 @@ class Delivery:
                 break
             done += 1
             self._leave(went, went.count)
-        del self._book[:done]
+        if done:
+            del self._book[:done]
 
     def _acknowledge_in_part(self, went: _Outstanding, snd_una: int) -> None:
         before = went.count
@@ -194,5 +199,13 @@ class Delivery:
 
     def forget(self) -> None:
         """Nothing is outstanding any more."""
-        self._book.clear()
+        self._book = _EMPTY
         self.outstanding = self.sacked = 0
+
+
+NOTHING_DELIVERED: Final = Delivery()
+"""That of every connection which has sent neither text nor FIN; see ``first_text``."""
+SYN_DELIVERED: Final = Delivery(1)
+"""The same once its SYN is acknowledged: it counts as a segment, and tells no rate."""
+UNTOUCHED: Final = NOTHING_DELIVERED, SYN_DELIVERED
+"""Both."""

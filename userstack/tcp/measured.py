@@ -6,6 +6,7 @@ from userstack.config import SECOND
 from userstack.tcp.chronograph import RWND_LIMITED, SNDBUF_LIMITED
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.rack import RackRecovery
+from userstack.tcp.receiver_rtt import NOTHING_MEASURED
 from userstack.tcp.recovery import Phase
 from userstack.tcp.scoreboard import DUP_THRESH
 from userstack.tcp.tcb import Tcb
@@ -14,8 +15,7 @@ from userstack.tcp.windowscale import MAX_WINDOW
 
 def last_event(tcb: Tcb) -> int:
     """When something was last sent or received."""
-    tally = tcb.tally
-    return max(tcb.data_sent_at, tcb.heard_at, tally.data_received_at or 0, tally.ack_received_at or 0)
+    return max(tcb.data_sent_at, tcb.heard_at, tcb.data_received_at or 0, tcb.ack_received_at or 0)
 
 
 def phase(tcb: Tcb) -> Phase:
@@ -45,21 +45,21 @@ def of(tcb: Tcb, now: int) -> partial[ConnectionInfo]:
         acks_expected=tcb.probing.unanswered,
         ato=tcb.delayed_ack.ato,
         rcv_mss_seen=min(tcb.delayed_ack.segment, tcb.advertised_mss),
-        last_data_sent=_ago(tcb.data_sent_at or tally.data_received_at, now),
-        last_data_received=_ago(tally.data_received_at, now),
-        last_ack_received=_ago(tally.ack_received_at, now),
+        last_data_sent=_ago(tcb.data_sent_at or tcb.data_received_at, now),
+        last_data_received=_ago(tcb.data_received_at, now),
+        last_ack_received=_ago(tcb.ack_received_at, now),
         rcv_ssthresh=min(tcb.recvbuf.limit, MAX_WINDOW << tcb.rcv_wind_shift),
         rcv_wnd_offered=tcb.offered_window,
         reordering=reordering[0],
         reord_seen=reordering[1],
         rcv_rtt=tcb.receiver_rtt.rtt,
-        rcv_space=tcb.receiver_rtt.space,
+        rcv_space=_receive_space(tcb),
         min_rtt=None if tcb.rtt.srtt is None else tcb.rtt.least,
         thru_acked=max(tcb.snd_una - tcb.iss - tcb.passive, 0),
         thru_received=max(tcb.rcv_nxt - tcb.irs - 1, 0),
         octets_out=tally.octets_out,
         synacks_sent=tcb.syns_sent if tcb.passive else 0,
-        data_segs_in=tally.data_segs_in,
+        data_segs_in=tcb.data_segs_in,
         data_segs_out=tally.data_segs_out,
         delivered=delivery.delivered,
         delivered_ce=delivery.delivered_ce,
@@ -74,6 +74,11 @@ def of(tcb: Tcb, now: int) -> partial[ConnectionInfo]:
         timeout_recoveries=tally.rto_recoveries,
         timeout_time=tally.time_in_rto(now),
     )
+
+
+def _receive_space(tcb: Tcb) -> int:
+    begun = tcb.receiver_rtt is NOTHING_MEASURED and tcb.data_received_at is not None
+    return tcb.first_space if begun else tcb.receiver_rtt.space
 
 
 def _outstanding(tcb: Tcb) -> int:

@@ -5,11 +5,10 @@ MSS, window scaling (RFC 7323 2), timestamps (RFC 7323 3), SACK (RFC 2018 2), Fa
 
 from dataclasses import replace
 
-from userstack.tcp import uto
+from userstack.tcp import first_text, uto
+from userstack.tcp.nothing_sent import NOTHING_SENT
 from userstack.tcp.options import SynOptions, write_syn
-from userstack.tcp.rack import RackRecovery
-from userstack.tcp.sack_recovery import SackRecovery
-from userstack.tcp.tcb import Tcb
+from userstack.tcp.tcb import Tcb, common
 from userstack.tcp.windowscale import MAX_SHIFT, own_shift
 from userstack.wire.encodable import MAX_OPTIONS, option_octets
 from userstack.wire.tcp import Option
@@ -42,7 +41,7 @@ def offer(tcb: Tcb, now: int) -> tuple[Option, ...]:
 
 def agree(tcb: Tcb, peer: SynOptions, now: int) -> None:
     """The peer's SYN is here: what each option will be is settled by it and by what our own SYN says."""
-    tcb.peer_mss = peer.mss
+    tcb.peer_mss = None if peer.mss is None else common(peer.mss)
     tcb.window_scaling = tcb.window_scaling and peer.window_scale is not None
     if tcb.window_scaling and peer.window_scale is not None:
         tcb.rcv_wind_shift, tcb.snd_wind_shift = own_shift(tcb.config), min(peer.window_scale, MAX_SHIFT)
@@ -53,10 +52,8 @@ def agree(tcb: Tcb, peer: SynOptions, now: int) -> None:
     if peer.timestamps is not None:
         tcb.timestamps.begin(peer.timestamps[0], now)
     tcb.timestamps.last_ack_sent = tcb.rcv_nxt
-    if tcb.sack_permitted:
-        tcb.recovery = (
-            RackRecovery(tcb.iss, tcb.rtt, tcb.counters) if tcb.config.rack else SackRecovery(tcb.iss, tcb.config.sack_ranges)
-        )
+    if tcb.recovery is not NOTHING_SENT:
+        tcb.recovery = first_text.recovery(tcb, sack=tcb.sack_permitted)
     tcb.update_mss()
 
 

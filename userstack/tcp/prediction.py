@@ -75,7 +75,7 @@ def segment_arrives(tcb: Tcb, wire: Plain, now: int) -> bool:
         _acknowledge(tcb, Segment(nxt, ack, flags, window, texts[0] if size else b"", timestamps=stamp), now)
     tcb.probing.answered()
     tcb.more = False
-    tcb.tally.ack_received_at = now
+    tcb.ack_received_at = now
     if tcb.snd_wl1 < nxt or (tcb.snd_wl1 == nxt and tcb.snd_wl2 <= ack):
         tcb.snd_wnd, tcb.snd_wl1, tcb.snd_wl2 = window, nxt, ack
         if window > tcb.max_snd_wnd:
@@ -84,7 +84,7 @@ def segment_arrives(tcb: Tcb, wire: Plain, now: int) -> bool:
         tcb.timestamps.update(stamp[0], nxt, now)
     tcb.segs_in += segments
     if size:
-        tcb.tally.data_segs_in += segments
+        tcb.data_segs_in += segments
         text.take_in_order(tcb, texts, size, segments, stamp, now)
     else:
         tcb.counters["TcpExtTCPPureAcks"] += segments

@@ -4,6 +4,8 @@ The method is that of Linux, dynamic right-sizing (Fisk and Feng): the time in w
 too long; a timestamp that comes back with a full segment says it better. Times in ns.
 """
 
+from typing import Final
+
 
 class ReceiverRtt:
     """The estimates of one connection."""
@@ -58,3 +60,7 @@ class ReceiverRtt:
         self.space = max(before, copied - self._read_from)
         self._read_from, self._read_since = copied, now
         return self.space > before
+
+
+NOTHING_MEASURED: Final = ReceiverRtt()
+"""That of every connection which has received no text; see ``first_text``."""

@@ -4,6 +4,7 @@ Invariant: no island starts at or below RCV.NXT once ``advance`` has run; the oc
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from userstack.tcp.ranges import RangeSet
 from userstack.tcp.reassembly import Reassembly
@@ -13,6 +14,8 @@ _WHOLE = 16384
 """Octets: a chunk of more is not cut to fill up what is read."""
 _COMPACT = 64
 """Chunks that have been read are forgotten when there are so many, or when none is left."""
+_EMPTY: Final[list[bytes]] = []
+"""The chunks where none waits; nothing is ever put into this list."""
 _NONE = RangeSet()
 """What is held beyond holes where there are none: nobody adds to it."""
 
@@ -28,7 +31,7 @@ class ReceiveBuffer:
         """RCV.USER: octets in order that wait for the application."""
         self.fin_seq: int | None = None
         """The sequence number of the peer's FIN, once it is known, even beyond a hole."""
-        self._chunks: list[bytes] = []
+        self._chunks = _EMPTY
         self._first = self._head = 0
         """The first chunk that is not read to its end, and how far it is."""
         self._max_pieces = max_pieces
@@ -52,6 +55,8 @@ class ReceiveBuffer:
 
     def extend(self, texts: Sequence[Buffer], size: int) -> None:
         """Text of ``size`` octets that begins at RCV.NXT, in pieces."""
+        if not self._chunks:
+            self._chunks = []
         if len(texts) > 1 and size < len(texts) * _WHOLE:
             self._chunks.append(b"".join(texts))
         else:
@@ -109,8 +114,10 @@ class ReceiveBuffer:
         self.size -= size
         if self._head == len(chunk):
             self._first, self._head = self._first + 1, 0
-            if not self.size or self._first == _COMPACT:
-                del self._chunks[: self._first]
+            if not self.size:
+                self._chunks, self._first = _EMPTY, 0
+            elif self._first == _COMPACT:
+                del self._chunks[:_COMPACT]
                 self._first = 0
 
     def peek(self, limit: int) -> bytes:

@@ -8,7 +8,7 @@ _LATELY = 300 * SECOND
 class RttEstimator:
     """SRTT, RTTVAR and RTO of one connection; one segment is timed at a time."""
 
-    __slots__ = ("_config", "_least_at", "_timed_at", "_timed_end", "backoffs", "base_rto", "least", "rttvar", "srtt")
+    __slots__ = ("_config", "_least_at", "_timed", "backoffs", "base_rto", "least", "rttvar", "srtt")
 
     def __init__(self, config: StackConfig) -> None:
         self._config = config
@@ -16,8 +16,8 @@ class RttEstimator:
         self.rttvar = 0
         self.base_rto = max(config.rto_initial, config.rto_min)
         self.backoffs = 0
-        self._timed_end: int | None = None
-        self._timed_at = 0
+        self._timed: tuple[int, int] | None = None
+        """The end of the segment that is timed, and when it went out."""
         self.least = 0
         """The least time measured lately; 0 before there was one."""
         self._least_at = 0
@@ -29,23 +29,24 @@ class RttEstimator:
 
     def time(self, end: int, now: int) -> None:
         """A segment that ends at ``end`` goes out for the first time: time it, unless another is being timed."""
-        if self._timed_end is None:
-            self._timed_end, self._timed_at = end, now
+        if self._timed is None:
+            self._timed = end, now
 
     def forget_timing(self) -> None:
         """Karn: something was sent again, so the acknowledgement of what is being timed would be ambiguous."""
-        self._timed_end = None
+        self._timed = None
 
     @property
     def timing(self) -> bool:
         """A segment is being timed."""
-        return self._timed_end is not None
+        return self._timed is not None
 
     def acknowledged(self, ack: int, now: int) -> None:
         """SND.UNA moved to ``ack``: a sample, if that covers the timed segment."""
-        if self._timed_end is not None and ack >= self._timed_end:
-            self._timed_end = None
-            self.sample(now - self._timed_at, now)
+        if self._timed is not None and ack >= self._timed[0]:
+            sent_at = self._timed[1]
+            self._timed = None
+            self.sample(now - sent_at, now)
 
     def back_off(self) -> None:
         """(5.5): double the timeout; a bound far above ``rto_max`` keeps the shift small."""

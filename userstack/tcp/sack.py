@@ -1,5 +1,7 @@
 """Selective acknowledgement (RFC 2018, RFC 2883): the option, and what this end reports in it."""
 
+from typing import Final
+
 from userstack.tcp import seq
 from userstack.tcp.ranges import RangeSet
 from userstack.wire.tcp import NOP, SACK, Option
@@ -71,3 +73,7 @@ class SackReport:
             if island is not None and island not in found:
                 found.append(island)
         return (found if self.duplicate is None else [self.duplicate, *found])[:most]
+
+
+NOTHING_TO_REPORT: Final = SackReport()
+"""That of every connection which has received no text; see ``first_text``."""

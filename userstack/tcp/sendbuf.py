@@ -6,6 +6,7 @@ texts behind one another. What is sent is a view onto the blocks, so that nothin
 
 from bisect import bisect_right
 from operator import itemgetter
+from typing import Final
 
 from userstack.wire.ip import Buffer
 
@@ -14,6 +15,8 @@ _WHOLE = 4096
 
 _Block = tuple[int, Buffer]
 """The sequence number of its first octet, and its octets."""
+_EMPTY: Final[list[_Block]] = []
+"""The blocks of a buffer without text; nothing is ever put into this list."""
 _start = itemgetter(0)
 
 
@@ -27,7 +30,7 @@ class SendBuffer:
         self.end = start
         """Where a FIN would stand."""
         self.limit = limit
-        self._blocks: list[_Block] = []
+        self._blocks = _EMPTY
         self._spare = 0
         """Octets that the last block has room for still."""
 
@@ -44,6 +47,8 @@ class SendBuffer:
         size = min(len(data), self.room)
         if size >= _WHOLE:
             self._close_block()
+            if not self._blocks:
+                self._blocks = []
             self._blocks.append((self.end, _immutable(data, size)))
         elif size:
             self._copy(memoryview(data)[:size])
@@ -85,7 +90,7 @@ class SendBuffer:
         self._forget()
 
     def _forget(self) -> None:
-        self._blocks = []
+        self._blocks = _EMPTY
         self._spare = 0
 
     def _copy(self, data: memoryview) -> None:
@@ -99,6 +104,8 @@ class SendBuffer:
         if taken < len(data):
             block = bytearray(_WHOLE)
             block[: len(data) - taken] = data[taken:]
+            if not self._blocks:
+                self._blocks = []
             self._blocks.append((self.end + taken, block))
             self._spare = _WHOLE - (len(data) - taken)
 

@@ -10,8 +10,9 @@ _HALF = 1 << 31
 
 
 def unwrap(wire: int, near: int) -> int:
-    """The integer nearest to ``near`` that reads ``wire`` modulo 2**32."""
-    return near + ((wire - near + _HALF) & MASK) - _HALF
+    """The integer nearest to ``near`` that reads ``wire`` modulo 2**32; ``near`` itself, not an equal one, where it is that."""
+    distance = ((wire - near + _HALF) & MASK) - _HALF
+    return near + distance if distance else near
 
 
 def wrap(number: int) -> int:

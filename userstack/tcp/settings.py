@@ -1,7 +1,7 @@
 """What may be set of a connection, before it is open or later: the options of a socket, by the names of BSD and Linux."""
 
 from userstack.config import StackConfig
-from userstack.tcp import keepalive, retransmission, uto
+from userstack.tcp import first_text, keepalive, retransmission, uto
 from userstack.tcp.pmtudisc import PmtuDiscovery
 from userstack.tcp.tcb import Tcb
 from userstack.tcp.uto import UserTimeoutOption
@@ -42,6 +42,7 @@ class Settings:
 
     @quickack.setter
     def quickack(self, value: bool) -> None:
+        first_text.comes(self.tcb)
         self.tcb.delayed_ack.set_quick(value)
         self.tcb.ack_now |= value and self.tcb.timers.delayed_ack is not None
 

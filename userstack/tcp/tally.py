@@ -1,13 +1,12 @@
 """What is counted of one connection beside its variables, for TCP_INFO (RFC 4898 has most of it). Times in ns."""
 
+from typing import Final
+
 
 class Tally:
     """Plain numbers that the data path raises; nothing decides by them."""
 
     __slots__ = (
-        "ack_received_at",
-        "data_received_at",
-        "data_segs_in",
         "data_segs_out",
         "dsack_dups",
         "octets_out",
@@ -20,13 +19,10 @@ class Tally:
     )
 
     def __init__(self) -> None:
-        self.data_segs_in = self.data_segs_out = 0
+        self.data_segs_out = 0
         """Segments with text, those sent again too."""
         self.octets_out = 0
         """Text that went out, each time."""
-        self.data_received_at: int | None = None
-        """When text came in order, and (``ack_received_at``) an ACK that was not old; None: never."""
-        self.ack_received_at: int | None = None
         self.dsack_dups = 0
         """Segments that the peer has reported by D-SACK to have had before."""
         self.ofo_segs = 0
@@ -36,10 +32,6 @@ class Tally:
         self.rto_since: int | None = None
         self.rto_resend = False
         """The retransmission that a timeout itself asks for is still to come."""
-
-    def established(self, now: int) -> None:
-        """The clocks of what was last heard begin with the connection."""
-        self.data_received_at = self.ack_received_at = now
 
     def timed_out(self, now: int, *, first: bool) -> None:
         """The retransmission timer has expired; ``first``: nothing was acknowledged since an earlier one."""
@@ -59,3 +51,7 @@ class Tally:
     def time_in_rto(self, now: int) -> int:
         """All of it, a recovery that goes on included."""
         return self.rto_time if self.rto_since is None else self.rto_time + now - self.rto_since
+
+
+NOTHING_TALLIED: Final = Tally()
+"""That of every connection of which there is nothing to count; see ``first_text``."""

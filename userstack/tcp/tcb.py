@@ -4,38 +4,40 @@ Sequence numbers are unwrapped (see ``seq``), times are nanoseconds, sizes octet
 functions that work on it.
 """
 
+from functools import lru_cache
+
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.tcp import ecn, uto
 from userstack.tcp.challenge import ChallengeThrottle
-from userstack.tcp.chronograph import IDLE, Chronograph
+from userstack.tcp.chronograph import IDLE, NEVER_BUSY
 from userstack.tcp.congestion.base import CongestionControl
 from userstack.tcp.congestion.reno import Reno
-from userstack.tcp.delayed_ack import DelayedAck
-from userstack.tcp.delivery import Delivery
+from userstack.tcp.delayed_ack import NOTHING_ARRIVED
+from userstack.tcp.delivery import NOTHING_DELIVERED
 from userstack.tcp.ecn import Ecn
 from userstack.tcp.fastopen import FastOpen
 from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.lowerlevel import LowerLevel
 from userstack.tcp.mark import UrgentMark
 from userstack.tcp.md5sig import OPTION_OCTETS as SIGNATURE_OCTETS
-from userstack.tcp.newreno import NewReno
+from userstack.tcp.nothing_sent import NOTHING_SENT
 from userstack.tcp.options import default_mss, header_size
 from userstack.tcp.orphancount import OrphanCount
 from userstack.tcp.owed_reset import OwedReset, OwedResets
 from userstack.tcp.path import Path
 from userstack.tcp.probing import NOT_PROBING
-from userstack.tcp.receiver_rtt import ReceiverRtt
+from userstack.tcp.receiver_rtt import NOTHING_MEASURED
 from userstack.tcp.recovery import LossRecovery
 from userstack.tcp.recvbuf import ReceiveBuffer
 from userstack.tcp.report import Reports
 from userstack.tcp.rtt import RttEstimator
-from userstack.tcp.sack import SackReport
+from userstack.tcp.sack import NOTHING_TO_REPORT
 from userstack.tcp.segment import Segment
 from userstack.tcp.sendbuf import SendBuffer
 from userstack.tcp.state import State, move
-from userstack.tcp.tally import Tally
+from userstack.tcp.tally import NOTHING_TALLIED
 from userstack.tcp.timers import Timers
 from userstack.tcp.timestamps import OPTION_OCTETS, OffsetGenerator, Timestamps
 from userstack.tcp.timewait import TimeWait
@@ -48,17 +50,17 @@ class Tcb:
     """One connection's variables."""
 
     __slots__ = (
-        "ack_now", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "challenge", "challenged_at", "chronograph",
-        "close_requested", "config", "congestion", "cork", "counters", "data_sent_at", "deaf", "deferred", "delayed_ack",
-        "delivery", "ecn", "error", "fast_open", "heard_at", "irs", "isn", "iss", "keepalive_due", "keepalives", "local", "lower",
-        "mark", "max_snd_wnd", "md5_key", "more", "mtu", "nodelay", "oob_inline", "orphan", "orphans", "outstanding_since",
-        "override_due", "passive", "path_mtu", "peer_mss", "probe_due", "probing", "quiet_until", "rcv_adv", "rcv_mss", "rcv_nxt",
-        "rcv_up", "rcv_wind_shift", "ready", "receiver_rtt", "recovery", "recvbuf", "released", "remote", "reopened_from",
-        "reports", "resets", "retransmits", "retransmitted_since", "rtt", "sack_permitted", "sack_report", "segs_accepted",
-        "segs_in", "segs_out", "sendbuf", "small_sent_end", "snd_mss", "snd_nxt", "snd_ts_ok", "snd_una", "snd_up",
-        "snd_wind_shift", "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due", "syn_lost", "syns_sent", "tally",
-        "time_wait", "timers", "timestamp_offset", "timestamps", "tlp_again", "tlp_due", "tlp_end", "tos", "total_retrans",
-        "trace", "ttl", "urgent_probe_due", "user_timeout", "uto", "window_scaling",
+        "ack_now", "ack_received_at", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "challenge", "challenged_at",
+        "chronograph", "close_requested", "config", "congestion", "cork", "counters", "data_received_at", "data_segs_in",
+        "data_sent_at", "deaf", "deferred", "delayed_ack", "delivery", "ecn", "error", "fast_open", "heard_at", "irs", "isn",
+        "iss", "keepalive_due", "keepalives", "local", "lower", "mark", "max_snd_wnd", "md5_key", "more", "mtu", "nodelay",
+        "oob_inline", "orphan", "orphans", "outstanding_since", "override_due", "passive", "path_mtu", "peer_mss", "probe_due",
+        "probing", "quiet_until", "rcv_adv", "rcv_mss", "rcv_nxt", "rcv_up", "rcv_wind_shift", "ready", "receiver_rtt", "recovery",
+        "recvbuf", "released", "remote", "reopened_from", "reports", "resets", "retransmits", "retransmitted_since", "rtt",
+        "sack_permitted", "sack_report", "segs_accepted", "segs_in", "segs_out", "sendbuf", "small_sent_end", "snd_mss", "snd_nxt",
+        "snd_ts_ok", "snd_una", "snd_up", "snd_wind_shift", "snd_wl1", "snd_wl2", "snd_wnd", "soft_error", "state", "syn_due",
+        "syn_lost", "syns_sent", "tally", "time_wait", "timers", "timestamp_offset", "timestamps", "tlp_again", "tlp_due",
+        "tlp_end", "tos", "total_retrans", "trace", "ttl", "urgent_probe_due", "user_timeout", "uto", "window_scaling",
     )  # fmt: skip
 
     def __init__(
@@ -138,8 +140,13 @@ class Tcb:
         self.segs_accepted = 0
         """Of those that came, how many were acceptable (RFC 9293 3.10.7.4, first step)."""
         self.data_sent_at = 0
-        self.tally = Tally()
-        self.chronograph = Chronograph()
+        self.data_segs_in = 0
+        """Those with text."""
+        self.data_received_at: int | None = None
+        """When text came in order, and (``ack_received_at``) an ACK that was not old; at first when it was established."""
+        self.ack_received_at: int | None = None
+        self.tally = NOTHING_TALLIED
+        self.chronograph = NEVER_BUSY
 
     def begin(self, remote: Endpoint, now: int) -> None:
         """A new incarnation with ``remote`` and an ISS of its own (RFC 9293 3.4.1)."""
@@ -161,11 +168,11 @@ class Tcb:
         self._start_handshake()
         self.sendbuf = SendBuffer(iss + 1, self.config.send_buffer)
         self.recvbuf = ReceiveBuffer(self.config.receive_buffer, self.config.out_of_order_ranges)
-        self.sack_report = SackReport()
-        self.delivery = Delivery()
-        self.receiver_rtt = ReceiverRtt()
+        self.sack_report = NOTHING_TO_REPORT
+        self.delivery = NOTHING_DELIVERED
+        self.receiver_rtt = NOTHING_MEASURED
         self.ecn = Ecn(iss, offers=True) if self.config.ecn == 1 else ecn.OFF
-        self.recovery: LossRecovery = NewReno(iss)
+        self.recovery: LossRecovery = NOTHING_SENT
         self.congestion: CongestionControl = self.begin_congestion()
         self.close_requested = False
         self.released = False
@@ -221,7 +228,7 @@ class Tcb:
         """Keep-alives that nobody has answered."""
         self.rtt = RttEstimator(self.config)
         self.timers = Timers()
-        self.delayed_ack = DelayedAck(self.config)
+        self.delayed_ack = NOTHING_ARRIVED
 
     def owe_nothing(self) -> None:
         """Forget what processing has promised to send."""
@@ -254,12 +261,17 @@ class Tcb:
         return syn_window(self.config, self.rcv_mss - self._timestamp_octets)
 
     @property
+    def first_space(self) -> int:
+        """What a peer may be expected to send in its first round trip: what the window allows, or ten segments (RFC 6928)."""
+        return min(self.rcv_wnd, _FIRST_SEGMENTS * self.advertised_mss)
+
+    @property
     def initial_cwnd(self) -> int:
         """IW of RFC 6928 2: one segment where the SYN or SYN,ACK had to be repeated more than once."""
         if self.total_retrans > 1:
             return self.snd_mss
         config = self.config
-        return min(config.initial_window * self.snd_mss, max(2 * self.snd_mss, config.initial_window_octets))
+        return common(min(config.initial_window * self.snd_mss, max(2 * self.snd_mss, config.initial_window_octets)))
 
     def begin_congestion(self) -> CongestionControl:
         """Congestion control at its start."""
@@ -289,11 +301,11 @@ class Tcb:
     def _effective_mss(self) -> int:
         offered = default_mss(self.address) if self.peer_mss is None else max(self.peer_mss, self.config.min_snd_mss)  # MUST-15
         most = min(offered, self.path_mtu - header_size(self.address), self.config.max_segment or 65535)
-        return max(most - self.lower.option_octets - self.option_octets, 1)
+        return common(max(most - self.lower.option_octets - self.option_octets, 1))
 
     def follow_config(self) -> None:
         """Take from the settings, which may be others now, what the data path asks for with every segment."""
-        self.rcv_mss = min(self.mtu - header_size(self.address), self.config.max_segment or 65535)
+        self.rcv_mss = common(min(self.mtu - header_size(self.address), self.config.max_segment or 65535))
         """The MSS that this end offers: MTU less the fixed headers (MUST-67)."""
 
     def follow_path(self) -> None:
@@ -442,7 +454,14 @@ class Tcb:
         move(self, State.CLOSED, cause=cause, clause=clause, now=now)
 
 
+@lru_cache(256)
+def common(number: int) -> int:
+    """The same object for the same number: of these connections have a few between them, and would keep one each."""
+    return number
+
+
 _BEFORE_ACK = frozenset({State.SYN_RECEIVED, State.FIN_WAIT_1})
+_FIRST_SEGMENTS = 10
 _SMALL_WINDOW = 536
 """Linux: a window up to here is not halved."""
 _LEAST_TEXT = 28

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from userstack.errors import ConnectionReset
+from userstack.tcp import first_text
 from userstack.tcp.chronograph import IDLE
+from userstack.tcp.delayed_ack import NOTHING_ARRIVED
 from userstack.tcp.segment import Segment
 from userstack.tcp.state import CAN_RECEIVE_TEXT, State, move
 from userstack.tcp.tcb import Tcb
@@ -25,11 +27,13 @@ def process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
             tcb.send_reset(now)
         tcb.die(ConnectionReset("data came after close"), cause=f"{segment.cause} with text after CLOSE", clause="3.6.1", now=now)
         return False
+    if tcb.delayed_ack is NOTHING_ARRIVED:
+        first_text.comes(tcb)
     if tcb.ecn.text_arrived(segment.flags, segment.ecn):
         tcb.delayed_ack.hurry(tcb.rcv_wnd)
         tcb.ack_now = True
     if segment.seq > tcb.rcv_nxt:
-        tcb.tally.ofo_segs += tcb.segments_in(len(segment.payload))
+        first_text.tally(tcb).ofo_segs += tcb.segments_in(len(segment.payload))
         hold(tcb, segment)
         tcb.ack_now = True  # RFC 5681 4.2: at once above a gap (MAY-13)
         return True
@@ -46,6 +50,8 @@ def process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 def take_in_order(tcb: Tcb, texts: Sequence[Buffer], size: int, segments: int, stamp: tuple[int, int] | None, now: int) -> None:
     """The text at RCV.NXT in its pieces, of so many segments on the wire, and the timestamps that it came with."""
+    if tcb.delayed_ack is NOTHING_ARRIVED:
+        first_text.comes(tcb)
     tcb.recvbuf.extend(texts, size)
     tcb.bytes_received += size
     tcb.rcv_nxt += size
@@ -59,7 +65,7 @@ def take_in_order(tcb: Tcb, texts: Sequence[Buffer], size: int, segments: int, s
 
 def _measure(tcb: Tcb, size: int, stamp: tuple[int, int] | None, now: int) -> None:
     """What the peer's pace tells."""
-    tcb.tally.data_received_at = now
+    tcb.data_received_at = now
     receiver = tcb.receiver_rtt
     receiver.window_passed(tcb.rcv_nxt, tcb.rcv_adv - tcb.rcv_nxt, now)
     if stamp is not None and tcb.snd_ts_ok and receiver.is_news(stamp[1]):
@@ -83,6 +89,7 @@ def hold(tcb: Tcb, segment: Segment) -> None:
         if not tcb.recvbuf.hold(segment.seq, segment.payload):
             tcb.counters.add("TcpExtTCPOFODrop")
             return
+        first_text.comes(tcb)
         tcb.sack_report.arrived(segment.seq, tcb.recvbuf.islands)
         if segment.seq > tcb.rcv_nxt:
             tcb.counters.add("TcpExtTCPOFOQueue")
@@ -102,6 +109,7 @@ def arrived_again(tcb: Tcb, first: int, end: int, counter: str) -> None:
     """RFC 2883: what was here before is reported, if there is any of it."""
     if first < end and tcb.sack_permitted and tcb.config.dsack:
         tcb.counters.add(counter)
+        first_text.comes(tcb)
         tcb.sack_report.arrived_again(first, end)
         tcb.delayed_ack.hurry(tcb.rcv_wnd)
 

@@ -1,7 +1,7 @@
 """TIMEOUTS: what happens when a deadline of a connection comes (RFC 9293 3.8 and 3.10.8, RFC 6298 5)."""
 
 from userstack.errors import ConnectionTimedOut
-from userstack.tcp import acknowledge, calls, fastopen, keepalive, loss_counts, orphans, retransmission, tlp
+from userstack.tcp import acknowledge, calls, fastopen, first_text, keepalive, loss_counts, orphans, retransmission, tlp
 from userstack.tcp.probing import NOT_PROBING, Probing
 from userstack.tcp.report import Reason
 from userstack.tcp.state import State
@@ -47,7 +47,7 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         return
     tcb.counters.add("TcpExtTCPTimeouts")
     loss_counts.timed_out(tcb)
-    tcb.tally.timed_out(now, first=not tcb.retransmits)
+    first_text.tally(tcb).timed_out(now, first=not tcb.retransmits)
     tcb.retransmits += 1
     fastopen.timed_out(tcb, now)
     if tcb.retransmitted_since is None:

@@ -25,6 +25,7 @@ _OUTDATED = 24 * 86_400 * SECOND
 """RFC 7323 5.5: after so much idle time TS.Recent says nothing any more."""
 
 _NOP = Option(NOP)
+_NONE_CACHED: tuple[int, int, tuple[Option, ...]] = (-1, -1, ())
 _unpack: Callable[[bytes], tuple[int, int]] = Struct("!II").unpack
 
 
@@ -62,7 +63,7 @@ def read_timestamps(options: tuple[Option, ...]) -> tuple[int, int] | None:
 class Timestamps:
     """One connection's clock and TS.Recent. ``tick`` is the nanoseconds of one step of the clock."""
 
-    __slots__ = ("_cached", "_cached_for", "_tick", "last_ack_sent", "offset", "recent", "recent_at")
+    __slots__ = ("_cached", "_tick", "last_ack_sent", "offset", "recent", "recent_at")
 
     def __init__(self, tick: int, offset: int) -> None:
         self._tick = tick
@@ -74,8 +75,8 @@ class Timestamps:
         """When it was set."""
         self.last_ack_sent = 0
         """Last.ACK.sent."""
-        self._cached_for = (-1, -1)
-        self._cached: tuple[Option, ...] = ()
+        self._cached: tuple[int, int, tuple[Option, ...]] = _NONE_CACHED
+        """The last options, behind the tick and TS.Recent that they tell of."""
 
     def value(self, now: int) -> int:
         """TSval at that time."""
@@ -87,11 +88,11 @@ class Timestamps:
 
     def padded(self, now: int) -> tuple[Option, ...]:
         """The option with the NOPs that align it. Segments of the same tick share it."""
-        key = now // self._tick, self.recent or 0
-        if key != self._cached_for:
-            self._cached_for = key
-            self._cached = (_NOP, _NOP, self.option(now))
-        return self._cached
+        ticks, recent, options = self._cached
+        if ticks != now // self._tick or recent != (self.recent or 0):
+            options = (_NOP, _NOP, self.option(now))
+            self._cached = now // self._tick, self.recent or 0, options
+        return options
 
     def carry(self, bits: int, now: int) -> None:
         """Set the clock back, by less than 64 ticks, until its lowest six bits say ``bits``: for a SYN,ACK that is not kept."""

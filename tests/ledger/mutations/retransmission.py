@@ -13,7 +13,7 @@ MUTATIONS = (
         "MUST-18",
         "Karn's rule is forgotten",
         RTT,
-        'acknowledgement of what is being timed would be ambiguous."""\n        self._timed_end = None\n',
+        'acknowledgement of what is being timed would be ambiguous."""\n        self._timed = None\n',
         'acknowledgement of what is being timed would be ambiguous."""\n',
     ),
     Mutation(

@@ -8,8 +8,9 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any
 
 import userstack
 from userstack.bench.contender import Mode
@@ -23,41 +24,44 @@ CHARACTERS = bytes(range(32, 127)) * 2760
 
 async def echo(connection: userstack.Connection) -> None:
     """Send back what comes (RFC 862)."""
-    while data := await connection.recv():
-        await connection.send(data)
+    async with connection:
+        while data := await connection.recv():
+            await connection.send(data)
 
 
 async def discard(connection: userstack.Connection) -> None:
     """Read to the end (RFC 863)."""
-    while await connection.recv():
-        pass
+    async with connection:
+        while await connection.recv():
+            pass
 
 
 async def chargen(connection: userstack.Connection) -> None:
     """Send until the peer has had enough (RFC 864)."""
-    while True:
-        await connection.send(CHARACTERS)
+    async with connection:
+        while True:
+            await connection.send(CHARACTERS)
 
 
-Service = Callable[[userstack.Connection], Awaitable[None]]
+Service = Callable[[userstack.Connection], Coroutine[Any, Any, None]]
 SERVICES: dict[int, Service] = {ECHO: echo, DISCARD: discard, CHARGEN: chargen}
 
 
-async def serve_one(connection: userstack.Connection, service: Service) -> None:
-    """Serve a connection to its end; a client that resets it has had enough."""
-    async with connection:
-        with suppress(ConnectionError):
-            await service(connection)
-
-
 async def serve_port(listener: userstack.Listener, service: Service) -> None:
-    """Serve every connection that comes, each in a task of its own."""
+    """Serve every connection that comes, each in a task of its own; thousands of them share the name and the callback."""
     tasks: set[asyncio.Task[None]] = set()
+    name = service.__name__
+
+    def ended(task: asyncio.Task[None]) -> None:
+        tasks.discard(task)
+        with suppress(ConnectionError, asyncio.CancelledError):  # a client that resets its connection has had enough
+            task.result()
+
     async with listener:
         async for connection in listener:
-            task = asyncio.create_task(serve_one(connection, service))
+            task = asyncio.create_task(service(connection), name=name)
             tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            task.add_done_callback(ended)
 
 
 def open_stack(place: Place, *, offload: bool) -> AbstractAsyncContextManager[userstack.Stack]:
