@@ -93,6 +93,7 @@ class Host:
             mtu=mtu,
             trace=trace,
             start=start,
+            hand_down=self._reply_of_tcp,
             confirm=None if self.link is None else self.link.confirm,
         )
         confirm = None if self.link is None else self.link.confirm
@@ -100,7 +101,8 @@ class Host:
         """None where every packet is to go through the codec."""
         self._own = self.addresses.own
         self._offload = config.offload
-        self._replies: deque[bytes] = deque()
+        self._replies: deque[Outbound] = deque()
+        """What is sent without a connection."""
         self._errors = TokenBucket(rate=config.icmp_error_rate, burst=config.icmp_error_burst)
         self._identification = 0
 
@@ -275,6 +277,12 @@ class Host:
         self.counters.add(counter)
         self._replies.append(self.codec.encode_ip(packet))
         return None
+
+    def _reply_of_tcp(self, outgoing: Outgoing) -> bool:
+        if len(self._replies) >= self.config.transmit_queue:
+            return False
+        self._replies.append(self._encode(outgoing))
+        return True
 
     # --- packets out ---
 

@@ -7,6 +7,7 @@ from userstack.counters import Counters
 from userstack.net.arrival import Arrival
 from userstack.net.factory import ConnectionFactory
 from userstack.net.fastopen import FastOpenServer
+from userstack.net.flow import flow_of
 from userstack.net.listener import Listener
 from userstack.net.ports import Kind, use_of
 from userstack.net.stateless import StatelessReplies
@@ -119,7 +120,7 @@ class PassiveOpens:
         syn, config = arrival.segment, listener.config
         offered = read_syn(syn.options)
         mss = offered.mss if offered.mss is not None else default_mss(local.address)
-        cookie = self._syn_cookies.make(local, remote, syn.seq, mss, now)
+        cookie = self._syn_cookies.make(flow_of(local, remote), syn.seq, mss, now)
         if cookie is None:
             return "TcpExtListenDrops"
         if syn.flags & FIN and config.drop_synfin:
@@ -144,7 +145,7 @@ class PassiveOpens:
             self._replies.refuse(arrival)
             return None
         cookie = seq.wrap(ack.ack - 1)
-        mss = self._syn_cookies.check(cookie, arrival.local, arrival.remote, ack.seq - 1, now)
+        mss = self._syn_cookies.check(cookie, flow_of(arrival.local, arrival.remote), ack.seq - 1, now)
         if mss is None:
             self._counters.add("TcpExtSyncookiesFailed")
             self._replies.refuse(arrival)

@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
+from userstack.net.flow import flow_of
 from userstack.net.listener import Listener
 from userstack.net.ports import Kind, PortTable, Use, use_of
 from userstack.net.synqueue import is_overdue
@@ -105,7 +106,7 @@ class ConnectionTable:
         entry = Entry((connection.local, connection.remote), connection, use, listener)
         if entry.key in self.entries:
             raise RuntimeError(f"there is a connection {entry.key} already")
-        self.entries[entry.key] = self.flows[_flow(entry.key)] = entry
+        self.entries[entry.key] = self.flows[flow_of(*entry.key)] = entry
         self._ports.add(connection.local.port, use)
         if listener is not None and connection.tcb.fast_open.accepted:
             entry.listener, entry.early = None, listener
@@ -118,7 +119,7 @@ class ConnectionTable:
     def leave(self, entry: Entry) -> None:
         """Forget a connection, without a word about its end."""
         self.entries.pop(entry.key, None)
-        self.flows.pop(_flow(entry.key), None)
+        self.flows.pop(flow_of(*entry.key), None)
         entry.queued = False
         self.wheel.cancel(entry)
         self._ports.remove(entry.key[0].port, entry.use)
@@ -299,11 +300,6 @@ class ConnectionTable:
     def rows(self) -> list[ConnectionRow]:
         """A line for each connection and TIME-WAIT record."""
         return [_row(entry) for entry in self.entries.values()]
-
-
-def _flow(key: Key) -> bytes:
-    local, remote = key
-    return remote.address + local.address + (remote.port << 16 | local.port).to_bytes(4, "big")
 
 
 def _row(entry: Entry) -> ConnectionRow:

@@ -51,6 +51,7 @@ class Transport:
         mtu: int,
         trace: Tracer | None,
         start: int,
+        hand_down: Callable[[Outgoing], bool],
         confirm: Callable[[bytes, int], None] | None = None,
     ) -> None:
         self.addresses = addresses
@@ -72,7 +73,7 @@ class Transport:
             trace=trace,
             start=start,
         )
-        self._replies = StatelessReplies(config, counters)
+        self._replies = StatelessReplies(config, counters, hand_down)
         self._passive = PassiveOpens(
             self.table,
             self._factory,
@@ -189,10 +190,7 @@ class Transport:
         self.icmp_error(IcmpError(local, remote, wire_seq, error, opening, None), now=now)
 
     def poll_transmit(self, *, now: int) -> Outgoing | None:
-        """The next segment to send."""
-        reply = self._replies.poll_transmit()
-        if reply is not None:
-            return reply
+        """The next segment of a connection to send."""
         found = self.table.poll_transmit(now)
         if found is None:
             return None
