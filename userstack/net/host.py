@@ -99,6 +99,7 @@ class Host:
         confirm = None if self.link is None else self.link.confirm
         self._fast_path = FastPath(self.transport.table, self.counters, confirm) if codec.name == "fast" else None
         """None where every packet is to go through the codec."""
+        self._syn_path = self.transport.syn_path
         self._own = self.addresses.own
         self._offload = config.offload
         self._replies: deque[Outbound] = deque()
@@ -115,8 +116,24 @@ class Host:
             return
         if self.trace is not None:
             self.trace(PacketReceived(now, bytes(packet)))
-        if self._fast_path is None or not self._fast_path.take(packet, now, vouched=checksum_ok):
-            self._receive(packet, now, checksum_ok)
+        if self._fast_path is not None:
+            if self._fast_path.take(packet, now, vouched=checksum_ok):
+                return
+            if self._syn_path.patterns and self._answer_syn(packet, now, checksum_ok):
+                return
+        self._receive(packet, now, checksum_ok)
+
+    def _answer_syn(self, data: Buffer, now: int, checksum_ok: bool) -> bool:
+        """The short way of a SYN that gets a cookie."""
+        if len(self._replies) >= self.config.transmit_queue:
+            return False
+        identification = (self._identification + 1) & 0xFFFF
+        answer = self._syn_path.answer(data, identification, now, vouched=checksum_ok)
+        if answer is None:
+            return False
+        self._identification = identification
+        self._replies.append(answer)
+        return True
 
     def _receive(self, data: Buffer, now: int, checksum_ok: bool) -> None:
         self.counters.add("Ip6InReceives" if len(data) and data[0] >> 4 == 6 else "IpInReceives")

@@ -11,6 +11,7 @@ from userstack.net.flow import flow_of
 from userstack.net.listener import Listener
 from userstack.net.ports import Kind, use_of
 from userstack.net.stateless import StatelessReplies
+from userstack.net.syn_path import SynPath
 from userstack.net.syncookies import VALID, SynCookies, remembered_syn, synack, without_echo
 from userstack.net.synqueue import Verdict, judge
 from userstack.net.table import ConnectionTable, Entry
@@ -25,7 +26,7 @@ from userstack.wire.tcp import ACK, FIN, RST, SYN
 class PassiveOpens:
     """Gives a SYN a connection of its own, or a cookie, or nothing. Every call gives the counter where a segment is thrown away."""
 
-    __slots__ = ("_config", "_counters", "_factory", "_fast_open", "_replies", "_syn_cookies", "_table")
+    __slots__ = ("_config", "_counters", "_factory", "_fast_open", "_replies", "_syn_cookies", "_syn_path", "_table")
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class PassiveOpens:
         config: StackConfig,
         counters: Counters,
         syn_cookies: SynCookies,
+        syn_path: SynPath,
         fast_open: FastOpenServer,
     ) -> None:
         self._table = table
@@ -44,6 +46,7 @@ class PassiveOpens:
         self._config = config
         self._counters = counters
         self._syn_cookies = syn_cookies
+        self._syn_path = syn_path
         self._fast_open = fast_open
 
     def segment_arrives(self, listener: Listener, arrival: Arrival) -> str | None:
@@ -136,6 +139,7 @@ class PassiveOpens:
         listener.cookie_sent_at = now
         if self._replies.send(answer, arrival, config):
             self._counters.add("TcpExtSyncookiesSent")
+            self._syn_path.learn(listener, arrival, answer)
         return None
 
     def _third_segment(self, listener: Listener, arrival: Arrival) -> str | None:

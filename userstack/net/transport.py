@@ -20,6 +20,7 @@ from userstack.net.passive import PassiveOpens
 from userstack.net.paths import Paths
 from userstack.net.ports import Binding, Kind, PortTable, use_of
 from userstack.net.stateless import StatelessReplies
+from userstack.net.syn_path import SynPath
 from userstack.net.syncookies import SynCookies
 from userstack.net.table import ConnectionRow, ConnectionTable, Entry
 from userstack.tcp import md5sig
@@ -73,6 +74,7 @@ class Transport:
             trace=trace,
             start=start,
         )
+        self.syn_path = SynPath(self.table, syn_cookies, addresses.interfaces, timestamp_offset, config, counters)
         self._replies = StatelessReplies(config, counters, hand_down)
         self._passive = PassiveOpens(
             self.table,
@@ -81,6 +83,7 @@ class Transport:
             config=config,
             counters=counters,
             syn_cookies=syn_cookies,
+            syn_path=self.syn_path,
             fast_open=FastOpenServer(config, counters, secret),
         )
         self._active = ActiveOpens(
@@ -251,6 +254,7 @@ class Transport:
 
     def _forget(self, listener: Listener, now: int) -> None:
         del self.listeners[listener.binding.local]
+        self.syn_path.patterns.clear()
         self.ports.release(listener.binding)
         for connection in list(listener.syn_queue):  # as in Linux without a word: what they send yet is nobody's
             connection.give_up(cause="listener closed", now=now)
