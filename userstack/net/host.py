@@ -200,9 +200,7 @@ class Host:
             if error.counter != "TcpInErrs":
                 self.counters.add("TcpInErrs")
             raise
-        local = Endpoint(packet.destination, segment.destination_port)
-        remote = Endpoint(packet.source, segment.source_port)
-        return self.transport.segment_arrives(local, remote, segment, packet=packet, route=route, now=now)
+        return self.transport.segment_arrives(segment, packet=packet, route=route, now=now)
 
     def _receive_icmp(self, packet: IPPacket, route: SourceRoute | None, now: int) -> str | None:
         self.counters.add("IcmpInMsgs")

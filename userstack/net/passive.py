@@ -62,7 +62,7 @@ class PassiveOpens:
         if not flags & SYN or not arrival.remote.port:
             return "TcpInErrs"
         verdict = judge(listener, self._counters)
-        if verdict is Verdict.DROP or self._is_crowded:
+        if verdict is Verdict.DROP or self._table.live >= self._config.max_connections:
             return "TcpExtListenDrops"
         if verdict is Verdict.COOKIE:
             return self._send_cookie(listener, arrival)
@@ -88,7 +88,7 @@ class PassiveOpens:
         if listener.full:
             self._counters.add("TcpExtListenOverflows")
             return "TcpExtListenDrops"
-        if self._is_crowded:  # the record was none of them
+        if self._table.live >= self._config.max_connections:  # the record was none of them
             return "TcpExtListenDrops"
         # As in Linux the SYN queue is no limit here: the record gives its place, and its peer is no forged one.
         child = self._factory.make(
@@ -155,7 +155,7 @@ class PassiveOpens:
             self._replies.refuse(arrival)
             return None
         self._counters.add("TcpExtSyncookiesRecv")
-        if listener.full or self._is_crowded:
+        if listener.full or self._table.live >= self._config.max_connections:
             if listener.full:
                 self._counters.add("TcpExtListenOverflows")
             return "TcpExtListenDrops"
@@ -175,22 +175,19 @@ class PassiveOpens:
 
     # --- inside ---
 
-    @property
-    def _is_crowded(self) -> bool:
-        return self._table.live >= self._config.max_connections
-
     def _judge_fast_open(self, listener: Listener, arrival: Arrival) -> FastOpen:
         return self._fast_open.judge(
             listener.fast_open, listener.config, arrival.local, arrival.remote, arrival.segment, now=arrival.now
         )
 
     def _enter(self, child: Connection, listener: Listener) -> None:
-        use = use_of(child.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
+        use = use_of(child.tcb.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
         self._table.enter(child, use, listener)
 
 
 def _equip(child: Connection, arrival: Arrival) -> None:
     """What the SYN says of the way between the two ends is the child's from its first segment on."""
-    child.md5_key = arrival.md5_key
+    if arrival.md5_key is not None:
+        child.md5_key = arrival.md5_key
     if arrival.route is not None:
         child.return_route(arrival.route)

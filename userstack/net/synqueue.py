@@ -32,14 +32,14 @@ def gets_cookie(listener: Listener) -> bool:
 
 def judge(listener: Listener, counters: Counters) -> Verdict:
     """What becomes of a SYN for ``listener`` (``tcp_syncookies``, ``tcp_max_syn_backlog``)."""
-    config = listener.config
-    if config.syncookies == 2 or listener.syn_queue_full:
+    config, backlog = listener.config, listener.backlog
+    if config.syncookies == 2 or len(listener.syn_queue) > backlog:
         counters.add("TcpExtTCPReqQFullDoCookies" if config.syncookies else "TcpExtTCPReqQFullDrop")
         if not config.syncookies:
             return Verdict.DROP
-    if gets_cookie(listener):
-        return Verdict.COOKIE
-    if listener.full:
+        if gets_cookie(listener):
+            return Verdict.COOKIE
+    if len(listener.accept_queue) > backlog:
         counters.add("TcpExtListenOverflows")
         return Verdict.DROP
     if not config.syncookies and len(listener.syn_queue) > config.syn_backlog - (config.syn_backlog >> 2):

@@ -12,6 +12,7 @@ from userstack.net.listener import Listener
 from userstack.net.ports import Kind, PortTable, Use, use_of
 from userstack.net.synqueue import is_overdue
 from userstack.net.wheel import Timer, TimerWheel
+from userstack.tcp import arrives, output
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
@@ -101,13 +102,14 @@ class ConnectionTable:
 
         Where Fast Open has been accepted it goes straight to the application (RFC 7413 4.2.2).
         """
-        if connection.remote is None:
+        local, remote = connection.tcb.local, connection.tcb.remote
+        if remote is None:
             raise RuntimeError("a connection without a remote socket is not for the table")
-        entry = Entry((connection.local, connection.remote), connection, use, listener)
+        entry = Entry((local, remote), connection, use, listener)
         if entry.key in self.entries:
             raise RuntimeError(f"there is a connection {entry.key} already")
         self.entries[entry.key] = self.flows[flow_of(*entry.key)] = entry
-        self._ports.add(connection.local.port, use)
+        self._ports.add(local.port, use)
         if listener is not None and connection.tcb.fast_open.accepted:
             entry.listener, entry.early = None, listener
             listener.fast_open.pending[connection] = None
@@ -158,21 +160,23 @@ class ConnectionTable:
 
         True where it acknowledged something new: what we sent has arrived at the other end (RFC 4861 7.3.1).
         """
-        connection = entry.connection
-        acknowledged = 0 if connection is None else connection.tcb.snd_una
-        entry.machine.on_segment(segment, now=now)
-        if entry.listener is not None and entry.connection is not None and entry.connection.is_established:
-            self._establish(entry, entry.listener, entry.connection)
-        if entry.early is not None and entry.connection is not None:
-            self._judge_pending(entry, entry.early, entry.connection, now)
+        connection, listener = entry.connection, entry.listener
+        tcb = None if connection is None else connection.tcb
+        acknowledged = 0 if tcb is None else tcb.snd_una
+        if tcb is not None and entry.record is None:
+            arrives.segment_arrives(tcb, segment, now=now)
+        else:
+            entry.machine.on_segment(segment, now=now)
+        if listener is not None and connection is not None and tcb is not None and tcb.snd_una > tcb.iss:
+            self._leave_syn_queue(entry, connection)
+            self._hand_over(listener, connection)
+        if entry.early is not None and connection is not None:
+            self._judge_pending(entry, entry.early, connection, now)
         self._touch(entry)
-        if entry.machine.state in _OVER and not entry.machine.owes_reset:
+        state = tcb.state if tcb is not None and entry.record is None else entry.machine.state
+        if state in _OVER and not entry.machine.owes_reset:
             self.free(entry, now)  # at once: what comes next in the same batch is no longer its
-        return connection is not None and connection.tcb.snd_una > acknowledged
-
-    def _establish(self, entry: Entry, listener: Listener, connection: Connection) -> None:
-        self._leave_syn_queue(entry, connection)
-        self._hand_over(listener, connection)
+        return tcb is not None and tcb.snd_una > acknowledged
 
     def _judge_pending(self, entry: Entry, listener: Listener, connection: Connection, now: int) -> None:
         """The peer has confirmed its SYN, or reset; as in Linux only what the application has accepted counts on then."""
@@ -185,17 +189,18 @@ class ConnectionTable:
 
     def _hand_over(self, listener: Listener, connection: Connection) -> None:
         listener.accept_queue.append(connection)
-        self._counters.add("TcpPassiveOpens")
+        self._counters["TcpPassiveOpens"] += 1
         self._touched.add(listener)
 
     def touch(self, connection: Connection) -> None:
         """After a call on a connection: its output and its timers have to follow."""
-        entry = None if connection.remote is None else self.entries.get((connection.local, connection.remote))
+        tcb = connection.tcb
+        entry = None if tcb.remote is None else self.entries.get((tcb.local, tcb.remote))
         if entry is None:
             return
         if entry.connection is connection or (entry.record is not None and entry.record is connection.time_wait):
             self._touch(entry)
-            if connection.tcb.released and entry.record is not None:
+            if tcb.released and entry.record is not None:
                 self._let_go(entry, connection)
 
     def has_news(self, entry: Entry) -> None:
@@ -237,7 +242,10 @@ class ConnectionTable:
                 continue
             segment = None
             try:
-                segment = entry.machine.poll_transmit(now=now)
+                if entry.record is None and entry.connection is not None:
+                    segment = output.poll_transmit(entry.connection.tcb, now=now)
+                else:
+                    segment = entry.machine.poll_transmit(now=now)
             finally:
                 if segment is None:  # also after a bug of ours in one connection: it must not stand in the way of the others
                     entry.queued = False

@@ -86,7 +86,7 @@ MUTATIONS = (
         "MUST-45",
         "segments have the address of another interface",
         TRANSPORT,
-        "            entry.key[0].address,\n",
-        "            self.addresses.interfaces[-1].address,\n",
+        "Outgoing(segment, local.address,",
+        "Outgoing(segment, self.addresses.interfaces[-1].address,",
     ),
 )
