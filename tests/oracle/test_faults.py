@@ -91,8 +91,8 @@ FAULTS = (
     Fault(
         "a segment without ACK goes on to its text",
         ARRIVES,
-        '"""Fifth step."""\n    if not segment.has_ack:\n        return False',
-        '"""Fifth step."""\n    if not segment.has_ack:\n        return True',
+        '"""Fifth step."""\n    if not segment.flags & ACK:\n        return False',
+        '"""Fifth step."""\n    if not segment.flags & ACK:\n        return True',
         "ESTABLISHED",
     ),
     Fault(
