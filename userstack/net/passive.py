@@ -165,7 +165,9 @@ class PassiveOpens:
     def _remember(self, listener: Listener, arrival: Arrival, cookie: int, mss: int) -> None:
         """The connection as if its SYN had been kept; the ACK, with what else it brings, is then the next of its segments."""
         local, remote, ack, now = arrival.local, arrival.remote, arrival.segment, arrival.now
-        config = replace(listener.config, defer_accept=0)  # as in Linux: it is here, so it is established
+        config = listener.config
+        if config.defer_accept:  # as in Linux: it is here, so it is established
+            config = replace(config, defer_accept=0)
         child = self._factory.make(local, remote, config=config, isn=lambda *_: cookie, listening=True, now=now)
         _equip(child, arrival)
         offset = self._factory.timestamp_offset(local, remote) if config.timestamps else None

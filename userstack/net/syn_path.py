@@ -119,7 +119,8 @@ class SynPath:
         flow = bytes(data[transport - 2 * len(source) : transport + 4])
         if pattern is None or not port or ttl < pattern.min_ttl or not self._gets_cookie(pattern.listener, pattern, flow, source):
             return None
-        if not vouched and (word_sum(data[transport:]) + int.from_bytes(flow[:-4], "big") + size - transport + TCP) % 0xFFFF:
+        words = int.from_bytes(data[transport:], "big") + int.from_bytes(flow[:-4], "big") + size - transport + TCP
+        if not vouched and words % 0xFFFF:
             return None
         cookie = self._cookies.make(flow, number, int.from_bytes(options[2:4], "big"), now)
         if cookie is None:

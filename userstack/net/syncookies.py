@@ -9,7 +9,6 @@ full costs nothing but time, and whoever has heard the SYN,ACK can still finish 
 import hashlib
 import struct
 from bisect import bisect_right
-from dataclasses import replace
 
 from userstack.config import SECOND, StackConfig
 from userstack.counters import Counters
@@ -139,9 +138,9 @@ def remembered_syn(ack: TcpSegment, mss: int, *, offset: int | None) -> TcpSegme
 
 
 def without_echo(ack: TcpSegment) -> TcpSegment:
-    """The segment with 0 for its TSecr: what it echoes held options and not the time, so that no round trip is measured by it."""
+    """Set its TSecr to 0: what the segment echoes held options and not the time, so that no round trip is measured by it."""
     stamps = read_timestamps(ack.options)
-    if stamps is None:
-        return ack
-    plain = encode(stamps[0], 0)
-    return replace(ack, options=tuple(plain if option.kind == TIMESTAMPS else option for option in ack.options))
+    if stamps is not None:
+        plain = encode(stamps[0], 0)
+        ack.options = tuple([plain if option.kind == TIMESTAMPS else option for option in ack.options])
+    return ack

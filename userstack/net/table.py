@@ -205,7 +205,9 @@ class ConnectionTable:
 
     def has_news(self, entry: Entry) -> None:
         """A segment was handed past the table to a connection of ``Entry.plain_tcb``, which is no nearer to its end by it."""
-        self._queue(entry)
+        if not entry.queued:
+            entry.queued = True
+            self._dirty.append(entry)
         if entry.connection is not None:
             self._touched.add(entry.connection)
 
@@ -218,13 +220,10 @@ class ConnectionTable:
         touched, self._touched = self._touched, set()
         return touched
 
-    def _queue(self, entry: Entry) -> None:
+    def _touch(self, entry: Entry) -> None:
         if not entry.queued:
             entry.queued = True
             self._dirty.append(entry)
-
-    def _touch(self, entry: Entry) -> None:
-        self._queue(entry)
         connection = entry.connection
         if connection is None:
             return
@@ -261,10 +260,14 @@ class ConnectionTable:
             self._counters.add("TcpExtTCPTimeWaitOverflow")
             entry.record.abort(now=now)
         machine = entry.machine
-        if machine.state in _OVER:
+        if entry.record is None and entry.connection is not None:
+            tcb = entry.connection.tcb
+            state, deadline = tcb.state, machine.next_deadline() if tcb.syn_due else tcb.timers.next()
+        else:
+            state, deadline = machine.state, machine.next_deadline()
+        if state in _OVER:
             self.free(entry, now)
             return
-        deadline = machine.next_deadline()
         if deadline is not None and (entry.deadline is None or deadline < entry.deadline):
             self.wheel.arm(entry, deadline)
 

@@ -15,7 +15,7 @@ from userstack.net.factory import ConnectionFactory
 from userstack.net.fastopen import FastOpenServer
 from userstack.net.icmp import IcmpError
 from userstack.net.listener import Listener
-from userstack.net.outgoing import Outgoing
+from userstack.net.outgoing import Outgoing, outgoing_of
 from userstack.net.passive import PassiveOpens
 from userstack.net.paths import Paths
 from userstack.net.ports import Binding, Kind, PortTable, use_of
@@ -209,7 +209,7 @@ class Transport:
             lower, ttl, tos = entry.machine.lower, entry.machine.ttl, entry.machine.tos
         if segment.ecn:
             tos = tos & ~3 | segment.ecn
-        return Outgoing(segment, local.address, remote.address, ttl, tos, lower.dont_fragment, lower.route)
+        return outgoing_of((segment, local.address, remote.address, ttl, tos, lower.dont_fragment, lower.route))
 
     # --- sockets ---
 

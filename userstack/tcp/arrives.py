@@ -14,7 +14,7 @@ from userstack.tcp.segment import Segment, from_wire
 from userstack.tcp.state import State, move
 from userstack.tcp.tcb import Tcb
 from userstack.tcp.timewait import TimeWait
-from userstack.wire.tcp import ACK, RST, SYN, TcpSegment
+from userstack.wire.tcp import ACK, FIN, RST, SYN, TcpSegment
 
 _SOON = 2 * MILLISECOND
 _INITIAL_SEGMENTS = 10
@@ -64,14 +64,15 @@ def _closed(tcb: Tcb, segment: Segment, port: int) -> None:
 
 def _listen(tcb: Tcb, segment: Segment, now: int) -> None:
     # 3.10.7.2. First a RST, second an ACK; the third, security, has no meaning here (A.1.2); a SYN; fourth, anything else.
-    if segment.rst:
+    flags = segment.flags
+    if flags & RST:
         return
-    if segment.has_ack:
+    if flags & ACK:
         tcb.answer_reset(segment, segment.reset)
         return
-    if not segment.syn or tcb.remote is None:
+    if not flags & SYN or tcb.remote is None:
         return
-    if segment.fin and tcb.config.drop_synfin:
+    if flags & FIN and tcb.config.drop_synfin:
         return
     if segment.bad_options:
         tcb.counters.add("TcpExtTCPBadOptions")  # MUST-7: there is no connection to reset yet
@@ -99,23 +100,24 @@ def _receive_syn(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def _take_syn(tcb: Tcb, segment: Segment, now: int) -> None:
-    offered = tcb.rcv_wnd  # by our own SYN, where one has gone out
+    offered = tcb.rcv_adv - tcb.rcv_nxt  # by our own SYN, where one has gone out
     tcb.irs = segment.seq
     tcb.segs_accepted += 1
     tcb.rcv_nxt = segment.seq + 1
     negotiation.agree(tcb, read_syn(segment.options), now)
-    tcb.uto.arrived(segment.options, user_timeout=tcb.user_timeout, rto=tcb.rtt.rto)
+    if tcb.uto.enabled:
+        tcb.uto.arrived(segment.options, user_timeout=tcb.user_timeout, rto=tcb.rtt.rto)
     tcb.ecn = tcb.ecn.agreed(segment.flags, tcb.config.ecn, tcb.iss)
     tcb.rcv_adv = tcb.rcv_nxt + (tcb.syn_window if tcb.passive else offered)
     # Note: 3.10.7.2 leaves SND.WND to the ACK, but a FIN may have to be sent before that one comes (3.10.4, SYN-RECEIVED).
     _update_send_window(tcb, segment)
     # 3.10.7.2, 3.10.7.3: other text and controls are queued until ESTABLISHED.
     tcb.rcv_up = tcb.rcv_nxt
-    urgent.take(tcb, segment)
-    text.hold(
-        tcb,
-        Segment(tcb.rcv_nxt, segment.ack, segment.flags & ~SYN, segment.window, segment.payload).trimmed(tcb.rcv_nxt, tcb.rcv_adv),
-    )
+    if segment.up is not None:
+        urgent.take(tcb, segment)
+    if segment.payload or segment.flags & FIN:
+        behind = Segment(tcb.rcv_nxt, segment.ack, segment.flags & ~SYN, segment.window, segment.payload)
+        text.hold(tcb, behind.trimmed(tcb.rcv_nxt, tcb.rcv_adv))
     if tcb.fast_open.accepted:
         _open_early(tcb)
 
@@ -209,7 +211,8 @@ def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
             tcb.timestamps.update(segment.timestamps[0], segment.seq, now)
         if tcb.uto.enabled and segment.options:
             _take_user_timeout(tcb, segment)
-        urgent.process_urgent(tcb, segment)
+        if segment.up is not None or tcb.mark is not None:
+            urgent.process_urgent(tcb, segment)
         _seventh_step_on(tcb, _idealized(tcb, segment), now)
 
 
