@@ -119,6 +119,7 @@ class SynPath:
         flow = bytes(data[transport - 2 * len(source) : transport + 4])
         if pattern is None or not port or ttl < pattern.min_ttl or not self._gets_cookie(pattern.listener, pattern, flow, source):
             return None
+        # There is no text, or no pattern would fit: an even number of octets.
         words = int.from_bytes(data[transport:], "big") + int.from_bytes(flow[:-4], "big") + size - transport + TCP
         if not vouched and words % 0xFFFF:
             return None
