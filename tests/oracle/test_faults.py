@@ -189,8 +189,8 @@ FAULTS = (
     Fault(
         "URG does not count at a zero window",
         ARRIVES,
-        "        urgent.process_urgent(tcb, segment)",
-        "        if tcb.rcv_wnd:\n            urgent.process_urgent(tcb, segment)",
+        "            urgent.process_urgent(tcb, segment)",
+        "            if tcb.rcv_wnd:\n                urgent.process_urgent(tcb, segment)",
         "ESTABLISHED, RCV.WND zero",
     ),
     Fault(

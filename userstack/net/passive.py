@@ -15,7 +15,7 @@ from userstack.net.syn_path import SynPath
 from userstack.net.syncookies import VALID, SynCookies, remembered_syn, synack, without_echo
 from userstack.net.synqueue import Verdict, judge
 from userstack.net.table import ConnectionTable, Entry
-from userstack.tcp import seq
+from userstack.tcp import arrives, seq
 from userstack.tcp.connection import Connection
 from userstack.tcp.fastopen import FastOpen
 from userstack.tcp.options import default_mss, read_syn
@@ -75,8 +75,8 @@ class PassiveOpens:
             now=arrival.now,
         )
         _equip(child, arrival)
-        child.on_segment(arrival.segment, now=arrival.now)
-        if child.state is State.SYN_RECEIVED:
+        arrives.segment_arrives(child.tcb, arrival.segment, now=arrival.now)
+        if child.tcb.state is State.SYN_RECEIVED:
             self._enter(child, listener)
         return None
 

@@ -48,7 +48,7 @@ class SecretOffset:
 
 def encode(tsval: int, tsecr: int) -> Option:
     """The option with these two values."""
-    return option_of((TIMESTAMPS, (seq.wrap(tsval) << 32 | seq.wrap(tsecr)).to_bytes(8, "big")))
+    return option_of((TIMESTAMPS, ((tsval & seq.MASK) << 32 | tsecr & seq.MASK).to_bytes(8, "big")))
 
 
 def read_timestamps(options: tuple[Option, ...]) -> tuple[int, int] | None:
