@@ -91,8 +91,8 @@ FAULTS = (
     Fault(
         "a segment without ACK goes on to its text",
         ARRIVES,
-        '"""Fifth step."""\n    if not segment.has_ack:\n        return False',
-        '"""Fifth step."""\n    if not segment.has_ack:\n        return True',
+        '"""Fifth step."""\n    if not segment.flags & ACK:\n        return False',
+        '"""Fifth step."""\n    if not segment.flags & ACK:\n        return True',
         "ESTABLISHED",
     ),
     Fault(
@@ -189,8 +189,8 @@ FAULTS = (
     Fault(
         "URG does not count at a zero window",
         ARRIVES,
-        "        urgent.process_urgent(tcb, segment)",
-        "        if tcb.rcv_wnd:\n            urgent.process_urgent(tcb, segment)",
+        "            urgent.process_urgent(tcb, segment)",
+        "            if tcb.rcv_wnd:\n                urgent.process_urgent(tcb, segment)",
         "ESTABLISHED, RCV.WND zero",
     ),
     Fault(

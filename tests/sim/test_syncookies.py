@@ -12,6 +12,7 @@ from tests.sim.nets import IPV4, Net
 from tests.support.clients import CODEC, IRS, MASK, MSS, PORT, SACK, SCALE, Client, of, stamp
 from userstack.address import Endpoint, pack_address
 from userstack.config import MILLISECOND, SECOND, StackConfig
+from userstack.net.flow import flow_of
 from userstack.net.syncookies import MSS_IPV4, MSS_IPV6, PERIOD, SynCookies
 from userstack.sim import VirtualHost
 from userstack.sim.virtual_socket import VirtualSocket
@@ -24,6 +25,7 @@ from userstack.wire.tcp import ACK, CWR, ECE, FIN, RST, SYN, Option, TcpSegment
 ALWAYS = StackConfig(syncookies=2)
 LOCAL = Endpoint(pack_address("10.9.0.2"), 80)
 REMOTE = Endpoint(pack_address("10.9.0.1"), 40_000)
+FLOW = flow_of(LOCAL, REMOTE)
 
 
 def listening(net: Net, config: StackConfig, *, backlog: int = 10, seed: int = 0) -> tuple[VirtualHost, VirtualSocket]:
@@ -40,34 +42,34 @@ def listening(net: Net, config: StackConfig, *, backlog: int = 10, seed: int = 0
 @pytest.mark.parametrize("mss", [*MSS_IPV4, 49, 1000, 1459, 1461, 65535])
 def test_a_cookie_says_an_mss_that_is_never_above_the_peers(mss: int) -> None:
     cookies = SynCookies(b"secret")
-    cookie = cookies.make(LOCAL, REMOTE, IRS, mss, 0)
+    cookie = cookies.make(FLOW, IRS, mss, 0)
     assert cookie is not None
-    assert cookies.check(cookie, LOCAL, REMOTE, IRS, 0) == max(least for least in MSS_IPV4 if least <= mss)
+    assert cookies.check(cookie, FLOW, IRS, 0) == max(least for least in MSS_IPV4 if least <= mss)
 
 
 def test_ipv6_has_a_table_of_its_own() -> None:
     local, remote = Endpoint(pack_address("fd3d::1"), 80), Endpoint(pack_address("fd3d::2"), 1)
     cookies = SynCookies(b"secret")
-    cookie = cookies.make(local, remote, IRS, 1440, 0)
+    cookie = cookies.make(flow_of(local, remote), IRS, 1440, 0)
     assert cookie is not None
-    assert cookies.check(cookie, local, remote, IRS, 0) == 1440
+    assert cookies.check(cookie, flow_of(local, remote), IRS, 0) == 1440
     assert len(MSS_IPV4) == len(MSS_IPV6) == 8  # three bits
 
 
 @pytest.mark.requirement("MUST-16")
 def test_who_takes_less_than_any_cookie_says_gets_none() -> None:
-    assert SynCookies(b"secret").make(LOCAL, REMOTE, IRS, 47, 0) is None
+    assert SynCookies(b"secret").make(FLOW, IRS, 47, 0) is None
 
 
 def test_a_cookie_is_good_in_its_minute_and_the_next() -> None:
     cookies = SynCookies(b"secret")
     for made in (0, 59 * SECOND, 255 * PERIOD, 12_345 * PERIOD + 1):
-        cookie = cookies.make(LOCAL, REMOTE, IRS, 1460, made)
+        cookie = cookies.make(FLOW, IRS, 1460, made)
         assert cookie is not None
         step = made // PERIOD
-        good = [age for age in range(300) if cookies.check(cookie, LOCAL, REMOTE, IRS, (step + age) * PERIOD) is not None]
+        good = [age for age in range(300) if cookies.check(cookie, FLOW, IRS, (step + age) * PERIOD) is not None]
         assert good == [0, 1]
-        assert cookies.check(cookie, LOCAL, REMOTE, IRS, (step - 1) * PERIOD) is None
+        assert cookies.check(cookie, FLOW, IRS, (step - 1) * PERIOD) is None
 
 
 @pytest.mark.parametrize(
@@ -84,35 +86,35 @@ def test_a_cookie_is_good_in_its_minute_and_the_next() -> None:
 def test_a_cookie_is_nobody_elses(local: Endpoint, remote: Endpoint, irs: int) -> None:
     cookies = SynCookies(b"secret")
     for irs_of, now in zip(range(200), range(200), strict=True):
-        cookie = cookies.make(LOCAL, REMOTE, IRS + 10 * irs_of, 1460, now * SECOND)
+        cookie = cookies.make(FLOW, IRS + 10 * irs_of, 1460, now * SECOND)
         assert cookie is not None
-        assert cookies.check(cookie, local, remote, irs + 10 * irs_of, now * SECOND) is None
+        assert cookies.check(cookie, flow_of(local, remote), irs + 10 * irs_of, now * SECOND) is None
 
 
 def test_whoever_has_one_cookie_can_make_no_other_of_it() -> None:
     """Neither for another SEQ, nor another MSS, nor another minute: what is added to a cookie in the clear is in its hash too."""
     cookies = SynCookies(b"secret")
-    cookie = cookies.make(LOCAL, REMOTE, IRS, 1460, 0)
+    cookie = cookies.make(FLOW, IRS, 1460, 0)
     assert cookie is not None
-    assert [step for step in range(-500, 500) if step and cookies.check(cookie + step & MASK, LOCAL, REMOTE, IRS + step, 0)] == []
-    assert [step for step in range(1, 8) if cookies.check(cookie + (step << 21) & MASK, LOCAL, REMOTE, IRS, 0)] == []
-    assert [step for step in range(1, 9) if cookies.check(cookie + (step << 24) & MASK, LOCAL, REMOTE, IRS, step * PERIOD)] == []
+    assert [step for step in range(-500, 500) if step and cookies.check(cookie + step & MASK, FLOW, IRS + step, 0)] == []
+    assert [step for step in range(1, 8) if cookies.check(cookie + (step << 21) & MASK, FLOW, IRS, 0)] == []
+    assert [step for step in range(1, 9) if cookies.check(cookie + (step << 24) & MASK, FLOW, IRS, step * PERIOD)] == []
 
 
 def test_who_guesses_finds_hardly_one_cookie_in_268_million() -> None:
     """2 of 256 minutes, and one of 2**21 hashes: of 40 000 guesses none is right, near a right one neither."""
     cookies, chance = SynCookies(b"secret"), random.Random(1)
-    right = cookies.make(LOCAL, REMOTE, IRS, 1460, 0)
+    right = cookies.make(FLOW, IRS, 1460, 0)
     assert right is not None
     guesses = {chance.getrandbits(32) for _ in range(20_000)} | {right + step & MASK for step in range(-10_000, 10_000)}
     guesses -= {right}
-    assert [guess for guess in guesses if cookies.check(guess, LOCAL, REMOTE, IRS, 0) is not None] == []
+    assert [guess for guess in guesses if cookies.check(guess, FLOW, IRS, 0) is not None] == []
 
 
 def test_another_secret_makes_other_cookies() -> None:
     one, other = SynCookies(b"one"), SynCookies(b"other")
-    made = [one.make(LOCAL, REMOTE, irs, 1460, 0) for irs in range(1_000)]
-    assert [cookie for irs, cookie in enumerate(made) if cookie is not None and other.check(cookie, LOCAL, REMOTE, irs, 0)] == []
+    made = [one.make(FLOW, irs, 1460, 0) for irs in range(1_000)]
+    assert [cookie for irs, cookie in enumerate(made) if cookie is not None and other.check(cookie, FLOW, irs, 0)] == []
 
 
 # --- the handshake ---

@@ -37,7 +37,7 @@ def check_bounds(host: VirtualHost) -> None:
     """Law 7: every limit of ``StackConfig`` holds, and what is counted is what is there."""
     transport = host._engine.core.transport
     config = transport.config
-    assert len(transport._replies._waiting) <= config.transmit_queue
+    assert len(host._engine.core._replies) <= config.transmit_queue
     assert len(transport.paths) <= config.max_paths
     assert len(transport._active._fast_open_cookies._servers) <= config.fast_open_cache
     assert len(transport._active._fast_open_cookies._refused) <= config.fast_open_cache

@@ -53,7 +53,7 @@ class Listener:
         """
         async with self._turn:
             while True:
-                await self._driver.until(self._core, lambda: self._core.acceptable or self._closed)
+                await self._driver.until(self._core, self._has_news)
                 self._check_open()
                 accepted = self._core.accept()
                 if accepted is not None:
@@ -125,6 +125,9 @@ class Listener:
 
     def __repr__(self) -> str:
         return f"<Listener {self._core.local}{' closed' if self._closed else ''}>"
+
+    def _has_news(self) -> bool:
+        return len(self._core.accept_queue) > 0 or self._closed
 
     def _check_open(self) -> None:
         if self._closed:

@@ -56,6 +56,7 @@ class ConnectionFactory:
         fast_open: FastOpen | None = None,
     ) -> Connection:
         """A fresh connection, in the state that ``Connection`` says; without ``config`` and ``isn`` it gets the host's."""
+        path = None if remote is None else self.paths.to(remote.address, now=now)
         return Connection(
             local,
             remote,
@@ -63,8 +64,8 @@ class ConnectionFactory:
             isn=isn or self.isn,
             timestamp_offset=self.timestamp_offset,
             counters=self._counters,
-            mtu=self.paths.link_mtu(local.address),
-            path=None if remote is None else self.paths.to(remote.address, now=now),
+            mtu=self.paths.link_mtu(local.address) if path is None else path.link_mtu,
+            path=path,
             trace=self._trace,
             challenge=self._challenge,
             orphans=self._orphans,

@@ -69,7 +69,7 @@ class FastPath:
         if size >= _LEAST4 and data[0] == 0x45:
             _, tos, length, fragment, ttl, protocol, flow, seq, ack, bits, window = _IPV4.unpack_from(data)
             entry, transport = self._table.flows.get(flow), 20
-            if fragment & _FRAGMENT or int.from_bytes(data[:20], "big") % 0xFFFF:
+            if entry is None or fragment & _FRAGMENT or int.from_bytes(data[:20], "big") % 0xFFFF:
                 return False
         elif size >= _LEAST6 and data[0] >> 4 == 6:
             first, length, protocol, ttl, flow, seq, ack, bits, window = _IPV6.unpack_from(data)

@@ -81,6 +81,7 @@ class Host:
         self.addresses = Addresses(interfaces) if self.link is None else self.link.addresses
         self.interfaces = self.addresses.interfaces
         self.trace = trace
+        confirm = None if self.link is None else self.link.confirm
         self.transport = Transport(
             self.addresses,
             config=config,
@@ -94,14 +95,16 @@ class Host:
             mtu=mtu,
             trace=trace,
             start=start,
-            confirm=None if self.link is None else self.link.confirm,
+            hand_down=self._reply_of_tcp,
+            confirm=confirm,
         )
-        confirm = None if self.link is None else self.link.confirm
         self._fast_path = FastPath(self.transport.table, self.counters, confirm, self._receive) if codec.name == "fast" else None
         """None where every packet is to go through the codec."""
+        self._syn_path = self.transport.syn_path
         self._own = self.addresses.own
         self._offload = config.offload
-        self._replies: deque[bytes] = deque()
+        self._replies: deque[Outbound] = deque()
+        """What is sent without a connection."""
         self._train: deque[Outbound] = deque()
         """What is left of one that is under way."""
         self._errors = TokenBucket(rate=config.icmp_error_rate, burst=config.icmp_error_burst)
@@ -124,8 +127,24 @@ class Host:
             return
         if self.trace is not None:
             self.trace(PacketReceived(now, bytes(packet)))
-        if self._fast_path is None or not self._fast_path.take(packet, now, vouched=checksum_ok, more=more):
-            self._receive(packet, now, checksum_ok)
+        if self._fast_path is not None:
+            if self._fast_path.take(packet, now, vouched=checksum_ok, more=more):
+                return
+            if self._syn_path.patterns and self._answer_syn(packet, now, checksum_ok):
+                return
+        self._receive(packet, now, checksum_ok)
+
+    def _answer_syn(self, data: Buffer, now: int, checksum_ok: bool) -> bool:
+        """The short way of a SYN that gets a cookie."""
+        if len(self._replies) >= self.config.transmit_queue:
+            return False
+        identification = (self._identification + 1) & 0xFFFF
+        answer = self._syn_path.answer(data, identification, now, vouched=checksum_ok)
+        if answer is None:
+            return False
+        self._identification = identification
+        self._replies.append(answer)
+        return True
 
     def settle(self, *, now: int) -> None:
         """The batch is over."""
@@ -197,9 +216,7 @@ class Host:
             if error.counter != "TcpInErrs":
                 self.counters.add("TcpInErrs")
             raise
-        local = Endpoint(packet.destination, segment.destination_port)
-        remote = Endpoint(packet.source, segment.source_port)
-        return self.transport.segment_arrives(local, remote, segment, packet=packet, route=route, now=now)
+        return self.transport.segment_arrives(segment, packet=packet, route=route, now=now)
 
     def _receive_icmp(self, packet: IPPacket, route: SourceRoute | None, now: int) -> str | None:
         self.counters.add("IcmpInMsgs")
@@ -291,6 +308,12 @@ class Host:
         self.counters.add(counter)
         self._replies.append(self.codec.encode_ip(packet))
         return None
+
+    def _reply_of_tcp(self, outgoing: Outgoing) -> bool:
+        if len(self._replies) >= self.config.transmit_queue:
+            return False
+        self._replies.append(self._encode(outgoing))
+        return True
 
     # --- packets out ---
 

@@ -15,6 +15,8 @@ LIMITED_BROADCAST = b"\xff\xff\xff\xff"
 LOOPBACK_V6 = bytes(15) + b"\x01"
 _NO_SOURCE = frozenset({0, 127, *range(224, 240)})
 """The first octets of the IPv4 addresses that come from no host: this network, loopback, multicast."""
+_NEVER_BROADCAST = (0b01, 0b10)
+"""The last two bits of what is no network's broadcast address, in its old form neither: those of the host are all ones or zeros."""
 _LINK_LOCAL_PREFIX = b"\xfe\x80" + bytes(6)
 
 
@@ -41,6 +43,8 @@ def is_valid_source(address: bytes, interfaces: Iterable["Interface"] = ()) -> b
     if len(address) == 4:
         if address[0] in _NO_SOURCE or address == LIMITED_BROADCAST:
             return False
+        if address[3] & 0b11 in _NEVER_BROADCAST:
+            return True
     elif not is_unicast(address) or address == LOOPBACK_V6:
         return False
     for interface in interfaces:  # noqa: SIM110 - this runs for every packet, and a generator would double its cost

@@ -75,11 +75,6 @@ class Listener:
         return len(self.accept_queue) > self.backlog
 
     @property
-    def syn_queue_full(self) -> bool:
-        """The SYN queue takes no more: as in Linux it holds as many as the accept queue."""
-        return len(self.syn_queue) > self.backlog
-
-    @property
     def acceptable(self) -> bool:
         """True when ``accept`` would give a connection."""
         return bool(self.accept_queue)

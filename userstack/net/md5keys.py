@@ -7,10 +7,11 @@ from userstack.tcp.md5sig import MAX_KEY
 class Md5Keys:
     """Which key goes for which peer; the longest prefix wins. Addresses are packed, those of IPv4 never mapped."""
 
-    __slots__ = ("_keys", "_limit")
+    __slots__ = ("_limit", "keys")
 
     def __init__(self, limit: int) -> None:
-        self._keys: dict[tuple[bytes, int], bytes] = {}
+        self.keys: dict[tuple[bytes, int], bytes] = {}
+        """By address and prefix."""
         self._limit = limit
 
     def set(self, address: bytes, key: bytes, prefix: int | None = None) -> None:
@@ -23,9 +24,9 @@ class Md5Keys:
         if not 1 <= len(key) <= MAX_KEY:
             raise InvalidArgument(f"a key has 1 to {MAX_KEY} octets, not {len(key)}")
         name = address, _check_prefix(address, prefix)
-        if name not in self._keys and len(self._keys) >= self._limit:
+        if name not in self.keys and len(self.keys) >= self._limit:
             raise OutOfMemory(f"md5_keys ({self._limit}) was reached")
-        self._keys[name] = key
+        self.keys[name] = key
 
     def delete(self, address: bytes, prefix: int | None = None) -> None:
         """Take a key away.
@@ -35,14 +36,14 @@ class Md5Keys:
             NoSuchKey: there is none of that address and prefix.
         """
         name = address, _check_prefix(address, prefix)
-        if name not in self._keys:
+        if name not in self.keys:
             raise NoSuchKey("there is no key for this peer")
-        del self._keys[name]
+        del self.keys[name]
 
     def find(self, address: bytes) -> bytes | None:
         """The key for a peer, or None. Of prefixes of one length the one that was added last wins, as in Linux."""
         best, found = -1, None
-        for (network, prefix), key in self._keys.items():
+        for (network, prefix), key in self.keys.items():
             if prefix >= best and _covers(network, prefix, address):
                 best, found = prefix, key
         return found

@@ -7,13 +7,15 @@ from userstack.counters import Counters
 from userstack.net.arrival import Arrival
 from userstack.net.factory import ConnectionFactory
 from userstack.net.fastopen import FastOpenServer
+from userstack.net.flow import flow_of
 from userstack.net.listener import Listener
 from userstack.net.ports import Kind, use_of
 from userstack.net.stateless import StatelessReplies
+from userstack.net.syn_path import SynPath
 from userstack.net.syncookies import VALID, SynCookies, remembered_syn, synack, without_echo
 from userstack.net.synqueue import Verdict, judge
 from userstack.net.table import ConnectionTable, Entry
-from userstack.tcp import seq
+from userstack.tcp import arrives, seq
 from userstack.tcp.connection import Connection
 from userstack.tcp.fastopen import FastOpen
 from userstack.tcp.options import default_mss, read_syn
@@ -24,7 +26,7 @@ from userstack.wire.tcp import ACK, FIN, RST, SYN
 class PassiveOpens:
     """Gives a SYN a connection of its own, or a cookie, or nothing. Every call gives the counter where a segment is thrown away."""
 
-    __slots__ = ("_config", "_counters", "_factory", "_fast_open", "_replies", "_syn_cookies", "_table")
+    __slots__ = ("_config", "_counters", "_factory", "_fast_open", "_replies", "_syn_cookies", "_syn_path", "_table")
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class PassiveOpens:
         config: StackConfig,
         counters: Counters,
         syn_cookies: SynCookies,
+        syn_path: SynPath,
         fast_open: FastOpenServer,
     ) -> None:
         self._table = table
@@ -43,6 +46,7 @@ class PassiveOpens:
         self._config = config
         self._counters = counters
         self._syn_cookies = syn_cookies
+        self._syn_path = syn_path
         self._fast_open = fast_open
 
     def segment_arrives(self, listener: Listener, arrival: Arrival) -> str | None:
@@ -58,7 +62,7 @@ class PassiveOpens:
         if not flags & SYN or not arrival.remote.port:
             return "TcpInErrs"
         verdict = judge(listener, self._counters)
-        if verdict is Verdict.DROP or self._is_crowded:
+        if verdict is Verdict.DROP or self._table.live >= self._config.max_connections:
             return "TcpExtListenDrops"
         if verdict is Verdict.COOKIE:
             return self._send_cookie(listener, arrival)
@@ -71,8 +75,8 @@ class PassiveOpens:
             now=arrival.now,
         )
         _equip(child, arrival)
-        child.on_segment(arrival.segment, now=arrival.now)
-        if child.state is State.SYN_RECEIVED:
+        arrives.segment_arrives(child.tcb, arrival.segment, now=arrival.now)
+        if child.tcb.state is State.SYN_RECEIVED:
             self._enter(child, listener)
         return None
 
@@ -84,7 +88,7 @@ class PassiveOpens:
         if listener.full:
             self._counters.add("TcpExtListenOverflows")
             return "TcpExtListenDrops"
-        if self._is_crowded:  # the record was none of them
+        if self._table.live >= self._config.max_connections:  # the record was none of them
             return "TcpExtListenDrops"
         # As in Linux the SYN queue is no limit here: the record gives its place, and its peer is no forged one.
         child = self._factory.make(
@@ -119,7 +123,7 @@ class PassiveOpens:
         syn, config = arrival.segment, listener.config
         offered = read_syn(syn.options)
         mss = offered.mss if offered.mss is not None else default_mss(local.address)
-        cookie = self._syn_cookies.make(local, remote, syn.seq, mss, now)
+        cookie = self._syn_cookies.make(flow_of(local, remote), syn.seq, mss, now)
         if cookie is None:
             return "TcpExtListenDrops"
         if syn.flags & FIN and config.drop_synfin:
@@ -135,6 +139,7 @@ class PassiveOpens:
         listener.cookie_sent_at = now
         if self._replies.send(answer, arrival, config):
             self._counters.add("TcpExtSyncookiesSent")
+            self._syn_path.learn(listener, arrival, answer)
         return None
 
     def _third_segment(self, listener: Listener, arrival: Arrival) -> str | None:
@@ -144,13 +149,13 @@ class PassiveOpens:
             self._replies.refuse(arrival)
             return None
         cookie = seq.wrap(ack.ack - 1)
-        mss = self._syn_cookies.check(cookie, arrival.local, arrival.remote, ack.seq - 1, now)
+        mss = self._syn_cookies.check(cookie, flow_of(arrival.local, arrival.remote), ack.seq - 1, now)
         if mss is None:
             self._counters.add("TcpExtSyncookiesFailed")
             self._replies.refuse(arrival)
             return None
         self._counters.add("TcpExtSyncookiesRecv")
-        if listener.full or self._is_crowded:
+        if listener.full or self._table.live >= self._config.max_connections:
             if listener.full:
                 self._counters.add("TcpExtListenOverflows")
             return "TcpExtListenDrops"
@@ -160,7 +165,9 @@ class PassiveOpens:
     def _remember(self, listener: Listener, arrival: Arrival, cookie: int, mss: int) -> None:
         """The connection as if its SYN had been kept; the ACK, with what else it brings, is then the next of its segments."""
         local, remote, ack, now = arrival.local, arrival.remote, arrival.segment, arrival.now
-        config = replace(listener.config, defer_accept=0)  # as in Linux: it is here, so it is established
+        config = listener.config
+        if config.defer_accept:  # as in Linux: it is here, so it is established
+            config = replace(config, defer_accept=0)
         child = self._factory.make(local, remote, config=config, isn=lambda *_: cookie, listening=True, now=now)
         _equip(child, arrival)
         offset = self._factory.timestamp_offset(local, remote) if config.timestamps else None
@@ -170,22 +177,19 @@ class PassiveOpens:
 
     # --- inside ---
 
-    @property
-    def _is_crowded(self) -> bool:
-        return self._table.live >= self._config.max_connections
-
     def _judge_fast_open(self, listener: Listener, arrival: Arrival) -> FastOpen:
         return self._fast_open.judge(
             listener.fast_open, listener.config, arrival.local, arrival.remote, arrival.segment, now=arrival.now
         )
 
     def _enter(self, child: Connection, listener: Listener) -> None:
-        use = use_of(child.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
+        use = use_of(child.tcb.local.address, listener.binding.use.reuse_address, Kind.CONNECTED)
         self._table.enter(child, use, listener)
 
 
 def _equip(child: Connection, arrival: Arrival) -> None:
     """What the SYN says of the way between the two ends is the child's from its first segment on."""
-    child.md5_key = arrival.md5_key
+    if arrival.md5_key is not None:
+        child.md5_key = arrival.md5_key
     if arrival.route is not None:
         child.return_route(arrival.route)

@@ -1,12 +1,14 @@
 """What is known of the paths to other hosts: one ``Path`` for each, shared by its connections, remembered for a while."""
 
 from collections import OrderedDict
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.net.mtu import LEAST_MTU_V6
 from userstack.tcp.path import Path
+
+_FEW = 64
 
 
 class Paths:
@@ -16,16 +18,24 @@ class Paths:
         self._link_mtu = link_mtu
         self._config = config
         self._counters = counters
-        self._live: WeakValueDictionary[bytes, Path] = WeakValueDictionary()
+        self._live: dict[bytes, ref[Path]] = {}
+        """The dead among them are swept out whenever there are ``_sweep_at``."""
+        self._sweep_at = _FEW
         self._learned: OrderedDict[bytes, Path] = OrderedDict()
         """Those with an MTU of their own, the one that was learned longest ago first."""
 
     def to(self, destination: bytes, *, now: int) -> Path:
         """The path to a packed address: what was learned and has not expired, else the link's MTU."""
-        path = self._live.get(destination)
+        known = self._live.get(destination)
+        path = None if known is None else known()
         if path is None:
-            path = self._live[destination] = Path(self.link_mtu(destination))
-        path.age(now)
+            if len(self._live) >= self._sweep_at:
+                self._live = {address: one for address, one in self._live.items() if one() is not None}
+                self._sweep_at = max(2 * len(self._live), _FEW)
+            path = Path(self.link_mtu(destination))
+            self._live[destination] = ref(path)
+        elif path.expires is not None:
+            path.age(now)
         return path
 
     def link_mtu(self, address: bytes) -> int:

@@ -1,6 +1,6 @@
 """What is sent without a connection: resets for what is nobody's (RFC 9293 3.10.7.1), SYN,ACKs with a cookie (RFC 4987 3.6)."""
 
-from collections import deque
+from collections.abc import Callable
 
 from userstack.config import StackConfig
 from userstack.counters import Counters
@@ -12,14 +12,14 @@ from userstack.wire.tcp import TcpSegment
 
 
 class StatelessReplies:
-    """The answers that wait for the device; nothing is kept of whom they are for."""
+    """Nothing is kept of whom they are for. ``hand_down`` gives an answer to IP, where it waits; False: too many wait already."""
 
-    __slots__ = ("_config", "_counters", "_waiting")
+    __slots__ = ("_config", "_counters", "_hand_down")
 
-    def __init__(self, config: StackConfig, counters: Counters) -> None:
+    def __init__(self, config: StackConfig, counters: Counters, hand_down: Callable[[Outgoing], bool]) -> None:
         self._config = config
         self._counters = counters
-        self._waiting: deque[Outgoing] = deque()
+        self._hand_down = hand_down
 
     def refuse(self, arrival: Arrival) -> None:
         """RFC 9293 3.10.7.1: answer nobody's segment with a reset, where it may have one; signed, where there is a key."""
@@ -34,14 +34,9 @@ class StatelessReplies:
 
     def send(self, segment: TcpSegment, arrival: Arrival, config: StackConfig) -> bool:
         """Send ``segment`` back the way that ``arrival`` has come, by these settings; False where too many wait for the device."""
-        if len(self._waiting) >= self._config.transmit_queue:
-            self._counters.add("IpOutDiscards")
-            return False
         local, remote = arrival.local.address, arrival.remote.address
         ttl, tos, dont_fragment = config.ttl_for(local), config.tos_for(local), config.path_mtu_discovery
-        self._waiting.append(Outgoing(segment, local, remote, ttl, tos, dont_fragment, arrival.route))
-        return True
-
-    def poll_transmit(self) -> Outgoing | None:
-        """The next of them to send."""
-        return self._waiting.popleft() if self._waiting else None
+        if self._hand_down(Outgoing(segment, local, remote, ttl, tos, dont_fragment, arrival.route)):
+            return True
+        self._counters.add("IpOutDiscards" if len(local) == 4 else "Ip6OutDiscards")
+        return False

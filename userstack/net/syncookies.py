@@ -1,16 +1,15 @@
 """SYN cookies (RFC 4987 3.6 and appendix A): what has to be remembered of a SYN goes to the peer and comes back from it.
 
-The SYN,ACK's SEQ is the cookie: F0(sockets) + the peer's SEQ + 8 bits of the minute, 3 bits of an index of an MSS, and 21 bits of
-F1(sockets, the peer's SEQ, minute, index), each F a keyed hash. What else the SYN offered stands in the low 6 bits of the
+The SYN,ACK's SEQ is the cookie: F(sockets) + the peer's SEQ + 8 bits of the minute, 3 bits of an index of an MSS, and 21 bits of
+F(sockets, the peer's SEQ, minute, index), where F is a keyed hash. What else the SYN offered stands in the low 6 bits of the
 timestamp, as Linux has it, where the peer takes part in timestamps; else it is not agreed to. So a SYN that finds the SYN queue
 full costs nothing but time, and whoever has heard the SYN,ACK can still finish the handshake.
 """
 
 import hashlib
+import struct
 from bisect import bisect_right
-from dataclasses import replace
 
-from userstack.address import Endpoint
 from userstack.config import SECOND, StackConfig
 from userstack.counters import Counters
 from userstack.net.arrival import Arrival
@@ -33,6 +32,9 @@ MAX_AGE = 2
 VALID = MAX_AGE * PERIOD
 """So long after the last cookie of a listener one may come back to it (TCP_SYNCOOKIE_VALID)."""
 
+_OF_SYN = struct.Struct("!IqB")
+"""The peer's SEQ, the step, and the index."""
+_FLOW_IPV4 = 12
 _STEPS = 256
 _STEP_SHIFT, _INDEX_SHIFT = 24, 21
 _INDEX_MASK, _MAC_MASK = 0b111, (1 << 21) - 1
@@ -41,49 +43,43 @@ _NO_SCALE, _SACK, _ECN = 0b1111, 0b010000, 0b100000
 
 
 class SynCookies:
-    """Makes cookies and checks them; keeps nothing but its key."""
+    """Makes cookies and checks them; keeps nothing but its key, within the state of a hash that has taken nothing else in.
 
-    __slots__ = ("_secret",)
+    A SYN's ``flow`` is its name as ``net.flow`` has it.
+    """
+
+    __slots__ = ("_keyed",)
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret[:32]
+        self._keyed = hashlib.blake2s(digest_size=4, key=secret[:32], person=b"cookie")
 
-    def make(self, local: Endpoint, remote: Endpoint, irs: int, mss: int, now: int) -> int | None:
+    def make(self, flow: bytes, irs: int, mss: int, now: int) -> int | None:
         """The ISS, 32 bits, of the answer to a SYN with SEQ ``irs`` and that MSS; None: no cookie can say such an MSS."""
-        index = bisect_right(_table(local), mss) - 1
+        index = bisect_right(MSS_IPV4 if len(flow) == _FLOW_IPV4 else MSS_IPV6, mss) - 1
         if index < 0:
             return None
         step = now // PERIOD
-        plain = step % _STEPS << _STEP_SHIFT | index << _INDEX_SHIFT | self._mac(local, remote, irs, step, index)
-        return seq.wrap(self._mask(local, remote) + irs + plain)
+        mask, mac = self._hash(flow, irs, step, index)
+        return mask + irs + (step % _STEPS << _STEP_SHIFT | index << _INDEX_SHIFT | mac) & seq.MASK
 
-    def check(self, cookie: int, local: Endpoint, remote: Endpoint, irs: int, now: int) -> int | None:
+    def check(self, cookie: int, flow: bytes, irs: int, now: int) -> int | None:
         """The MSS that ``cookie`` stands for; None: it was not made for this peer's SYN, or is too old."""
-        plain = seq.wrap(cookie - self._mask(local, remote) - irs)
+        mask, _ = self._hash(flow, 0, 0, 0)
+        plain = seq.wrap(cookie - mask - irs)
         age = (now // PERIOD - (plain >> _STEP_SHIFT)) % _STEPS
         index = plain >> _INDEX_SHIFT & _INDEX_MASK
-        if age >= MAX_AGE or plain & _MAC_MASK != self._mac(local, remote, irs, now // PERIOD - age, index):
+        if age >= MAX_AGE or plain & _MAC_MASK != self._hash(flow, irs, now // PERIOD - age, index)[1]:
             return None
-        return _table(local)[index]
+        return (MSS_IPV4 if len(flow) == _FLOW_IPV4 else MSS_IPV6)[index]
 
-    def _mask(self, local: Endpoint, remote: Endpoint) -> int:
-        return self._hash(b"cookie 0", _octets(local, remote))
-
-    def _mac(self, local: Endpoint, remote: Endpoint, irs: int, step: int, index: int) -> int:
+    def _hash(self, flow: bytes, irs: int, step: int, index: int) -> tuple[int, int]:
+        """F of the sockets, and F of all. One state gives both: no flow has the length of another with what follows it here."""
+        state = self._keyed.copy()
+        state.update(flow)
+        mask = state.digest()
         # The peer's SEQ and the index are in it: a cookie is good for no other. Linux lets one pass that is an octet or two off.
-        of_syn = seq.wrap(irs).to_bytes(4, "big") + step.to_bytes(8, "big", signed=True) + bytes([index])
-        return self._hash(b"cookie 1", _octets(local, remote) + of_syn) & _MAC_MASK
-
-    def _hash(self, person: bytes, data: bytes) -> int:
-        return int.from_bytes(hashlib.blake2s(data, digest_size=4, key=self._secret, person=person).digest(), "big")
-
-
-def _octets(local: Endpoint, remote: Endpoint) -> bytes:
-    return local.address + remote.address + local.port.to_bytes(2, "big") + remote.port.to_bytes(2, "big")
-
-
-def _table(local: Endpoint) -> tuple[int, ...]:
-    return MSS_IPV4 if len(local.address) == 4 else MSS_IPV6
+        state.update(_OF_SYN.pack(irs & seq.MASK, step, index))
+        return int.from_bytes(mask, "big"), int.from_bytes(state.digest(), "big") & _MAC_MASK
 
 
 def synack(
@@ -108,8 +104,7 @@ def synack(
             agreed.sack_permitted, bits = True, bits | _SACK
         if config.ecn and syn.flags & (ECE | CWR) == ECE | CWR:
             flags, bits = flags | ECE, bits | _ECN
-        ticks = now // config.timestamp_clock
-        agreed.timestamps = ticks - (ticks - bits & CARRIED) + ahead, offered.timestamps[0]
+        agreed.timestamps = carrying(bits, now // config.timestamp_clock) + ahead, offered.timestamps[0]
     options = write_syn(agreed, config.option_layout)
     if config.uto:
         room = MAX_OPTIONS - (0 if key is None else md5sig.OPTION_OCTETS)
@@ -117,6 +112,11 @@ def synack(
     window = syn_window(config, (agreed.mss or 0) - (OPTION_OCTETS if agreed.timestamps else 0))
     answer = TcpSegment(local.port, remote.port, cookie, seq.wrap(syn.seq + 1), flags, window, options=options)
     return answer if key is None else md5sig.sign(answer, local.address, remote.address, key)
+
+
+def carrying(bits: int, ticks: int) -> int:
+    """The latest time up to ``ticks`` whose lowest six bits say ``bits``."""
+    return ticks - (ticks - bits & CARRIED)
 
 
 def remembered_syn(ack: TcpSegment, mss: int, *, offset: int | None) -> TcpSegment:
@@ -138,9 +138,9 @@ def remembered_syn(ack: TcpSegment, mss: int, *, offset: int | None) -> TcpSegme
 
 
 def without_echo(ack: TcpSegment) -> TcpSegment:
-    """The segment with 0 for its TSecr: what it echoes held options and not the time, so that no round trip is measured by it."""
+    """Set its TSecr to 0: what the segment echoes held options and not the time, so that no round trip is measured by it."""
     stamps = read_timestamps(ack.options)
-    if stamps is None:
-        return ack
-    plain = encode(stamps[0], 0)
-    return replace(ack, options=tuple(plain if option.kind == TIMESTAMPS else option for option in ack.options))
+    if stamps is not None:
+        plain = encode(stamps[0], 0)
+        ack.options = tuple([plain if option.kind == TIMESTAMPS else option for option in ack.options])
+    return ack

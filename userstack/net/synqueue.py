@@ -24,20 +24,27 @@ class Verdict(Enum):
     DROP = auto()
 
 
+def gets_cookie(listener: Listener) -> bool:
+    """What ``judge`` says COOKIE of."""
+    mode, backlog = listener.config.syncookies, listener.backlog
+    return len(listener.accept_queue) <= backlog and (mode == 2 or (mode == 1 and len(listener.syn_queue) > backlog))
+
+
 def judge(listener: Listener, counters: Counters) -> Verdict:
     """What becomes of a SYN for ``listener`` (``tcp_syncookies``, ``tcp_max_syn_backlog``)."""
-    config = listener.config
-    cookie = config.syncookies == 2 or listener.syn_queue_full
-    if cookie:
+    config, backlog = listener.config, listener.backlog
+    if config.syncookies == 2 or len(listener.syn_queue) > backlog:
         counters.add("TcpExtTCPReqQFullDoCookies" if config.syncookies else "TcpExtTCPReqQFullDrop")
         if not config.syncookies:
             return Verdict.DROP
-    if listener.full:
+        if gets_cookie(listener):
+            return Verdict.COOKIE
+    if len(listener.accept_queue) > backlog:
         counters.add("TcpExtListenOverflows")
         return Verdict.DROP
     if not config.syncookies and len(listener.syn_queue) > config.syn_backlog - (config.syn_backlog >> 2):
         return Verdict.DROP  # Note: Linux keeps the last quarter for peers that it has measured before; there are none here
-    return Verdict.COOKIE if cookie else Verdict.KEEP
+    return Verdict.KEEP
 
 
 def is_overdue(listener: Listener, connection: Connection) -> bool:

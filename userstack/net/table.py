@@ -7,10 +7,12 @@ from weakref import WeakValueDictionary
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
+from userstack.net.flow import flow_of
 from userstack.net.listener import Listener
 from userstack.net.ports import Kind, PortTable, Use, use_of
 from userstack.net.synqueue import is_overdue
 from userstack.net.wheel import Timer, TimerWheel
+from userstack.tcp import arrives, output
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
@@ -100,13 +102,14 @@ class ConnectionTable:
 
         Where Fast Open has been accepted it goes straight to the application (RFC 7413 4.2.2).
         """
-        if connection.remote is None:
+        local, remote = connection.tcb.local, connection.tcb.remote
+        if remote is None:
             raise RuntimeError("a connection without a remote socket is not for the table")
-        entry = Entry((connection.local, connection.remote), connection, use, listener)
+        entry = Entry((local, remote), connection, use, listener)
         if entry.key in self.entries:
             raise RuntimeError(f"there is a connection {entry.key} already")
-        self.entries[entry.key] = self.flows[_flow(entry.key)] = entry
-        self._ports.add(connection.local.port, use)
+        self.entries[entry.key] = self.flows[flow_of(*entry.key)] = entry
+        self._ports.add(local.port, use)
         if listener is not None and connection.tcb.fast_open.accepted:
             entry.listener, entry.early = None, listener
             listener.fast_open.pending[connection] = None
@@ -118,7 +121,7 @@ class ConnectionTable:
     def leave(self, entry: Entry) -> None:
         """Forget a connection, without a word about its end."""
         self.entries.pop(entry.key, None)
-        self.flows.pop(_flow(entry.key), None)
+        self.flows.pop(flow_of(*entry.key), None)
         entry.queued = False
         self.wheel.cancel(entry)
         self._ports.remove(entry.key[0].port, entry.use)
@@ -157,21 +160,23 @@ class ConnectionTable:
 
         True where it acknowledged something new: what we sent has arrived at the other end (RFC 4861 7.3.1).
         """
-        connection = entry.connection
-        acknowledged = 0 if connection is None else connection.tcb.snd_una
-        entry.machine.on_segment(segment, now=now)
-        if entry.listener is not None and entry.connection is not None and entry.connection.is_established:
-            self._establish(entry, entry.listener, entry.connection)
-        if entry.early is not None and entry.connection is not None:
-            self._judge_pending(entry, entry.early, entry.connection, now)
+        connection, listener = entry.connection, entry.listener
+        tcb = None if connection is None else connection.tcb
+        acknowledged = 0 if tcb is None else tcb.snd_una
+        if tcb is not None and entry.record is None:
+            arrives.segment_arrives(tcb, segment, now=now)
+        else:
+            entry.machine.on_segment(segment, now=now)
+        if listener is not None and connection is not None and tcb is not None and tcb.snd_una > tcb.iss:
+            self._leave_syn_queue(entry, connection)
+            self._hand_over(listener, connection)
+        if entry.early is not None and connection is not None:
+            self._judge_pending(entry, entry.early, connection, now)
         self._touch(entry)
-        if entry.machine.state in _OVER and not entry.machine.owes_reset:
+        state = tcb.state if tcb is not None and entry.record is None else entry.machine.state
+        if state in _OVER and not entry.machine.owes_reset:
             self.free(entry, now)  # at once: what comes next in the same batch is no longer its
-        return connection is not None and connection.tcb.snd_una > acknowledged
-
-    def _establish(self, entry: Entry, listener: Listener, connection: Connection) -> None:
-        self._leave_syn_queue(entry, connection)
-        self._hand_over(listener, connection)
+        return tcb is not None and tcb.snd_una > acknowledged
 
     def _judge_pending(self, entry: Entry, listener: Listener, connection: Connection, now: int) -> None:
         """The peer has confirmed its SYN, or reset; as in Linux only what the application has accepted counts on then."""
@@ -184,22 +189,25 @@ class ConnectionTable:
 
     def _hand_over(self, listener: Listener, connection: Connection) -> None:
         listener.accept_queue.append(connection)
-        self._counters.add("TcpPassiveOpens")
+        self._counters["TcpPassiveOpens"] += 1
         self._touched.add(listener)
 
     def touch(self, connection: Connection) -> None:
         """After a call on a connection: its output and its timers have to follow."""
-        entry = None if connection.remote is None else self.entries.get((connection.local, connection.remote))
+        tcb = connection.tcb
+        entry = None if tcb.remote is None else self.entries.get((tcb.local, tcb.remote))
         if entry is None:
             return
         if entry.connection is connection or (entry.record is not None and entry.record is connection.time_wait):
             self._touch(entry)
-            if connection.tcb.released and entry.record is not None:
+            if tcb.released and entry.record is not None:
                 self._let_go(entry, connection)
 
     def has_news(self, entry: Entry) -> None:
         """A segment was handed past the table to a connection of ``Entry.plain_tcb``, which is no nearer to its end by it."""
-        self._queue(entry)
+        if not entry.queued:
+            entry.queued = True
+            self._dirty.append(entry)
         if entry.connection is not None:
             self._touched.add(entry.connection)
 
@@ -212,13 +220,10 @@ class ConnectionTable:
         touched, self._touched = self._touched, set()
         return touched
 
-    def _queue(self, entry: Entry) -> None:
+    def _touch(self, entry: Entry) -> None:
         if not entry.queued:
             entry.queued = True
             self._dirty.append(entry)
-
-    def _touch(self, entry: Entry) -> None:
-        self._queue(entry)
         connection = entry.connection
         if connection is None:
             return
@@ -236,7 +241,10 @@ class ConnectionTable:
                 continue
             segment = None
             try:
-                segment = entry.machine.poll_transmit(now=now)
+                if entry.record is None and entry.connection is not None:
+                    segment = output.poll_transmit(entry.connection.tcb, now=now)
+                else:
+                    segment = entry.machine.poll_transmit(now=now)
             finally:
                 if segment is None:  # also after a bug of ours in one connection: it must not stand in the way of the others
                     entry.queued = False
@@ -252,10 +260,14 @@ class ConnectionTable:
             self._counters.add("TcpExtTCPTimeWaitOverflow")
             entry.record.abort(now=now)
         machine = entry.machine
-        if machine.state in _OVER:
+        if entry.record is None and entry.connection is not None:
+            tcb = entry.connection.tcb
+            state, deadline = tcb.state, machine.next_deadline() if tcb.syn_due else tcb.timers.next()
+        else:
+            state, deadline = machine.state, machine.next_deadline()
+        if state in _OVER:
             self.free(entry, now)
             return
-        deadline = machine.next_deadline()
         if deadline is not None and (entry.deadline is None or deadline < entry.deadline):
             self.wheel.arm(entry, deadline)
 
@@ -299,11 +311,6 @@ class ConnectionTable:
     def rows(self) -> list[ConnectionRow]:
         """A line for each connection and TIME-WAIT record."""
         return [_row(entry) for entry in self.entries.values()]
-
-
-def _flow(key: Key) -> bytes:
-    local, remote = key
-    return remote.address + local.address + (remote.port << 16 | local.port).to_bytes(4, "big")
 
 
 def _row(entry: Entry) -> ConnectionRow:

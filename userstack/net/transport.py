@@ -15,11 +15,12 @@ from userstack.net.factory import ConnectionFactory
 from userstack.net.fastopen import FastOpenServer
 from userstack.net.icmp import IcmpError
 from userstack.net.listener import Listener
-from userstack.net.outgoing import Outgoing
+from userstack.net.outgoing import Outgoing, outgoing_of
 from userstack.net.passive import PassiveOpens
 from userstack.net.paths import Paths
 from userstack.net.ports import Binding, Kind, PortTable, use_of
 from userstack.net.stateless import StatelessReplies
+from userstack.net.syn_path import SynPath
 from userstack.net.syncookies import SynCookies
 from userstack.net.table import ConnectionRow, ConnectionTable, Entry
 from userstack.tcp import md5sig
@@ -51,6 +52,7 @@ class Transport:
         mtu: int,
         trace: Tracer | None,
         start: int,
+        hand_down: Callable[[Outgoing], bool],
         confirm: Callable[[bytes, int], None] | None = None,
     ) -> None:
         self.addresses = addresses
@@ -72,7 +74,8 @@ class Transport:
             trace=trace,
             start=start,
         )
-        self._replies = StatelessReplies(config, counters)
+        self.syn_path = SynPath(self.table, syn_cookies, addresses.interfaces, timestamp_offset, config, counters)
+        self._replies = StatelessReplies(config, counters, hand_down)
         self._passive = PassiveOpens(
             self.table,
             self._factory,
@@ -80,6 +83,7 @@ class Transport:
             config=config,
             counters=counters,
             syn_cookies=syn_cookies,
+            syn_path=self.syn_path,
             fast_open=FastOpenServer(config, counters, secret),
         )
         self._active = ActiveOpens(
@@ -95,16 +99,17 @@ class Transport:
 
     # --- segments ---
 
-    def segment_arrives(
-        self, local: Endpoint, remote: Endpoint, segment: TcpSegment, *, packet: IPPacket, route: SourceRoute | None, now: int
-    ) -> str | None:
+    def segment_arrives(self, segment: TcpSegment, *, packet: IPPacket, route: SourceRoute | None, now: int) -> str | None:
         """Find whose the segment is; the name of the counter where it is thrown away.
 
         ``packet`` has brought it; ``route`` is the way back that it has recorded.
         """
-        entry = self.table.entries.get((local, remote))
+        ports = (segment.source_port << 16 | segment.destination_port).to_bytes(4, "big")
+        entry = self.table.flows.get(packet.source + packet.destination + ports)
         if entry is not None:
             return self._to_entry(entry, segment, packet, route, now)
+        local = Endpoint(packet.destination, segment.destination_port)
+        remote = Endpoint(packet.source, segment.source_port)
         listener = self._listener_at(local)
         if listener is not None:
             if packet.ttl < listener.config.min_ttl_for(local.address):
@@ -126,29 +131,31 @@ class Transport:
         return listener
 
     def _to_entry(self, entry: Entry, segment: TcpSegment, packet: IPPacket, route: SourceRoute | None, now: int) -> str | None:
-        if entry.record is not None:
+        connection, record = entry.connection, entry.record
+        if record is not None:
             listener = self._listener_at(entry.key[0])
-            if listener is not None and entry.record.reopens(segment):
+            if listener is not None and record.reopens(segment):
                 if packet.ttl < listener.config.min_ttl_for(entry.key[0].address):
                     return "TcpExtTCPMinTTLDrop"
                 key = listener.md5_keys.find(entry.key[1].address)
                 return self._passive.reopen(entry, listener, Arrival(*entry.key, segment, route, key, now))
-        connection = entry.connection
-        if connection is not None and packet.ttl < connection.tcb.lower.min_ttl:
+        tcb = None if connection is None else connection.tcb
+        if tcb is not None and packet.ttl < tcb.lower.min_ttl:
             return "TcpExtTCPMinTTLDrop"
         local, remote = entry.key
-        forged = md5sig.failure(segment, remote.address, local.address, entry.machine.md5_key)
+        key = record.md5_key if record is not None else tcb.md5_key if tcb is not None else None
+        forged = md5sig.failure(segment, remote.address, local.address, key)
         if forged is not None:
             return forged
         waiting = entry.listener
         if waiting is not None and connection is not None and waiting.full and connection.would_be_established(segment):
             return self._passive.overflow(entry, connection, Arrival(*entry.key, segment, route, connection.md5_key, now))
-        accepted = 0 if connection is None else connection.tcb.segs_accepted
+        accepted = 0 if tcb is None else tcb.segs_accepted
         if self.table.segment_arrives(entry, segment, now) and self._confirm is not None:
             self._confirm(remote.address, now)
-        if connection is not None and connection.tcb.segs_accepted != accepted:
-            connection.lower.rcv_tos = packet.tos  # MAY-9
-            if route is not None and connection.tcb.passive:
+        if connection is not None and tcb is not None and tcb.segs_accepted != accepted:
+            tcb.lower.rcv_tos = packet.tos  # MAY-9
+            if route is not None and tcb.passive:
                 connection.return_route(route)  # SHLD-24
         return None
 
@@ -189,25 +196,20 @@ class Transport:
         self.icmp_error(IcmpError(local, remote, wire_seq, error, opening, None), now=now)
 
     def poll_transmit(self, *, now: int) -> Outgoing | None:
-        """The next segment to send."""
-        reply = self._replies.poll_transmit()
-        if reply is not None:
-            return reply
+        """The next segment of a connection to send."""
         found = self.table.poll_transmit(now)
         if found is None:
             return None
         entry, segment = found
-        machine = entry.machine
-        lower = machine.lower
-        return Outgoing(
-            segment,
-            entry.key[0].address,
-            entry.key[1].address,
-            machine.ttl,
-            machine.tos & ~3 | segment.ecn if segment.ecn else machine.tos,
-            lower.dont_fragment,
-            lower.route,
-        )
+        local, remote = entry.key
+        if entry.record is None and entry.connection is not None:
+            tcb = entry.connection.tcb
+            lower, ttl, tos = tcb.lower, tcb.ttl, tcb.tos
+        else:
+            lower, ttl, tos = entry.machine.lower, entry.machine.ttl, entry.machine.tos
+        if segment.ecn:
+            tos = tos & ~3 | segment.ecn
+        return outgoing_of((segment, local.address, remote.address, ttl, tos, lower.dont_fragment, lower.route))
 
     # --- sockets ---
 
@@ -253,6 +255,7 @@ class Transport:
 
     def _forget(self, listener: Listener, now: int) -> None:
         del self.listeners[listener.binding.local]
+        self.syn_path.patterns.clear()
         self.ports.release(listener.binding)
         for connection in list(listener.syn_queue):  # as in Linux without a word: what they send yet is nobody's
             connection.give_up(cause="listener closed", now=now)

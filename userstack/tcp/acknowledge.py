@@ -2,6 +2,7 @@
 
 from userstack.tcp import first_text, retransmission, tlp
 from userstack.tcp.delivery import NOTHING_DELIVERED, SYN_DELIVERED
+from userstack.tcp.probing import NOT_PROBING
 from userstack.tcp.rack import RackRecovery
 from userstack.tcp.recovery import Phase
 from userstack.tcp.sack import Block, is_duplicate, read_blocks
@@ -167,7 +168,7 @@ def count_delivered(tcb: Tcb, segment: Segment, now: int) -> None:
     marked = tcb.ecn.ok and segment.flags & (ECE | SYN) == ECE
     newly = tcb.delivery.sample(now, tcb.rtt.least, marked=marked)
     if newly:
-        tcb.counters.add("TcpExtTCPDelivered", newly)
+        tcb.counters["TcpExtTCPDelivered"] += newly
         if marked:
             tcb.counters.add("TcpExtTCPDeliveredCE", newly)
     if tcb.tally.rto_since is not None and tcb.recovery.phase(tcb.snd_una) is not Phase.LOSS:
@@ -184,7 +185,8 @@ def marked(tcb: Tcb) -> None:
 def leave_persist(tcb: Tcb) -> None:
     """The window has opened, or nothing waits for it any more: probing ends, and what was thrown away is sent again at once."""
     tcb.timers.persist = None
-    tcb.probing.ended()
+    if tcb.probing is not NOT_PROBING:
+        tcb.probing.ended()
     tcb.probe_due = False
-    if tcb.flight and tcb.syn_acked:
+    if tcb.snd_nxt > tcb.snd_una > tcb.iss:
         tcb.recovery.resend_all(tcb.snd_una, tcb.snd_nxt)

@@ -15,7 +15,7 @@ from userstack.tcp.segment import Segment, from_wire
 from userstack.tcp.state import State, move
 from userstack.tcp.tcb import Tcb
 from userstack.tcp.timewait import TimeWait
-from userstack.wire.tcp import ACK, RST, SYN, TcpSegment
+from userstack.wire.tcp import ACK, FIN, RST, SYN, TcpSegment
 
 _SOON = 2 * MILLISECOND
 
@@ -63,14 +63,15 @@ def _closed(tcb: Tcb, segment: Segment, port: int) -> None:
 
 def _listen(tcb: Tcb, segment: Segment, now: int) -> None:
     # 3.10.7.2. First a RST, second an ACK; the third, security, has no meaning here (A.1.2); a SYN; fourth, anything else.
-    if segment.rst:
+    flags = segment.flags
+    if flags & RST:
         return
-    if segment.has_ack:
+    if flags & ACK:
         tcb.answer_reset(segment, segment.reset)
         return
-    if not segment.syn or tcb.remote is None:
+    if not flags & SYN or tcb.remote is None:
         return
-    if segment.fin and tcb.config.drop_synfin:
+    if flags & FIN and tcb.config.drop_synfin:
         return
     if segment.bad_options:
         tcb.counters.add("TcpExtTCPBadOptions")  # MUST-7: there is no connection to reset yet
@@ -98,23 +99,24 @@ def _receive_syn(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def _take_syn(tcb: Tcb, segment: Segment, now: int) -> None:
-    offered = tcb.rcv_wnd  # by our own SYN, where one has gone out
+    offered = tcb.rcv_adv - tcb.rcv_nxt  # by our own SYN, where one has gone out
     tcb.irs = segment.seq
     tcb.segs_accepted += 1
     tcb.rcv_nxt = segment.seq + 1
     negotiation.agree(tcb, read_syn(segment.options), now)
-    tcb.uto.arrived(segment.options, user_timeout=tcb.user_timeout, rto=tcb.rtt.rto)
+    if tcb.uto.enabled:
+        tcb.uto.arrived(segment.options, user_timeout=tcb.user_timeout, rto=tcb.rtt.rto)
     tcb.ecn = tcb.ecn.agreed(segment.flags, tcb.config.ecn, tcb.iss)
     tcb.rcv_adv = tcb.rcv_nxt + (tcb.syn_window if tcb.passive else offered)
     # Note: 3.10.7.2 leaves SND.WND to the ACK, but a FIN may have to be sent before that one comes (3.10.4, SYN-RECEIVED).
     _update_send_window(tcb, segment)
     # 3.10.7.2, 3.10.7.3: other text and controls are queued until ESTABLISHED.
     tcb.rcv_up = tcb.rcv_nxt
-    urgent.take(tcb, segment)
-    text.hold(
-        tcb,
-        Segment(tcb.rcv_nxt, segment.ack, segment.flags & ~SYN, segment.window, segment.payload).trimmed(tcb.rcv_nxt, tcb.rcv_adv),
-    )
+    if segment.up is not None:
+        urgent.take(tcb, segment)
+    if segment.payload or segment.flags & FIN:
+        behind = Segment(tcb.rcv_nxt, segment.ack, segment.flags & ~SYN, segment.window, segment.payload)
+        text.hold(tcb, behind.trimmed(tcb.rcv_nxt, tcb.rcv_adv))
     if tcb.fast_open.accepted:
         _open_early(tcb)
 
@@ -187,24 +189,30 @@ def _handshake_over(tcb: Tcb, now: int) -> None:
 
 def _other_states(tcb: Tcb, segment: Segment, now: int) -> None:
     # 3.10.7.4
-    if _is_syn_ack_of_crossing(tcb, segment):
+    flags = segment.flags
+    if flags & SYN and _is_syn_ack_of_crossing(tcb, segment):
         segment = segment.trimmed(tcb.rcv_nxt, tcb.rcv_adv)
+        flags = segment.flags
     if not (_check_timestamps(tcb, segment, now) and _check_sequence(tcb, segment, now)):
         return
     tcb.heard_at = now
     tcb.segs_accepted += 1
     if tcb.keepalives:
         keepalive.arm(tcb)  # it was answered
-    if segment.rst:
+    if flags & RST:
         _check_rst(tcb, segment, now)
-        return
-    if _check_options(tcb, segment, now) and _check_syn(tcb, segment, now) and _check_ack(tcb, segment, now):
+    elif segment.bad_options:
+        _refuse_options(tcb, segment, now)
+    elif flags & SYN:
+        _refuse_syn(tcb, segment, now)
+    elif _check_ack(tcb, segment, now):
         if tcb.snd_ts_ok and segment.timestamps is not None:
             # Note: R3 of RFC 7323 5.3, but after the ACK was believed, so that whoever guesses only SEQ sets nothing.
             tcb.timestamps.update(segment.timestamps[0], segment.seq, now)
         if tcb.uto.enabled and segment.options:
             _take_user_timeout(tcb, segment)
-        urgent.process_urgent(tcb, segment)
+        if segment.up is not None or tcb.mark is not None:
+            urgent.process_urgent(tcb, segment)
         _seventh_step_on(tcb, _idealized(tcb, segment), now)
 
 
@@ -244,7 +252,7 @@ def _is_syn_ack_of_crossing(tcb: Tcb, segment: Segment) -> bool:
 
 def _check_timestamps(tcb: Tcb, segment: Segment, now: int) -> bool:
     """R1 of RFC 7323 5.3, before the first step: an old duplicate is as unacceptable as what lies outside the window."""
-    if not tcb.snd_ts_ok or segment.rst:
+    if not tcb.snd_ts_ok or segment.flags & RST:
         return True
     if segment.timestamps is None:
         if not tcb.config.tolerate_missing_ts:  # RFC 7323 3.2
@@ -264,10 +272,11 @@ def _check_timestamps(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 def _check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
     """First step: what is not acceptable is answered with an ACK, unless it is a RST."""
-    acceptable = segment.is_acceptable(tcb.rcv_nxt, tcb.rcv_wnd)
+    window = tcb.rcv_adv - tcb.rcv_nxt
+    acceptable = segment.is_acceptable(tcb.rcv_nxt, window)
     if acceptable:
         # A probe of a zero window: its text is cut off, and answered. A SYN is not: the fourth step has a challenge ACK for it.
-        if segment.length and not tcb.rcv_wnd and not segment.rst and not segment.syn:
+        if not window and segment.length and not segment.flags & (RST | SYN):
             tcb.ack_now = True
             tcb.counters.add("TcpExtTCPZeroWindowDrop")
     elif not segment.rst:
@@ -338,22 +347,17 @@ def _back_to_origin(tcb: Tcb, segment: Segment, *, clause: str, now: int) -> Non
         move(tcb, State.TIME_WAIT, cause=segment.cause, clause="3.6.1", now=now)
 
 
-def _check_options(tcb: Tcb, segment: Segment, now: int) -> bool:
+def _refuse_options(tcb: Tcb, segment: Segment, now: int) -> None:
     """MUST-7: an illegal option length resets the connection, but only from where a RST itself would be believed (RFC 5961 3)."""
-    if not segment.bad_options:
-        return True
     tcb.counters.add("TcpExtTCPBadOptions")
     if segment.seq == tcb.rcv_nxt:
         tcb.send_reset(now)
         error = ConnectionReset("the peer sent an option of illegal length")
         tcb.die(error, cause=f"{segment.cause} with an option of illegal length", clause="3.1", now=now)
-    return False
 
 
-def _check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
+def _refuse_syn(tcb: Tcb, segment: Segment, now: int) -> None:
     """Fourth step, with RFC 5961 4."""
-    if not segment.syn:
-        return True
     clause = "3.10.7.4 step 4"
     if segment.seq < tcb.rcv_nxt:
         # Only what follows the SYN is in the window: it is one that comes again with its text, and no error.
@@ -366,12 +370,11 @@ def _check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
         tcb.die(ConnectionReset(), cause=segment.cause, clause=clause, now=now)
     else:
         _challenge_syn(tcb, now)
-    return False
 
 
 def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     """Fifth step."""
-    if not segment.has_ack:
+    if not segment.flags & ACK:
         return False
     if tcb.state is State.SYN_RECEIVED:
         return _check_ack_of_syn(tcb, segment, now)
@@ -383,7 +386,7 @@ def _check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     tcb.more = False
     _count_ack(tcb, segment, now)
     acknowledge.selective(tcb, segment, now)
-    had_syn_acked = tcb.syn_acked
+    had_syn_acked = tcb.snd_una > tcb.iss
     if segment.ack > tcb.snd_una:
         acknowledge.new_data(tcb, segment, now)
         if not had_syn_acked:  # FIN-WAIT-1, entered from SYN-RECEIVED: what is deferred until ESTABLISHED
@@ -407,7 +410,7 @@ def _count_ack(tcb: Tcb, segment: Segment, now: int) -> None:
     if segment.ack >= tcb.snd_una:
         tcb.ack_received_at = now
     if not segment.length:
-        tcb.counters.add("TcpExtTCPPureAcks")
+        tcb.counters["TcpExtTCPPureAcks"] += 1
 
 
 def _check_ack_of_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
@@ -415,13 +418,14 @@ def _check_ack_of_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not tcb.snd_una < segment.ack <= tcb.snd_nxt:
         tcb.answer_reset(segment, segment.reset)
         return False
-    if tcb.embryonic and not segment.length and tcb.retransmits < tcb.config.defer_accept:
+    bare = not segment.length
+    if bare and tcb.retransmits < tcb.config.defer_accept and tcb.embryonic:
         tcb.deferred = True
         tcb.counters.add("TcpExtTCPDeferAcceptDrop")
         return False
     tcb.probing.answered()
-    if not segment.length:
-        tcb.counters.add("TcpExtTCPPureAcks")
+    if bare:
+        tcb.counters["TcpExtTCPPureAcks"] += 1
     if tcb.early:
         acknowledge.selective(tcb, segment, now)
         acknowledge.new_data(tcb, segment, now)
@@ -461,8 +465,9 @@ def _check_ack_of_fin(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 def _update_send_window(tcb: Tcb, segment: Segment) -> None:
     """Fifth step: SND.WL1 and SND.WL2 keep an old segment from setting the window. A SYN sets it always."""
-    first = segment.seq if segment.syn else max(segment.seq, tcb.rcv_nxt)  # of the idealized segment
-    if not (segment.syn or tcb.snd_wl1 < first or (tcb.snd_wl1 == first and tcb.snd_wl2 <= segment.ack)):
+    syn = segment.flags & SYN
+    first = segment.seq if syn else max(segment.seq, tcb.rcv_nxt)  # of the idealized segment
+    if not (syn or tcb.snd_wl1 < first or (tcb.snd_wl1 == first and tcb.snd_wl2 <= segment.ack)):
         return
     _set_send_window(tcb, first, segment)
 

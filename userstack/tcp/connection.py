@@ -40,6 +40,10 @@ from userstack.wire.ip import Buffer
 from userstack.wire.source_route import SourceRoute
 from userstack.wire.tcp import TcpSegment
 
+_ENDED = frozenset({State.CLOSED, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK, State.TIME_WAIT})
+"""Where the peer sends no more."""
+_OPENING = frozenset({State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED})
+
 
 class Connection(Settings):
     """A TCP connection. Calls raise the errors of ``errors``; what the network does never raises.
@@ -150,26 +154,27 @@ class Connection(Settings):
     @property
     def has_text(self) -> bool:
         """Octets wait to be read, and not only one that is out of band."""
-        return urgent_data.has_text(self.tcb)
+        tcb = self.tcb
+        return tcb.recvbuf.size > 0 if tcb.mark is None else urgent_data.has_text(tcb)
 
     @property
     def readable(self) -> bool:
         """True when ``receive`` would not block: octets, the end of the stream, or an error."""
-        return self.has_text or self.eof or self.tcb.error is not None
+        return self.has_text or self.tcb.state in _ENDED or self.tcb.error is not None
 
     @property
     def writable(self) -> bool:
         """True when ``send`` would not block: room, or an error to raise."""
-        waits_for_text = self.tcb.early or self.tcb.fast_open.deferred
-        if (self.tcb.state in CAN_SEND or waits_for_text) and not self.tcb.close_requested:
-            return self.tcb.sendbuf.room > 0
-        return waits_for_text or self.tcb.state not in {State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED}
+        tcb = self.tcb
+        waits_for_text = tcb.state not in CAN_SEND and (tcb.early or tcb.fast_open.deferred)
+        if (tcb.state in CAN_SEND or waits_for_text) and not tcb.close_requested:
+            return tcb.sendbuf.room > 0
+        return waits_for_text or tcb.state not in _OPENING
 
     @property
     def eof(self) -> bool:
         """True when nothing more will ever be received."""
-        ended = self.tcb.state in {State.CLOSED, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK, State.TIME_WAIT}
-        return ended and not self.has_text
+        return self.tcb.state in _ENDED and not self.has_text
 
     @property
     def fin_received(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from userstack.tcp import first_text, uto
 from userstack.tcp.nothing_sent import NOTHING_SENT
 from userstack.tcp.options import SynOptions, write_syn
+from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb, common
 from userstack.tcp.windowscale import MAX_SHIFT, own_shift
 from userstack.wire.encodable import MAX_OPTIONS, option_octets
@@ -19,9 +20,10 @@ def offer(tcb: Tcb, now: int) -> tuple[Option, ...]:
 
     Where a signature leaves no room for all of them a Fast Open cookie gives way, as in Linux, and then the user timeout.
     """
+    shift = own_shift(tcb.config) if tcb.state is State.SYN_SENT else tcb.rcv_wind_shift
     syn = SynOptions(
         mss=tcb.rcv_mss,  # SHLD-5, MAY-3; MUST-65: here and nowhere else
-        window_scale=own_shift(tcb.config) if tcb.window_scaling else None,
+        window_scale=shift if tcb.window_scaling else None,
         timestamps=(tcb.timestamps.value(now), tcb.timestamps.recent or 0)
         if tcb.snd_ts_ok and _has_room_for_timestamps(tcb)
         else None,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from userstack.tcp.fastopen import Cookie, read_cookie, write_cookie
 from userstack.tcp.layout import LAYOUTS
 from userstack.tcp.timestamps import encode, read_timestamps
-from userstack.wire.tcp import EOL, EXPERIMENT, FAST_OPEN, MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE, Option
+from userstack.wire.tcp import EOL, EXPERIMENT, FAST_OPEN, MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE, Option, option_of
 
 _FAST_OPEN = (FAST_OPEN, EXPERIMENT)
 _SACK_PERMITTED = Option(SACK_PERMITTED)
@@ -64,9 +64,9 @@ def write_syn(syn: SynOptions, layout: str) -> tuple[Option, ...]:
     """The options of a SYN in the order that the layout of that name has for them."""
     found: dict[int, Option] = {}
     if syn.mss is not None:
-        found[MSS] = Option(MSS, min(syn.mss, 0xFFFF).to_bytes(2, "big"))
+        found[MSS] = option_of((MSS, min(syn.mss, 0xFFFF).to_bytes(2, "big")))
     if syn.window_scale is not None:
-        found[WINDOW_SCALE] = Option(WINDOW_SCALE, bytes((syn.window_scale,)))
+        found[WINDOW_SCALE] = option_of((WINDOW_SCALE, bytes((syn.window_scale,))))
     if syn.timestamps is not None:
         found[TIMESTAMPS] = encode(*syn.timestamps)
     if syn.sack_permitted:

@@ -13,55 +13,56 @@ _NONE: list[int] = []
 class RangeSet:
     """A set of integers kept as ``[start, end)`` pieces."""
 
-    __slots__ = ("_ends", "_starts")
+    __slots__ = ("_ends", "starts")
 
     def __init__(self) -> None:
-        self._starts = self._ends = _NONE
+        self.starts = self._ends = _NONE
+        """``starts`` is true where there is a range; nobody else reads more of it."""
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self.starts)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter(zip(self._starts, self._ends, strict=True))
+        return iter(zip(self.starts, self._ends, strict=True))
 
     def __reversed__(self) -> Iterator[tuple[int, int]]:
-        return zip(reversed(self._starts), reversed(self._ends), strict=True)
+        return zip(reversed(self.starts), reversed(self._ends), strict=True)
 
     def containing(self, number: int) -> tuple[int, int] | None:
         """The range that ``number`` lies in."""
-        index = bisect_right(self._starts, number) - 1
-        return (self._starts[index], self._ends[index]) if index >= 0 and number < self._ends[index] else None
+        index = bisect_right(self.starts, number) - 1
+        return (self.starts[index], self._ends[index]) if index >= 0 and number < self._ends[index] else None
 
     def overlap(self, start: int, end: int) -> tuple[int, int] | None:
         """The first part of ``[start, end)`` that is in the set."""
         index = bisect_right(self._ends, start)
-        if index == len(self._starts) or self._starts[index] >= end:
+        if index == len(self.starts) or self.starts[index] >= end:
             return None
-        return max(start, self._starts[index]), min(end, self._ends[index])
+        return max(start, self.starts[index]), min(end, self._ends[index])
 
     def add(self, start: int, end: int) -> None:
         """Put ``[start, end)`` in; what overlaps or touches becomes one range."""
         if start >= end:
             return
-        if not self._starts:
-            self._starts, self._ends = [start], [end]
+        if not self.starts:
+            self.starts, self._ends = [start], [end]
             return
         first = bisect_left(self._ends, start)
-        last = bisect_right(self._starts, end)
+        last = bisect_right(self.starts, end)
         if first < last:
-            start = min(start, self._starts[first])
+            start = min(start, self.starts[first])
             end = max(end, self._ends[last - 1])
-        self._starts[first:last] = [start]
+        self.starts[first:last] = [start]
         self._ends[first:last] = [end]
 
     def gaps(self, start: int, end: int) -> list[tuple[int, int]]:
         """The parts of ``[start, end)`` that are not in the set, in order."""
         found = []
-        for index in range(bisect_right(self._ends, start), len(self._starts)):
-            if self._starts[index] >= end:
+        for index in range(bisect_right(self._ends, start), len(self.starts)):
+            if self.starts[index] >= end:
                 break
-            if start < self._starts[index]:
-                found.append((start, self._starts[index]))
+            if start < self.starts[index]:
+                found.append((start, self.starts[index]))
             start = self._ends[index]
         if start < end:
             found.append((start, end))
@@ -69,22 +70,22 @@ class RangeSet:
 
     def discard_below(self, bound: int) -> None:
         """Take everything below ``bound`` out."""
-        if not self._starts:
+        if not self.starts:
             return
         keep = bisect_right(self._ends, bound)
-        del self._starts[:keep], self._ends[:keep]
-        if self._starts and self._starts[0] < bound:
-            self._starts[0] = bound
+        del self.starts[:keep], self._ends[:keep]
+        if self.starts and self.starts[0] < bound:
+            self.starts[0] = bound
 
     def discard_above(self, bound: int) -> None:
         """Take ``bound`` and everything above it out."""
-        if not self._starts:
+        if not self.starts:
             return
-        keep = bisect_left(self._starts, bound)
-        del self._starts[keep:], self._ends[keep:]
+        keep = bisect_left(self.starts, bound)
+        del self.starts[keep:], self._ends[keep:]
         if self._ends and self._ends[-1] > bound:
             self._ends[-1] = bound
 
     def clear(self) -> None:
         """Take everything out."""
-        self._starts = self._ends = _NONE
+        self.starts = self._ends = _NONE

@@ -58,7 +58,7 @@ def set_user_timeout(tcb: Tcb, timeout: int | None) -> None:
 
 def user_timeout(tcb: Tcb) -> int | None:
     """The user timeout, where one was set or, in a synchronized state, adopted from the peer (RFC 5482 3.3)."""
-    return tcb.uto.adopted if tcb.user_timeout is None and tcb.syn_acked else tcb.user_timeout
+    return tcb.uto.adopted if tcb.user_timeout is None and tcb.snd_una > tcb.iss else tcb.user_timeout
 
 
 def patience(tcb: Tcb) -> int:
@@ -70,7 +70,7 @@ def _patience(tcb: Tcb, own: int | None) -> int:
     if own is not None and not (tcb.orphan and own >= FOREVER):
         return own
     config = tcb.config
-    if not tcb.syn_acked:
+    if tcb.snd_una <= tcb.iss:
         return config.r2_syn if tcb.state is State.SYN_SENT else config.r2_synack
     return min(config.r2, orphans.patience(tcb)) if tcb.orphan else config.r2
 

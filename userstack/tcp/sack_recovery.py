@@ -163,7 +163,7 @@ class SackRecovery:
 
     def _is_calm(self, snd_una: int) -> bool:
         """Nothing is SACKed, nothing lost, nothing sent again."""
-        return not self.fast and self._lost_below <= snd_una and self._high_rxt <= snd_una and not len(self.scoreboard)
+        return not self.fast and self._lost_below <= snd_una and self._high_rxt <= snd_una and not self.scoreboard.starts
 
     def pipe(self, snd_una: int, snd_nxt: int) -> int:
         """SetPipe (): octets outstanding that are neither SACKed nor lost, and those that were sent again."""

@@ -77,7 +77,7 @@ def move(machine: Machine, new: State, *, cause: str, clause: str, now: int) -> 
         raise RuntimeError(f"no transition {old} -> {new} ({cause}, RFC 9293 {clause})")
     machine.state = new
     for counter, amount in _COUNTED[old, new]:
-        machine.counters.add(counter, amount)
+        machine.counters[counter] += amount
     if machine.trace is not None:
         machine.trace(Transition(now, machine.local, machine.remote, old, new, cause, clause))
 

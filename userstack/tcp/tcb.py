@@ -258,7 +258,8 @@ class Tcb:
     @property
     def syn_window(self) -> int:
         """The window of a SYN, which is never scaled."""
-        return syn_window(self.config, self.rcv_mss - self._timestamp_octets)
+        stamped = self.snd_ts_ok and self.timestamps.recent is not None
+        return syn_window(self.config, self.rcv_mss - (OPTION_OCTETS if stamped else 0))
 
     @property
     def first_space(self) -> int:
@@ -279,10 +280,6 @@ class Tcb:
         return Reno(self.snd_mss, self.initial_cwnd, limit=config.abc_limit, validate=config.cwnd_validation)
 
     @property
-    def _timestamp_octets(self) -> int:
-        return OPTION_OCTETS if self.snd_ts_ok and self.timestamps.recent is not None else 0
-
-    @property
     def signature_octets(self) -> int:
         """What the signature takes of every segment, SYNs included (RFC 2385)."""
         return 0 if self.md5_key is None else SIGNATURE_OCTETS
@@ -299,13 +296,15 @@ class Tcb:
         self.congestion.set_mss(self.snd_mss)
 
     def _effective_mss(self) -> int:
-        offered = default_mss(self.address) if self.peer_mss is None else max(self.peer_mss, self.config.min_snd_mss)  # MUST-15
-        most = min(offered, self.path_mtu - header_size(self.address), self.config.max_segment or 65535)
+        config, address = self.config, self.local.address if self.remote is None else self.remote.address
+        offered = default_mss(address) if self.peer_mss is None else max(self.peer_mss, config.min_snd_mss)  # MUST-15
+        most = min(offered, self.path_mtu - header_size(address), config.max_segment or 65535)
         return common(max(most - self.lower.option_octets - self.option_octets, 1))
 
     def follow_config(self) -> None:
         """Take from the settings, which may be others now, what the data path asks for with every segment."""
-        self.rcv_mss = common(min(self.mtu - header_size(self.address), self.config.max_segment or 65535))
+        address = self.local.address if self.remote is None else self.remote.address
+        self.rcv_mss = common(min(self.mtu - header_size(address), self.config.max_segment or 65535))
         """The MSS that this end offers: MTU less the fixed headers (MUST-67)."""
 
     def follow_path(self) -> None:

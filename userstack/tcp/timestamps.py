@@ -10,7 +10,7 @@ from struct import Struct
 from userstack.address import Endpoint
 from userstack.config import SECOND
 from userstack.tcp import seq
-from userstack.wire.tcp import NOP, TIMESTAMPS, Option
+from userstack.wire.tcp import NOP, TIMESTAMPS, Option, option_of
 
 OffsetGenerator = Callable[[Endpoint, Endpoint], int]
 """(local, remote) -> 32 bits that the timestamp clock is ahead on connections between these sockets."""
@@ -49,7 +49,7 @@ class SecretOffset:
 
 def encode(tsval: int, tsecr: int) -> Option:
     """The option with these two values."""
-    return Option(TIMESTAMPS, (seq.wrap(tsval) << 32 | seq.wrap(tsecr)).to_bytes(8, "big"))
+    return option_of((TIMESTAMPS, ((tsval & seq.MASK) << 32 | tsecr & seq.MASK).to_bytes(8, "big")))
 
 
 def read_timestamps(options: tuple[Option, ...]) -> tuple[int, int] | None:

@@ -25,7 +25,7 @@ from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import ICMPV6, TCP, Buffer, IPPacket
 from userstack.wire.ipv6 import decode_ipv6, encode_ipv6, ipv6_header
 from userstack.wire.source_route import destination_of
-from userstack.wire.tcp import EOL, NOP, TIMESTAMPS, Option, TcpSegment
+from userstack.wire.tcp import EOL, NOP, TIMESTAMPS, Option, TcpSegment, option_of
 
 _IP4 = struct.Struct("!BBHHHBBH4s4s")
 _TCP = struct.Struct("!HHIIHHHH")
@@ -365,7 +365,7 @@ def _decode_options(octets: bytes) -> tuple[tuple[Option, ...], bool]:
     """The options of RFC 9293 3.2, and whether an illegal length ended them (MUST-7)."""
     at, end = 0, len(octets)
     if end == 12 and octets.startswith(_ALIGNED_TIMESTAMPS):
-        return (_NOP, _NOP, Option(TIMESTAMPS, octets[4:])), False
+        return (_NOP, _NOP, option_of((TIMESTAMPS, octets[4:]))), False
     options: list[Option] = []
     while at < end:
         kind = octets[at]
@@ -379,7 +379,7 @@ def _decode_options(octets: bytes) -> tuple[tuple[Option, ...], bool]:
         after = at + octets[at + 1] if at + 1 < end else 0
         if not at + 2 <= after <= end:
             return tuple(options), True
-        options.append(Option(kind, octets[at + 2 : after]))
+        options.append(option_of((kind, octets[at + 2 : after])))
         at = after
     return tuple(options), False
 

@@ -1,7 +1,8 @@
 """The TCP header and its payload as a value, every number as it stands on the wire (RFC 9293 3.1)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from userstack.wire.ip import Buffer
@@ -49,6 +50,10 @@ class Option(NamedTuple):
 
     kind: int
     data: bytes = b""
+
+
+option_of: Callable[[tuple[int, bytes]], Option] = partial(tuple.__new__, Option)
+"""Makes one of both, for the data path: not by the function in Python that every NamedTuple has for that."""
 
 
 @dataclass(slots=True)

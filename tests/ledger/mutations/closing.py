@@ -40,8 +40,8 @@ MUTATIONS = (
         "SHLD-2",
         "a RST with text is dropped",
         ARRIVES,
-        "    if segment.rst:\n        _check_rst(tcb, segment, now)\n",
-        "    if segment.rst:\n        if not segment.payload:\n            _check_rst(tcb, segment, now)\n",
+        "    if flags & RST:\n        _check_rst(tcb, segment, now)\n",
+        "    if flags & RST:\n        if not segment.payload:\n            _check_rst(tcb, segment, now)\n",
     ),
     Mutation(
         "SHLD-3",

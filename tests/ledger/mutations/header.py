@@ -40,8 +40,8 @@ MUTATIONS = (
         "MUST-6",
         "an option that is not known ends them",
         FAST,
-        "        options.append(Option(kind, octets[at + 2 : after]))\n",
-        "        if kind > 8:\n            break\n        options.append(Option(kind, octets[at + 2 : after]))\n",
+        "        options.append(option_of((kind, octets[at + 2 : after])))\n",
+        "        if kind > 8:\n            break\n        options.append(option_of((kind, octets[at + 2 : after])))\n",
     ),
     Mutation(
         "MUST-7",
@@ -61,7 +61,7 @@ MUTATIONS = (
         "MUST-14",
         "the MSS is not sent",
         OPTIONS,
-        'found[MSS] = Option(MSS, min(syn.mss, 0xFFFF).to_bytes(2, "big"))',
+        'found[MSS] = option_of((MSS, min(syn.mss, 0xFFFF).to_bytes(2, "big")))',
         'found[MSS] = Option(MSS, b"\\0\\0")',
     ),
     Mutation("MUST-14", "the MSS is not kept to", NEGOTIATION, "tcb.peer_mss = peer.mss", "tcb.peer_mss = 65535"),
@@ -71,7 +71,7 @@ MUTATIONS = (
         "MUST-16",
         "the link's limit is not kept to",
         TCB,
-        "most = min(offered, self.path_mtu - header_size(self.address), self.config.max_segment or 65535)",
+        "most = min(offered, self.path_mtu - header_size(address), config.max_segment or 65535)",
         "most = min(offered, self.config.max_segment or 65535)",
     ),
     Mutation(
@@ -92,8 +92,8 @@ MUTATIONS = (
         "MUST-64",
         "an option between two words is passed over",
         FAST,
-        "        options.append(Option(kind, octets[at + 2 : after]))\n",
-        "        if at % 4 == 0:\n            options.append(Option(kind, octets[at + 2 : after]))\n",
+        "        options.append(option_of((kind, octets[at + 2 : after])))\n",
+        "        if at % 4 == 0:\n            options.append(option_of((kind, octets[at + 2 : after])))\n",
     ),
     Mutation(
         "MUST-65",
@@ -106,7 +106,7 @@ MUTATIONS = (
         "MUST-67",
         "the MSS counts the headers in",
         TCB,
-        "self.rcv_mss = min(self.mtu - header_size(self.address), self.config.max_segment or 65535)",
+        "self.rcv_mss = min(self.mtu - header_size(address), self.config.max_segment or 65535)",
         "self.rcv_mss = min(self.mtu, self.config.max_segment or 65535)",
     ),
     Mutation(
@@ -127,7 +127,7 @@ MUTATIONS = (
         "SHLD-5",
         "the MSS is not sent",
         OPTIONS,
-        'found[MSS] = Option(MSS, min(syn.mss, 0xFFFF).to_bytes(2, "big"))',
+        'found[MSS] = option_of((MSS, min(syn.mss, 0xFFFF).to_bytes(2, "big")))',
         'found[MSS] = Option(MSS, b"\\0\\0")',
     ),
     Mutation(

@@ -86,7 +86,7 @@ MUTATIONS = (
         "MUST-45",
         "segments have the address of another interface",
         TRANSPORT,
-        "            entry.key[0].address,\n",
-        "            self.addresses.interfaces[-1].address,\n",
+        "outgoing_of((segment, local.address,",
+        "outgoing_of((segment, self.addresses.interfaces[-1].address,",
     ),
 )

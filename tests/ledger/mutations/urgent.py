@@ -54,7 +54,7 @@ MUTATIONS = (
         "MUST-66",
         "URG does not count at a zero window",
         "tcp/arrives.py",
-        "        urgent.process_urgent(tcb, segment)",
-        "        if tcb.rcv_wnd:\n            urgent.process_urgent(tcb, segment)",
+        "            urgent.process_urgent(tcb, segment)",
+        "            if tcb.rcv_wnd:\n                urgent.process_urgent(tcb, segment)",
     ),
 )

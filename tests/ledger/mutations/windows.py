@@ -104,7 +104,7 @@ MUTATIONS = (
         "MAY-8",
         "a probe of our shut window gets no answer",
         ARRIVES,
-        "        if segment.length and not tcb.rcv_wnd and not segment.rst and not segment.syn:\n            tcb.ack_now = True",
-        "        if segment.length and not tcb.rcv_wnd and not segment.rst and not segment.syn:\n            tcb.ack_now |= False",
+        "        if not window and segment.length and not segment.flags & (RST | SYN):\n            tcb.ack_now = True",
+        "        if not window and segment.length and not segment.flags & (RST | SYN):\n            tcb.ack_now |= False",
     ),
 )
