@@ -100,7 +100,6 @@ class Host:
         )
         self._fast_path = FastPath(self.transport.table, self.counters, confirm, self._receive) if codec.name == "fast" else None
         """None where every packet is to go through the codec."""
-        self._syn_path = self.transport.syn_path
         self._own = self.addresses.own
         self._offload = config.offload
         self._replies: deque[Outbound] = deque()
@@ -130,7 +129,7 @@ class Host:
         if self._fast_path is not None:
             if self._fast_path.take(packet, now, vouched=checksum_ok, more=more):
                 return
-            if self._syn_path.patterns and self._answer_syn(packet, now, checksum_ok):
+            if self.transport.syn_path.patterns and self._answer_syn(packet, now, checksum_ok):
                 return
         self._receive(packet, now, checksum_ok)
 
@@ -139,7 +138,7 @@ class Host:
         if len(self._replies) >= self.config.transmit_queue:
             return False
         identification = (self._identification + 1) & 0xFFFF
-        answer = self._syn_path.answer(data, identification, now, vouched=checksum_ok)
+        answer = self.transport.syn_path.answer(data, identification, now, vouched=checksum_ok)
         if answer is None:
             return False
         self._identification = identification
