@@ -1,14 +1,14 @@
 """What is told of a run beside pytest's own report: the outcomes for ``scripts/conformance``, and the matrix of interoperation."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.ledger.rows import Outcome
-from tests.support import matrix
+from tests.support import matrix, shared
 
 MARKERS = ("transition", "requirement")
 
@@ -39,6 +39,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.user_properties.extend(matrix.properties(item))
         for marker in MARKERS:
             item.user_properties.extend((marker, mark.args[0]) for mark in item.iter_markers(marker))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_by_connections() -> Iterator[None]:
+    """Whatever the tests do to connections, none writes to what others share."""
+    yield
+    assert shared.written_to() == []
 
 
 class OutcomesWriter:

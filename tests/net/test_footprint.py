@@ -1,4 +1,4 @@
-"""What a connection costs in memory while nothing happens, and what is left of it in TIME-WAIT."""
+"""What a connection costs in memory while nothing happens, before it is established, and what is left of it in TIME-WAIT."""
 
 import gc
 import tracemalloc
@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.net.bench import HERE, ISS, Bench
+from tests.net.bench import HERE, ISS, PORT, Bench
+from userstack.address import Endpoint
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
-from userstack.wire.tcp import ACK, FIN
+from userstack.wire.tcp import ACK, FIN, SYN
 
 SEVERAL = 200
 
@@ -28,7 +29,7 @@ def bytes_each(make: Callable[[int], object]) -> float:
 
 
 @pytest.mark.once
-def test_an_idle_connection_takes_no_more_than_four_kibibytes() -> None:
+def test_an_idle_connection_takes_no_more_than_2300_bytes() -> None:
     bench = Bench()
     listener = bench.listen(HERE[4])
 
@@ -38,11 +39,25 @@ def test_an_idle_connection_takes_no_more_than_four_kibibytes() -> None:
         bench.host.touched()
         return connection
 
-    assert bytes_each(make) <= 4096
+    assert bytes_each(make) <= 2300
 
 
 @pytest.mark.once
-def test_time_wait_takes_no_more_than_one_kibibyte() -> None:
+def test_a_half_open_connection_takes_no_more_than_2400_bytes() -> None:
+    bench = Bench()
+    bench.host.listen(bench.host.bind(Endpoint(HERE[4], PORT)), backlog=2 * SEVERAL, now=bench.now)
+
+    def make(port: int) -> None:
+        bench.arrives(4, SYN, seq=100, port=port)
+        assert [segment.flags for segment in bench.pull()] == [SYN | ACK]
+        bench.trace.clear()
+        bench.host.touched()
+
+    assert bytes_each(make) <= 2400
+
+
+@pytest.mark.once
+def test_time_wait_takes_no_more_than_900_bytes() -> None:
     bench = Bench()
     listener = bench.listen(HERE[4])
 
@@ -57,4 +72,4 @@ def test_time_wait_takes_no_more_than_one_kibibyte() -> None:
         bench.trace.clear()
         bench.host.touched()
 
-    assert bytes_each(make) <= 1024
+    assert bytes_each(make) <= 900

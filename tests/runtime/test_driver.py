@@ -175,6 +175,43 @@ async def test_a_cancelled_wait_leaves_no_trace() -> None:
 
 
 @virtual_time
+@pytest.mark.parametrize("leaves", [0, 1, 2])
+async def test_who_leaves_a_line_leaves_the_others_in_it(leaves: int) -> None:
+    with scene() as it:
+        open_now: list[bool] = []
+        waiting = [asyncio.create_task(it.driver.until(it.subject, lambda: bool(open_now))) for _ in range(3)]
+        await turns()
+        waiting[leaves].cancel()
+        await turns()
+        assert it.driver.waiting == 2
+        last = asyncio.create_task(it.driver.until(it.subject, lambda: bool(open_now)))
+        await turns()
+        open_now.append(True)
+        it.driver.wake(it.subject)
+        assert it.driver.waiting == 0
+        await turns()
+        assert [task.cancelled() for task in waiting] == [number == leaves for number in range(3)]
+        await last
+
+
+@virtual_time
+async def test_a_condition_that_holds_no_more_when_the_waiter_goes_on_is_waited_for_again() -> None:
+    with scene() as it:
+        holds = [True]
+        waiting = asyncio.create_task(it.driver.until(it.subject, lambda: bool(holds)))
+        holds.clear()
+        await turns()
+        holds.append(True)
+        it.driver.wake(it.subject)
+        holds.clear()
+        await turns()
+        assert it.driver.waiting == 1
+        holds.append(True)
+        it.driver.wake(it.subject)
+        await waiting
+
+
+@virtual_time
 @pytest.mark.parametrize("where", ["read", "write", "write later"])
 async def test_a_device_that_is_gone_is_told_to_everybody_once(where: str) -> None:
     with scene() as it:
