@@ -40,8 +40,8 @@ MUTATIONS = (
         "SHLD-28",
         "segments are half as large as they could be",
         OUTPUT,
-        "full = min(tcb.snd_mss - _octets_of_others(options), tcb.segment_limit)",
-        "full = min(tcb.snd_mss - _octets_of_others(options), tcb.segment_limit) // 2",
+        "full = min(tcb.snd_mss - others, tcb.segment_limit)",
+        "full = min(tcb.snd_mss - others, tcb.segment_limit) // 2",
     ),
     Mutation(
         "MAY-16",
