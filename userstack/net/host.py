@@ -105,7 +105,7 @@ class Host:
         self._replies: deque[Outbound] = deque()
         """What is sent without a connection."""
         self._train: deque[Outbound] = deque()
-        """What is left of one that is under way."""
+        """What is left of one that is under way, counted already."""
         self._errors = TokenBucket(rate=config.icmp_error_rate, burst=config.icmp_error_burst)
         self._identification = 0
 
@@ -322,9 +322,9 @@ class Host:
         With ``config.offload`` a packet of TCP's is one that the device has to finish.
         """
         if self.link is None:
-            return self._next_packet(now)
+            return self._train.popleft() if self._train else self._next_packet(now)
         while (frame := self.link.poll_transmit(now=now)) is None:
-            packet = self._next_packet(now)
+            packet = self._train.popleft() if self._train else self._next_packet(now)
             if packet is None:
                 return None
             self.link.send(packet, _destination(headers(packet)), now=now)
@@ -332,20 +332,23 @@ class Host:
         return frame
 
     def _next_packet(self, now: int) -> Outbound | None:
+        """The next one that is for the link, or the first of a train, the rest of which follows: all of it is counted with it."""
         while (packet := self._replies.popleft() if self._replies else self._next_of_tcp(now)) is not None:
-            head = headers(packet)
-            octets.count_out(self.counters, head[0] >> 4, len(packet))
+            head, train = headers(packet), self._train
+            octets.count_out(self.counters, head[0] >> 4, 1 + len(train), len(packet) + sum(map(len, train)))
             if self.trace is not None:
-                self.trace(PacketSent(now, finished(packet)))
+                for unit in (packet, *train):
+                    self.trace(PacketSent(now, finished(unit)))
             if _destination(head) not in self._own:
                 return packet
             # RFC 1122 3.3.1.1: what is for ourselves never reaches the link
-            self._receive(finished(packet), now, checksum_ok=True)
+            units = [packet, *train]
+            train.clear()
+            for unit in units:
+                self._receive(finished(unit), now, checksum_ok=True)
         return None
 
     def _next_of_tcp(self, now: int) -> Outbound | None:
-        if self._train:
-            return self._train.popleft()
         outgoing = self.transport.poll_transmit(now=now)
         return None if outgoing is None else self._encode(outgoing)
 

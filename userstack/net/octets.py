@@ -15,7 +15,7 @@ def count_in(counters: Counters, version_6: bool, tos: int, packets: int, size: 
     counters[_MARKS[version_6][tos & 3]] += packets
 
 
-def count_out(counters: Counters, version: int, size: int) -> None:
-    """A packet of ``size`` octets goes out."""
-    counters["IpOutRequests" if version == 4 else "Ip6OutRequests"] += 1
+def count_out(counters: Counters, version: int, packets: int, size: int) -> None:
+    """Packets of ``size`` octets together go out."""
+    counters["IpOutRequests" if version == 4 else "Ip6OutRequests"] += packets
     counters["IpExtOutOctets" if version == 4 else "Ip6OutOctets"] += size
