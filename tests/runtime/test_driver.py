@@ -37,11 +37,23 @@ def never() -> bool:
 async def test_a_batch_is_taken_in_before_anything_is_sent() -> None:
     with scene() as it:
         it.host.leaving.extend([b"one", b"two"])
-        it.device.arrive(*(str(number).encode() for number in range(70)))
+        it.device.arrive(*(str(number).encode() for number in range(20)))
         await turns()
         assert it.log == [
-            *(f"deliver {number}" for number in range(64)), "write one", "write two", "transmit done",
-            *(f"deliver {number}" for number in range(64, 70)), "read nothing", "transmit done",
+            *(f"deliver {number}" for number in range(16)), "write one", "write two", "transmit done",
+            *(f"deliver {number}" for number in range(16, 20)), "read nothing", "transmit done",
+        ]  # fmt: skip
+
+
+@virtual_time
+async def test_more_are_taken_in_where_they_are_taken_as_one() -> None:
+    with scene() as it:
+        it.host.leaving.append(b"one")
+        it.device.arrive(*(f"held {number}".encode() for number in range(70)))
+        await turns()
+        assert it.log == [
+            *(f"deliver held {number}" for number in range(64)), "write one", "transmit done",
+            *(f"deliver held {number}" for number in range(64, 70)), "read nothing", "transmit done",
         ]  # fmt: skip
 
 

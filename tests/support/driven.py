@@ -83,9 +83,10 @@ class ScriptedHost:
         self.lasting: Exception | None = None
         """What every ``poll_transmit`` raises."""
 
-    def deliver(self, data: bytes, *, now: int, checksum_ok: bool = False, more: bool = False) -> None:
+    def deliver(self, data: bytes, *, now: int, checksum_ok: bool = False, more: bool = False) -> bool:
         self._fail("deliver")
         self.log.append(f"deliver {data.decode()}")
+        return data.startswith(b"held")
 
     def settle(self, *, now: int) -> None:
         self._fail("settle")

@@ -56,6 +56,11 @@ class FastPath:
         self._bundle: Bundle | None = None
         """What waits for ``settle``, or for a packet that does not belong to it."""
 
+    @property
+    def holds(self) -> bool:
+        """Something waits for ``settle``."""
+        return self._bundle is not None
+
     def take(self, data: Buffer, now: int, *, vouched: bool, more: bool) -> bool:
         """Take a packet in; False, and nothing has happened, where it has to go the long way.
 

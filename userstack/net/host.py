@@ -111,7 +111,7 @@ class Host:
 
     # --- packets in ---
 
-    def deliver(self, data: Buffer, *, now: int, checksum_ok: bool = False, more: bool = False) -> None:
+    def deliver(self, data: Buffer, *, now: int, checksum_ok: bool = False, more: bool = False) -> bool:
         """What the device has read. Never raises for what is in it.
 
         Args:
@@ -120,18 +120,22 @@ class Host:
             checksum_ok: the device vouches for TCP's checksum.
             more: it is one of a batch, of which what belongs together may be taken as one; after the last one the caller owes
                 ``settle``.
+
+        Returns:
+            True where it waits for that.
         """
         packet = data if self.link is None else self.link.receive(data, now=now)
         if packet is None:
-            return
+            return False
         if self.trace is not None:
             self.trace(PacketReceived(now, bytes(packet)))
         if self._fast_path is not None:
             if self._fast_path.take(packet, now, vouched=checksum_ok, more=more):
-                return
+                return self._fast_path.holds
             if self.transport.syn_path.patterns and self._answer_syn(packet, now, checksum_ok):
-                return
+                return False
         self._receive(packet, now, checksum_ok)
+        return False
 
     def _answer_syn(self, data: Buffer, now: int, checksum_ok: bool) -> bool:
         """The short way of a SYN that gets a cookie."""

@@ -26,6 +26,8 @@ from userstack.wire.offload import Outbound
 
 BATCH, BATCH_OCTETS = 64, 1 << 20
 """Packets, and about so many octets, read before anything is sent: with more the rest of the loop would wait too long."""
+ALONE = 4
+"""A packet that is taken in by itself, and may be answered by itself, counts for so many that are taken in as one."""
 BURST = 256
 """Packets sent before the loop gets its turn: a device as fast as TUN takes everything, and who waits would wait for all of it."""
 
@@ -168,16 +170,18 @@ class Driver:
 
     def _take_in(self, now: int) -> None:
         read, deliver = self.device.read, self.host.deliver
-        room = BATCH_OCTETS
+        room, octets = BATCH, BATCH_OCTETS
         try:
-            for _ in range(BATCH):
-                arrived = read() if room > 0 else None
+            while room > 0 and octets > 0:
+                arrived = read()
                 if arrived is None:
                     break
                 packet, vouched = arrived
-                room -= len(packet)
+                octets -= len(packet)
+                room -= 1
                 try:
-                    deliver(packet, now=now, checksum_ok=vouched, more=True)
+                    if not deliver(packet, now=now, checksum_ok=vouched, more=True):
+                        room -= ALONE - 1
                 except Exception as error:  # whatever a packet holds, this is ours
                     self._report("taking in a packet", error)
         except OSError as error:
