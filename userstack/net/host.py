@@ -20,6 +20,7 @@ from userstack.net.fast_path import FastPath
 from userstack.net.interface import Interface, is_multicast, is_unicast, is_valid_source
 from userstack.net.listener import Listener
 from userstack.net.outgoing import Outgoing
+from userstack.net.packing import Packing
 from userstack.net.ports import Binding
 from userstack.net.syncookies import SynCookies
 from userstack.net.table import ConnectionRow
@@ -29,11 +30,10 @@ from userstack.tcp.isn import IsnGenerator, SecretIsn
 from userstack.tcp.timestamps import SecretOffset
 from userstack.trace import PacketDropped, PacketReceived, PacketSent, Tracer
 from userstack.wire.codec import Codec, ParameterProblem, WireError
-from userstack.wire.gso import Train, cut, divide
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.icmpv6 import UNRECOGNIZED_NEXT_HEADER
 from userstack.wire.ip import ICMP, ICMPV6, NO_NEXT_HEADER, TCP, Buffer, IPPacket
-from userstack.wire.offload import Offloaded, Outbound, finished, headers
+from userstack.wire.offload import Outbound, finished, headers
 from userstack.wire.source_route import SourceRoute, destination_of, read_recorded
 
 
@@ -101,13 +101,10 @@ class Host:
         self._fast_path = FastPath(self.transport.table, self.counters, confirm, self._receive) if codec.name == "fast" else None
         """None where every packet is to go through the codec."""
         self._own = self.addresses.own
-        self._offload = config.offload
+        self._packing = Packing(codec, offload=config.offload)
         self._replies: deque[Outbound] = deque()
         """What is sent without a connection."""
-        self._train: deque[Outbound] = deque()
-        """What is left of one that is under way, counted already."""
         self._errors = TokenBucket(rate=config.icmp_error_rate, burst=config.icmp_error_burst)
-        self._identification = 0
 
     # --- packets in ---
 
@@ -141,11 +138,11 @@ class Host:
         """The short way of a SYN that gets a cookie."""
         if len(self._replies) >= self.config.transmit_queue:
             return False
-        identification = (self._identification + 1) & 0xFFFF
+        identification = (self._packing.identification + 1) & 0xFFFF
         answer = self.transport.syn_path.answer(data, identification, now, vouched=checksum_ok)
         if answer is None:
             return False
-        self._identification = identification
+        self._packing.identification = identification
         self._replies.append(answer)
         return True
 
@@ -315,7 +312,7 @@ class Host:
     def _reply_of_tcp(self, outgoing: Outgoing) -> bool:
         if len(self._replies) >= self.config.transmit_queue:
             return False
-        self._replies.append(self._encode(outgoing))
+        self._replies.append(self._packing.pack(outgoing))
         return True
 
     # --- packets out ---
@@ -325,10 +322,11 @@ class Host:
 
         With ``config.offload`` a packet of TCP's is one that the device has to finish.
         """
+        train = self._packing.train  # what is left of it is counted already
         if self.link is None:
-            return self._train.popleft() if self._train else self._next_packet(now)
+            return train.popleft() if train else self._next_packet(now)
         while (frame := self.link.poll_transmit(now=now)) is None:
-            packet = self._train.popleft() if self._train else self._next_packet(now)
+            packet = train.popleft() if train else self._next_packet(now)
             if packet is None:
                 return None
             self.link.send(packet, _destination(headers(packet)), now=now)
@@ -338,7 +336,7 @@ class Host:
     def _next_packet(self, now: int) -> Outbound | None:
         """The next one that is for the link, or the first of a train, the rest of which follows: all of it is counted with it."""
         while (packet := self._replies.popleft() if self._replies else self._next_of_tcp(now)) is not None:
-            head, train = headers(packet), self._train
+            head, train = headers(packet), self._packing.train
             octets.count_out(self.counters, head[0] >> 4, 1 + len(train), len(packet) + sum(map(len, train)))
             if self.trace is not None:
                 for unit in (packet, *train):
@@ -354,50 +352,7 @@ class Host:
 
     def _next_of_tcp(self, now: int) -> Outbound | None:
         outgoing = self.transport.poll_transmit(now=now)
-        return None if outgoing is None else self._encode(outgoing)
-
-    def _encode(self, outgoing: Outgoing) -> Outbound:
-        self._identification = (self._identification + 1) & 0xFFFF
-        segment = outgoing.segment
-        if segment.gso_size:
-            return self._in_units(outgoing)
-        if self._offload and outgoing.route is None:
-            head, transport, version = self._headers(outgoing)
-            return Offloaded(head, transport, (segment.payload,) if segment.payload else (), version=version, gso_size=0)
-        packet = IPPacket(
-            outgoing.source,
-            outgoing.destination,
-            TCP,
-            self.codec.encode_tcp(segment, outgoing.source, outgoing.destination),
-            ttl=outgoing.ttl,
-            tos=outgoing.tos,
-            identification=self._identification,
-            dont_fragment=outgoing.dont_fragment,
-        )
-        return self.codec.encode_ip(packet if outgoing.route is None else outgoing.route.lead(packet))
-
-    def _in_units(self, outgoing: Outgoing) -> Outbound:
-        """The first part of a train; the rest follows."""
-        segment = outgoing.segment
-        text, segment.payload, segment.more = (segment.payload, *segment.more), b"", ()
-        head, transport, version = self._headers(outgoing)
-        train = Train(head, transport, text, version, segment.gso_size)
-        self._train.extend(divide(train) if self._offload else cut(train))
-        self._identification = (self._identification + len(self._train) - 1) & 0xFFFF
-        return self._train.popleft()
-
-    def _headers(self, outgoing: Outgoing) -> tuple[bytes, int, int]:
-        """Those of IP and TCP, with a partial checksum, where in them TCP begins, and the version of IP."""
-        head = self.codec.encode_headers(
-            outgoing.segment,
-            outgoing.source,
-            outgoing.destination,
-            ttl=outgoing.ttl,
-            tos=outgoing.tos,
-            identification=self._identification,
-            dont_fragment=outgoing.dont_fragment,
-        )
-        return (head, 20, 4) if len(outgoing.source) == 4 else (head, 40, 6)
+        return None if outgoing is None else self._packing.pack(outgoing)
 
     def _report_unreachable(self, link: EthernetLink, now: int) -> None:
         while (data := link.poll_unreachable()) is not None:
