@@ -32,6 +32,8 @@ from userstack.wire.tcp import (
     TcpSegment,
 )
 
+pytestmark = pytest.mark.once
+
 KEPT = 1000
 """Ports from here on have connections."""
 

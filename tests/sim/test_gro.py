@@ -10,6 +10,8 @@ from tests.sim.nets import Net
 from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.sim import VirtualHost, VirtualSocket
 
+pytestmark = pytest.mark.once
+
 CONFIGS = {
     "default": StackConfig(),
     "without options": StackConfig(timestamps=False, sack=False, window_scaling=False),

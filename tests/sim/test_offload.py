@@ -13,6 +13,8 @@ from userstack.config import MILLISECOND, SECOND, StackConfig
 from userstack.sim import VirtualHost, VirtualSocket
 from userstack.tcp import train
 
+pytestmark = pytest.mark.once
+
 CONFIGS = {
     "default": StackConfig(send_buffer=1 << 20, receive_buffer=1 << 20),
     "without options": StackConfig(timestamps=False, sack=False, window_scaling=False),

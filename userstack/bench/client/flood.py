@@ -43,7 +43,6 @@ def flood(address: str, *, syns: int, device: str, seed: int) -> Measured:
     child = os.fork()
     if not child:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        os.nice(19)  # who floods has a processor of its own elsewhere: it takes the client's only where that is idle
         _send_flood(address, syns, device, seed)
         os._exit(0)
     meanwhile = [_connect_once(address)]
