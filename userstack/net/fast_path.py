@@ -6,7 +6,7 @@ in one batch and belongs together is taken as one (net/gro.py).
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from userstack.counters import Counters
 from userstack.net import octets
@@ -97,14 +97,21 @@ class FastPath:
             or (not vouched and (word_sum(data[transport:]) + word_sum(flow[:-4]) + size - transport + TCP) % 0xFFFF)
         ):
             return False
-        octets = size - text
-        if more and (octets > tcb.snd_mss if vouched and octets else octets or prediction.may_skip_acks(tcb)):
+        text_size = size - text
+        if more and (text_size > tcb.snd_mss if vouched and text_size else text_size or prediction.may_skip_acks(tcb)):
             self._bundle = Bundle(entry, data, transport, text, vouched=vouched)
             return True
         plain = Plain(
-            seq, ack, bits & _FLAGS, window, (memoryview(data)[text:],) if octets else (), octets, stamp, tcb.segments_in(octets)
+            seq,
+            ack,
+            bits & _FLAGS,
+            window,
+            (memoryview(data)[text:],) if text_size else (),
+            text_size,
+            stamp,
+            tcb.segments_in(text_size),
         )
-        return self._arrive(entry, tcb, plain, transport == 40, tos, (size,), now)
+        return self._arrive(entry, tcb, plain, tos, 1, size, now)
 
     def settle(self, now: int) -> None:
         """Take in what is held."""
@@ -114,12 +121,12 @@ class FastPath:
         entry, tcb = bundle.entry, bundle.entry.plain_tcb()
         if tcb is not None:
             segment = bundle.segment(tcb.segments_in)
-            if self._arrive(entry, tcb, segment, bundle.version_6, bundle.tos, bundle.lengths, now):
+            if self._arrive(entry, tcb, segment, bundle.tos, bundle.count, bundle.octets, now):
                 return
         for packet in bundle.packets:
             self._long_way(packet, now, True)
 
-    def _arrive(self, entry: Entry, tcb: Tcb, segment: Plain, version_6: bool, tos: int, lengths: Sequence[int], now: int) -> bool:
+    def _arrive(self, entry: Entry, tcb: Tcb, segment: Plain, tos: int, packets: int, size: int, now: int) -> bool:
         una = tcb.snd_una
         if not prediction.segment_arrives(tcb, segment, now):
             return False
@@ -127,10 +134,5 @@ class FastPath:
         if tcb.snd_una > una and self._confirm is not None:
             self._confirm(entry.key[1].address, now)
         tcb.lower.rcv_tos = tos  # MAY-9
-        counters, count = self._counters, len(lengths)
-        receives, delivers = ("Ip6InReceives", "Ip6InDelivers") if version_6 else ("IpInReceives", "IpInDelivers")
-        counters[receives] += count
-        counters[delivers] += count
-        counters["TcpInSegs"] += count
-        octets.count_in(counters, version_6, tos, count, sum(lengths))
+        octets.count_delivered(self._counters, len(entry.key[0].address) == 16, tos, packets, size)
         return True

@@ -60,11 +60,6 @@ class Bundle:
         """Octets of text that the next packet may have: segments are cut alike, and a shorter one is the last."""
 
     @property
-    def version_6(self) -> bool:
-        """It came over IPv6."""
-        return self._ip_length > 0
-
-    @property
     def tos(self) -> int:
         """The type of service of each packet."""
         return int.from_bytes(self._first[:2], "big") >> 4 & 0xFF if self._ip_length else self._first[1]
@@ -75,9 +70,14 @@ class Bundle:
         return list(map(bytes.__add__, self._heads, self._texts))
 
     @property
-    def lengths(self) -> list[int]:
-        """Octets of each packet."""
-        return [self._text + len(text) for text in self._texts]
+    def count(self) -> int:
+        """How many packets it is."""
+        return len(self._texts)
+
+    @property
+    def octets(self) -> int:
+        """Octets of all of them, headers included."""
+        return len(self._texts) * self._text + self._size
 
     def add(self, data: Buffer, *, vouched: bool) -> bool:
         """Take a packet that belongs here; False, and nothing has happened, where it does not."""

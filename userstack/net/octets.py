@@ -15,6 +15,15 @@ def count_in(counters: Counters, version_6: bool, tos: int, packets: int, size: 
     counters[_MARKS[version_6][tos & 3]] += packets
 
 
+def count_delivered(counters: Counters, version_6: bool, tos: int, packets: int, size: int) -> None:
+    """The same of packets that were handed up to TCP by a short way."""
+    receives, delivers = ("Ip6InReceives", "Ip6InDelivers") if version_6 else ("IpInReceives", "IpInDelivers")
+    counters[receives] += packets
+    count_in(counters, version_6, tos, packets, size)
+    counters[delivers] += packets
+    counters["TcpInSegs"] += packets
+
+
 def count_out(counters: Counters, version: int, packets: int, size: int) -> None:
     """Packets of ``size`` octets together go out."""
     counters["IpOutRequests" if version == 4 else "Ip6OutRequests"] += packets

@@ -160,11 +160,7 @@ class SynPath:
 
     def _count(self, version_6: bool, tos: int, size: int) -> None:
         counters = self._counters
-        receives, delivers = ("Ip6InReceives", "Ip6InDelivers") if version_6 else ("IpInReceives", "IpInDelivers")
-        counters[receives] += 1
-        octets.count_in(counters, version_6, tos, 1, size)
-        counters[delivers] += 1
-        counters["TcpInSegs"] += 1
+        octets.count_delivered(counters, version_6, tos, 1, size)
         counters["TcpExtTCPReqQFullDoCookies"] += 1
         counters["TcpOutSegs"] += 1
         counters["TcpExtSyncookiesSent"] += 1
