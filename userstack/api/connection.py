@@ -174,8 +174,7 @@ class Connection:
         if self._closed is not None or self._hang_up.hung_up or not self._core.has_text:
             self._receiving = True
             try:
-                while not self._has_something_to_say():  # as in ``recv``
-                    await self._driver.enter(self._core, Connection._has_something_to_say, self)
+                await self._driver.until(self._core, self._has_something_to_say)
             finally:
                 self._receiving = False
             if not self._is_readable():

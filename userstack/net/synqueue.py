@@ -27,7 +27,7 @@ class Verdict(Enum):
 def gets_cookie(listener: Listener) -> bool:
     """What ``judge`` says COOKIE of."""
     mode, backlog = listener.config.syncookies, listener.backlog
-    return len(listener.accept_queue) <= backlog and (mode == 2 or (mode == 1 and len(listener.syn_queue) > backlog))
+    return not listener.full and (mode == 2 or (mode == 1 and len(listener.syn_queue) > backlog))
 
 
 def judge(listener: Listener, counters: Counters) -> Verdict:
@@ -39,7 +39,7 @@ def judge(listener: Listener, counters: Counters) -> Verdict:
             return Verdict.DROP
         if gets_cookie(listener):
             return Verdict.COOKIE
-    if len(listener.accept_queue) > backlog:
+    if listener.full:
         counters.add("TcpExtListenOverflows")
         return Verdict.DROP
     if not config.syncookies and len(listener.syn_queue) > config.syn_backlog - (config.syn_backlog >> 2):
