@@ -47,7 +47,7 @@ def format_endpoint(address: bytes, port: int) -> str:
     return f"[{text}]:{port}" if len(address) == 16 else f"{text}:{port}"
 
 
-_MAPPED = bytes(10) + b"\xff\xff"
+_MAPPED: Final = bytes(10) + b"\xff\xff"
 
 
 def is_mapped(address: bytes) -> bool:

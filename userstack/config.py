@@ -1,25 +1,31 @@
 """Every number that a stack can be given, with its unit, its source and, where it is a limit, the reason for it."""
 
 from dataclasses import dataclass, fields
+from typing import Final
 
 from userstack.errors import InvalidArgument
 
-MICROSECOND = 1_000
-MILLISECOND = 1_000_000
-SECOND = 1_000_000_000
-FOREVER = 1 << 62
+MICROSECOND: Final = 1_000
+MILLISECOND: Final = 1_000_000
+SECOND: Final = 1_000_000_000
+FOREVER: Final = 1 << 62
 """ns: longer than anything runs. As a time after which a connection is given up: never (RFC 9293 3.8.3 (d))."""
 
-FAST_OPEN_CLIENT, FAST_OPEN_SERVER, FAST_OPEN_UNASKED = 0x1, 0x2, 0x4
-FAST_OPEN_WITHOUT_COOKIE, FAST_OPEN_EVERY_LISTENER = 0x200, 0x400
+FAST_OPEN_CLIENT: Final = 0x1
+FAST_OPEN_SERVER: Final = 0x2
+FAST_OPEN_UNASKED: Final = 0x4
+FAST_OPEN_WITHOUT_COOKIE: Final = 0x200
+FAST_OPEN_EVERY_LISTENER: Final = 0x400
 """The bits of ``fast_open``, as in Linux's tcp_fastopen: clients may; servers may; clients send text without a cookie; servers
 take it without one; listeners need not ask for it."""
 
-SEND_BUFFER, SEND_BUFFER_MAX = 256 * 1024, 4 * 1024 * 1024
-RECEIVE_BUFFER, RECEIVE_BUFFER_MAX = 512 * 1024, 6 * 1024 * 1024
+SEND_BUFFER: Final = 256 * 1024
+SEND_BUFFER_MAX: Final = 4 * 1024 * 1024
+RECEIVE_BUFFER: Final = 512 * 1024
+RECEIVE_BUFFER_MAX: Final = 6 * 1024 * 1024
 """Octets: what the buffers are at first, and what they grow to where nobody has set them."""
 
-OPTION_LAYOUTS = ("freebsd", "linux")
+OPTION_LAYOUTS: Final = ("freebsd", "linux")
 """The names of the tables in ``tcp/layout.py``."""
 
 
@@ -403,7 +409,7 @@ class StackConfig:
             raise InvalidArgument(f"ephemeral_ports must be two ports in order, not {first} to {last}")
 
 
-_RANGES = {
+_RANGES: Final = {
     "delayed_ack": (0, 500 * MILLISECOND - 1, "ns, RFC 9293 MUST-40"),
     "override_timeout": (100 * MILLISECOND, 1 * SECOND, "ns, RFC 9293 3.8.6.2.1"),
     "timestamp_clock": (59, 1 * SECOND, "ns, RFC 7323 5.4"),
@@ -424,7 +430,7 @@ _RANGES = {
     "hop_limit": (0, 255, "RFC 8200 3"),
     "traffic_class": (0, 255, "RFC 8200 3"),
 }
-_MAY_BE_ZERO = frozenset(
+_MAY_BE_ZERO: Final = frozenset(
     {
         "dad_transmits",
         "quick_acks",

@@ -4,6 +4,7 @@ Law: what is counted stands in ``MEANINGS``, and what stands there is counted so
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 
 class Counters(dict[str, int]):
@@ -23,7 +24,7 @@ class Counters(dict[str, int]):
         return {name: value for name, value in sorted(self.items()) if value}
 
 
-MEANINGS: dict[str, str] = {
+MEANINGS: Final[dict[str, str]] = {
     # --- IP (RFC 4293), of IPv4 ---
     "IpInReceives": "packets that came",
     "IpInHdrErrors": "dropped: a header that is none",

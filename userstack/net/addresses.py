@@ -5,16 +5,19 @@ Law: an address of IPv6 on a link that others share is tentative until duplicate
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from userstack.address import format_address, is_link_local, pack_address
 from userstack.errors import AddressNotAvailable, NetworkUnreachable
 from userstack.net.interface import Interface
 from userstack.wire.nd import ALL_NODES, solicited_node
 
-_LINK, _SITE, _GLOBAL = 0x2, 0x5, 0xE
+_LINK: Final = 0x2
+_SITE: Final = 0x5
+_GLOBAL: Final = 0xE
 """Scopes of unicast addresses, as RFC 6724 3.1 takes over their numbers from multicast."""
 
-_LABELS = tuple(
+_LABELS: Final = tuple(
     (Interface(pack_address(prefix), length), label)
     for prefix, length, label in (
         ("2002::", 16, 2),
@@ -25,7 +28,7 @@ _LABELS = tuple(
         ("3ffe::", 16, 12),
     )
 )
-_NATIVE = 1
+_NATIVE: Final = 1
 """The policy table of RFC 6724 2.1, without what is never on a link: addresses of one label are best spoken to from one another."""
 
 

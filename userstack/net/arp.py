@@ -5,6 +5,7 @@ fills the table by speaking to others.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from userstack.counters import Counters
 from userstack.net.addresses import Addresses
@@ -15,7 +16,7 @@ from userstack.wire.codec import Codec
 from userstack.wire.ethernet import BROADCAST
 from userstack.wire.ip import Buffer
 
-_NO_MAC = bytes(6)
+_NO_MAC: Final = bytes(6)
 
 
 class Arp:

@@ -4,7 +4,7 @@ Cookies and MSSs are remembered by the two addresses, negative answers by the po
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from userstack.address import Endpoint
 from userstack.config import FAST_OPEN_CLIENT, FAST_OPEN_UNASKED, StackConfig
@@ -16,7 +16,7 @@ from userstack.wire.encodable import MAX_OPTIONS
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-_LONGEST_BACKOFF = 6
+_LONGEST_BACKOFF: Final = 6
 """As in Linux: how often the time that a black hole is avoided for doubles."""
 
 

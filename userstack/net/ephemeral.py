@@ -7,11 +7,12 @@ nobody's way; where they begin for another remote socket only the secret tells.
 import hashlib
 from array import array
 from collections.abc import Callable
+from typing import Final
 
 from userstack.address import Endpoint
 from userstack.errors import AddressNotAvailable
 
-_TABLE = 1024
+_TABLE: Final = 1024
 """Counters. RFC 6056 3.3.4: the more, the less one destination tells of how often others are connected to."""
 
 

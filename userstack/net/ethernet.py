@@ -6,6 +6,7 @@ address is ARP's to find out for IPv4 and neighbor discovery's for IPv6; what is
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from userstack.address import format_address, is_link_local
 from userstack.config import StackConfig
@@ -26,10 +27,10 @@ from userstack.wire.ip import Buffer, IPPacket
 from userstack.wire.nd import TYPES as ND_TYPES
 from userstack.wire.offload import Outbound, finished, framed
 
-ICMPV6_TYPES = ND_TYPES | {LISTENER_QUERY}
+ICMPV6_TYPES: Final = ND_TYPES | {LISTENER_QUERY}
 """The messages that are about the link itself, in IPv6 packets though they are."""
 
-_NO_MAC = bytes(6)
+_NO_MAC: Final = bytes(6)
 
 
 class EthernetLink:

@@ -7,6 +7,7 @@ in one batch and belongs together is taken as one (net/gro.py).
 
 import struct
 from collections.abc import Callable
+from typing import Final
 
 from userstack.counters import Counters
 from userstack.net import octets
@@ -19,19 +20,20 @@ from userstack.wire.checksum import word_sum
 from userstack.wire.ip import TCP, Buffer
 from userstack.wire.tcp import ACK, NOP, PSH, TIMESTAMPS
 
-_IPV4 = struct.Struct("!BBHxxHBBxx12sIIHH")
+_IPV4: Final = struct.Struct("!BBHxxHBBxx12sIIHH")
 """Version and IHL, type of service, total length, fragment, TTL, protocol, flow; SEQ, ACK, data offset and flags, window."""
-_IPV6 = struct.Struct("!IHBB36sIIHH")
+_IPV6: Final = struct.Struct("!IHBB36sIIHH")
 """Version, class and label; payload length, next header, hop limit; then as above."""
-_STAMP = struct.Struct("!III")
-_STAMP_HEAD = NOP << 24 | NOP << 16 | TIMESTAMPS << 8 | 10
+_STAMP: Final = struct.Struct("!III")
+_STAMP_HEAD: Final = NOP << 24 | NOP << 16 | TIMESTAMPS << 8 | 10
 """How the option stands alone and aligned (RFC 7323 appendix A)."""
-_STAMPED = 8
+_STAMPED: Final = 8
 """The data offset with the timestamps alone."""
-_FLAGS = 0x0FFF
-_USUAL = frozenset({ACK, ACK | PSH})
-_FRAGMENT = 0x3FFF
-_LEAST4, _LEAST6 = 40, 60
+_FLAGS: Final = 0x0FFF
+_USUAL: Final = frozenset({ACK, ACK | PSH})
+_FRAGMENT: Final = 0x3FFF
+_LEAST4: Final = 40
+_LEAST6: Final = 60
 
 
 class FastPath:

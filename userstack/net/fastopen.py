@@ -3,6 +3,7 @@
 import hashlib
 from collections import deque
 from hmac import compare_digest
+from typing import Final
 
 from userstack.address import Endpoint
 from userstack.config import FAST_OPEN_SERVER, FAST_OPEN_WITHOUT_COOKIE, SECOND, StackConfig
@@ -12,8 +13,8 @@ from userstack.tcp.connection import Connection
 from userstack.tcp.fastopen import NO_FAST_OPEN, Cookie, FastOpen, read_cookie
 from userstack.wire.tcp import TcpSegment
 
-KEY_OCTETS = 16
-_RESET_COUNTS = 60 * SECOND
+KEY_OCTETS: Final = 16
+_RESET_COUNTS: Final = 60 * SECOND
 """As in Linux: so long a request that was reset counts as pending."""
 
 

@@ -7,6 +7,7 @@ taken, and go the long way one by one where it is not.
 
 import struct
 from collections.abc import Callable
+from typing import Final
 
 from userstack.net.table import Entry
 from userstack.tcp.prediction import Plain
@@ -15,14 +16,14 @@ from userstack.wire.ip import TCP, Buffer
 from userstack.wire.offload import LARGEST_PACKET
 from userstack.wire.tcp import PSH
 
-_IPV4 = struct.Struct("!2sH2x4s2x12sIIHH")
+_IPV4: Final = struct.Struct("!2sH2x4s2x12sIIHH")
 """Version and type of service, total length, fragment to protocol, flow; SEQ, ACK, data offset and flags, window."""
-_IPV6 = struct.Struct("!4sH2s36sIIHH")
+_IPV6: Final = struct.Struct("!4sH2s36sIIHH")
 """Version to label, payload length, next header and hop limit, flow; then as above."""
-_STAMPS = struct.Struct("!4xII")
-_KIND = 4
+_STAMPS: Final = struct.Struct("!4xII")
+_KIND: Final = 4
 """Octets of the options that do not change: two of padding, kind and length of the timestamps (RFC 7323 appendix A)."""
-_FLAGS = 0x0FFF
+_FLAGS: Final = 0x0FFF
 
 
 class Bundle:

@@ -6,6 +6,7 @@ sequence number are all that is read, and no checksum or length within the quote
 
 import struct
 from dataclasses import dataclass
+from typing import Final
 
 from userstack.address import Endpoint
 from userstack.errors import (
@@ -31,24 +32,25 @@ from userstack.wire.icmp import (
 from userstack.wire.ip import ICMP, TCP, Buffer, IPPacket
 from userstack.wire.source_route import SourceRoute, destination_of
 
-MIN_MTU = 68
+MIN_MTU: Final = 68
 """RFC 1191 3: no path takes less."""
 
-_PLATEAUS = (32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, MIN_MTU)
+_PLATEAUS: Final = (32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, MIN_MTU)
 """RFC 1191 7.1: the MTUs that paths have, for a router that names none."""
 
-_PROTOCOL_UNREACHABLE = 2
-_PORT_UNREACHABLE = 3
-_FRAGMENTATION_NEEDED = 4
-_NETWORK_CODES = frozenset({0, 6, 9, 11})
+_PROTOCOL_UNREACHABLE: Final = 2
+_PORT_UNREACHABLE: Final = 3
+_FRAGMENTATION_NEEDED: Final = 4
+_NETWORK_CODES: Final = frozenset({0, 6, 9, 11})
 """RFC 1122 3.2.2.1: those codes of destination unreachable that speak of the network; the others speak of the host."""
 
-_IP4_QUOTE = struct.Struct("!BxHxxHBBxx4s4s")
-_TCP_QUOTE = struct.Struct("!HHI")
-_OFFSET = 0x1FFF
-_REDIRECT = 5
-_UNANSWERED = ERRORS | {_REDIRECT}
-_MOST, _HEADERS = 576, 20 + 8
+_IP4_QUOTE: Final = struct.Struct("!BxHxxHBBxx4s4s")
+_TCP_QUOTE: Final = struct.Struct("!HHI")
+_OFFSET: Final = 0x1FFF
+_REDIRECT: Final = 5
+_UNANSWERED: Final = ERRORS | {_REDIRECT}
+_MOST: Final = 576
+_HEADERS: Final = 20 + 8
 """Octets of an ICMP error (RFC 1812 4.3.2.3), and what of them is no quote."""
 
 
@@ -69,7 +71,7 @@ class IcmpError:
     """The TTL or hop limit that the segment had left (RFC 5082 3: errors about it are judged as it would be)."""
 
 
-_NAMES = {
+_NAMES: Final = {
     ECHO_REPLY: "EchoReps",
     DESTINATION_UNREACHABLE: "DestUnreachs",
     SOURCE_QUENCH: "SrcQuenchs",

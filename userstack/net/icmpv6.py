@@ -4,6 +4,7 @@ The law: an error message is believed only as far as its quote goes, and none is
 """
 
 import struct
+from typing import Final
 
 from userstack.address import Endpoint
 from userstack.errors import (
@@ -45,13 +46,13 @@ from userstack.wire.icmpv6 import (
 )
 from userstack.wire.ip import EXTENSION_HEADERS, FRAGMENT, ICMPV6, TCP, Buffer
 
-_FIXED = struct.Struct("!B5xBx16s16s")
-_TCP_QUOTE = struct.Struct("!HHI")
-_HEADER = 40
-_HOP_LIMIT_AT = 7
-_ERROR_HEADER = 8
+_FIXED: Final = struct.Struct("!B5xBx16s16s")
+_TCP_QUOTE: Final = struct.Struct("!HHI")
+_HEADER: Final = 40
+_HOP_LIMIT_AT: Final = 7
+_ERROR_HEADER: Final = 8
 
-_NAMES = {
+_NAMES: Final = {
     DESTINATION_UNREACHABLE: "DestUnreachs",
     PACKET_TOO_BIG: "PktTooBigs",
     TIME_EXCEEDED: "TimeExcds",
@@ -68,7 +69,7 @@ _NAMES = {
     REDIRECT: "Redirects",
 }
 
-_UNREACHABLE: dict[int, tuple[type[OSError], bool]] = {
+_UNREACHABLE: Final[dict[int, tuple[type[OSError], bool]]] = {
     NO_ROUTE: (NetworkUnreachable, False),
     ADMINISTRATIVELY_PROHIBITED: (PermissionDenied, True),
     BEYOND_SCOPE: (HostUnreachable, False),

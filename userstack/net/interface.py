@@ -6,18 +6,18 @@ for subnets, and leaves classes to history).
 
 import ipaddress
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from userstack.address import format_address, is_mapped, is_unspecified
 from userstack.errors import InvalidArgument
 
-LIMITED_BROADCAST = b"\xff\xff\xff\xff"
-LOOPBACK_V6 = bytes(15) + b"\x01"
-_NO_SOURCE = frozenset({0, 127, *range(224, 240)})
+LIMITED_BROADCAST: Final = b"\xff\xff\xff\xff"
+LOOPBACK_V6: Final = bytes(15) + b"\x01"
+_NO_SOURCE: Final = frozenset({0, 127, *range(224, 240)})
 """The first octets of the IPv4 addresses that come from no host: this network, loopback, multicast."""
-_NEVER_BROADCAST = (0b01, 0b10)
+_NEVER_BROADCAST: Final = (0b01, 0b10)
 """The last two bits of what is no network's broadcast address, in its old form neither: those of the host are all ones or zeros."""
-_LINK_LOCAL_PREFIX = b"\xfe\x80" + bytes(6)
+_LINK_LOCAL_PREFIX: Final = b"\xfe\x80" + bytes(6)
 
 
 def is_multicast(address: bytes) -> bool:

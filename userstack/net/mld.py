@@ -5,6 +5,7 @@ group is never reported (RFC 3810 6).
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from userstack.address import is_link_local
 from userstack.config import MILLISECOND, SECOND
@@ -17,8 +18,8 @@ from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import ICMPV6, IPPacket
 from userstack.wire.nd import ALL_NODES
 
-_UNSPECIFIED = bytes(16)
-_REPEAT = 1 * SECOND
+_UNSPECIFIED: Final = bytes(16)
+_REPEAT: Final = 1 * SECOND
 """Unsolicited Report Interval of RFC 3810 9.11: a report is sent a second time within it, at random, for the first may be lost."""
 
 

@@ -2,15 +2,16 @@
 
 import operator
 from collections.abc import Iterable
+from typing import Final
 
 from userstack.errors import InvalidArgument
 from userstack.net.interface import Interface
 
-LEAST_MTU = 68
+LEAST_MTU: Final = 68
 """RFC 791 3.2: every link carries that much unfragmented."""
-LEAST_MTU_V6 = 1280
+LEAST_MTU_V6: Final = 1280
 """RFC 8200 5."""
-MOST_MTU = 65535
+MOST_MTU: Final = 65535
 """RFC 791 3.1: the total length has 16 bits."""
 
 

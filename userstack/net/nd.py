@@ -4,7 +4,7 @@ The law: what a message says of an address outside the link is not believed (RFC
 Routers are configured: their advertisements and redirects are counted and left alone.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from userstack.address import is_unspecified
 from userstack.config import StackConfig
@@ -19,8 +19,8 @@ from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import ICMPV6, IPPacket
 from userstack.wire.nd import ALL_NODES, HOP_LIMIT, NdMessage, NeighborAdvertisement, NeighborSolicitation, solicited_node
 
-_UNSPECIFIED = bytes(16)
-_NO_MAC = bytes(6)
+_UNSPECIFIED: Final = bytes(16)
+_NO_MAC: Final = bytes(6)
 
 
 class Sender(Protocol):

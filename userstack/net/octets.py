@@ -1,8 +1,10 @@
 """Octets of IP packets and their ECN marks, as Linux counts them (IpExt..., and Ip6... in the same place)."""
 
+from typing import Final
+
 from userstack.counters import Counters
 
-_MARKS = (
+_MARKS: Final = (
     ("IpExtInNoECTPkts", "IpExtInECT1Pkts", "IpExtInECT0Pkts", "IpExtInCEPkts"),
     ("Ip6InNoECTPkts", "Ip6InECT1Pkts", "Ip6InECT0Pkts", "Ip6InCEPkts"),
 )

@@ -1,6 +1,7 @@
 """What is known of the paths to other hosts: one ``Path`` for each, shared by its connections, remembered for a while."""
 
 from collections import OrderedDict
+from typing import Final
 from weakref import ref
 
 from userstack.config import StackConfig
@@ -8,7 +9,7 @@ from userstack.counters import Counters
 from userstack.net.mtu import LEAST_MTU_V6
 from userstack.tcp.path import Path
 
-_FEW = 64
+_FEW: Final = 64
 
 
 class Paths:

@@ -8,7 +8,7 @@ until it fits, and at the end back to the one that it came to, who answers as if
 No two workers open the same connection: each has ephemeral ports of its own.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from userstack.address import Endpoint, is_unspecified
 from userstack.errors import InvalidArgument
@@ -22,11 +22,16 @@ from userstack.wire.ip import ICMP, ICMPV6, TCP, Buffer, IPPacket
 from userstack.wire.nd import TYPES as ND_TYPES
 from userstack.wire.tcp import ACK, RST, SYN
 
-_ETHERNET, _IPV6 = 14, 40
-_ETHERTYPE, _NEXT_HEADER, _IPV6_SOURCE = slice(12, 14), _ETHERNET + 6, slice(_ETHERNET + 8, _ETHERNET + 24)
-_ARP_OPERATION, _ARP_TARGET = slice(_ETHERNET + 6, _ETHERNET + 8), slice(_ETHERNET + 24, _ETHERNET + 28)
-_ARP_REQUEST = b"\0\x01"
-_LEAST_TCP, _FLAGS_AT = 20, 13
+_ETHERNET: Final = 14
+_IPV6: Final = 40
+_ETHERTYPE: Final = slice(12, 14)
+_NEXT_HEADER: Final = _ETHERNET + 6
+_IPV6_SOURCE: Final = slice(_ETHERNET + 8, _ETHERNET + 24)
+_ARP_OPERATION: Final = slice(_ETHERNET + 6, _ETHERNET + 8)
+_ARP_TARGET: Final = slice(_ETHERNET + 24, _ETHERNET + 28)
+_ARP_REQUEST: Final = b"\0\x01"
+_LEAST_TCP: Final = 20
+_FLAGS_AT: Final = 13
 
 
 class Share(NamedTuple):

@@ -1,10 +1,11 @@
 """SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash that nobody without the key can compute, quick for short messages."""
 
 from struct import unpack
+from typing import Final
 
-_MASK = (1 << 64) - 1
-_BEGIN = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
-_WORD = 8
+_MASK: Final = (1 << 64) - 1
+_BEGIN: Final = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
+_WORD: Final = 8
 State = tuple[int, int, int, int]
 
 

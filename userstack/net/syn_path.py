@@ -27,18 +27,19 @@ from userstack.wire.fast_codec import FastCodec
 from userstack.wire.ip import TCP, Buffer
 from userstack.wire.tcp import MSS, NOP, SACK_PERMITTED, SYN, TIMESTAMPS, WINDOW_SCALE, Option, TcpSegment
 
-_IPV4 = struct.Struct("!BBHxxHBBxx4s4sHHIxxxxH")
+_IPV4: Final = struct.Struct("!BBHxxHBBxx4s4sHHIxxxxH")
 """Version and IHL, type of service, total length, fragment, TTL, protocol, addresses, ports, SEQ, data offset and flags."""
-_IPV6 = struct.Struct("!IHBB16s16sHHIxxxxH")
+_IPV6: Final = struct.Struct("!IHBB16s16sHHIxxxxH")
 """Version, class and label; payload length, next header, hop limit; then as above."""
-_LEAST4, _LEAST6 = 40, 60
-_FRAGMENT = 0x3FFF
-_STAMP_HEAD = bytes((TIMESTAMPS, 10))
-_STAMPS = 8
+_LEAST4: Final = 40
+_LEAST6: Final = 60
+_FRAGMENT: Final = 0x3FFF
+_STAMP_HEAD: Final = bytes((TIMESTAMPS, 10))
+_STAMPS: Final = 8
 """Octets of TSval and TSecr."""
 _KNOWN: Final = {MSS: 2, SACK_PERMITTED: 0, WINDOW_SCALE: 1, TIMESTAMPS: _STAMPS}
 """The options that a SYN with a pattern may have, and the octets of what they say."""
-_KINDS = 256
+_KINDS: Final = 256
 """Patterns that are kept. The stacks of this world have a few dozen; whoever makes more up gains that they are learned anew."""
 
 _codec: Final = FastCodec()

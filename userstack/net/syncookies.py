@@ -9,6 +9,7 @@ full costs nothing but time, and whoever has heard the SYN,ACK can still finish 
 import hashlib
 import struct
 from bisect import bisect_right
+from typing import Final
 
 from userstack.config import SECOND, StackConfig
 from userstack.counters import Counters
@@ -20,25 +21,29 @@ from userstack.tcp.windowscale import MAX_SHIFT, own_shift, syn_window
 from userstack.wire.encodable import MAX_OPTIONS
 from userstack.wire.tcp import ACK, CWR, ECE, SYN, TIMESTAMPS, TcpSegment
 
-MSS_IPV4 = (48, 256, 536, 1300, 1440, 1452, 1460, 8960)
+MSS_IPV4: Final = (48, 256, 536, 1300, 1440, 1452, 1460, 8960)
 """What three bits tell of a peer's MSS: Linux's four; what keeps to small ones, to PPPoE and to jumbo frames. Below 48 it gets no
 cookie: nobody may send it more than it has asked for (MUST-16)."""
-MSS_IPV6 = (48, 256, 536, 1220, 1420, 1432, 1440, 8940)
+MSS_IPV6: Final = (48, 256, 536, 1220, 1420, 1432, 1440, 8940)
 
-PERIOD = 60 * SECOND
+PERIOD: Final = 60 * SECOND
 """One step of the counter: Linux's TCP_SYNCOOKIE_PERIOD."""
-MAX_AGE = 2
+MAX_AGE: Final = 2
 """A cookie is good in the step that it was made in and in the next: Linux's MAX_SYNCOOKIE_AGE."""
-VALID = MAX_AGE * PERIOD
+VALID: Final = MAX_AGE * PERIOD
 """So long after the last cookie of a listener one may come back to it (TCP_SYNCOOKIE_VALID)."""
 
-_OF_SYN = struct.Struct("!IqB")
+_OF_SYN: Final = struct.Struct("!IqB")
 """The peer's SEQ, the step, and the index."""
-_FLOW_IPV4 = 12
-_STEPS = 256
-_STEP_SHIFT, _INDEX_SHIFT = 24, 21
-_INDEX_MASK, _MAC_MASK = 0b111, (1 << 21) - 1
-_NO_SCALE, _SACK, _ECN = 0b1111, 0b010000, 0b100000
+_FLOW_IPV4: Final = 12
+_STEPS: Final = 256
+_STEP_SHIFT: Final = 24
+_INDEX_SHIFT: Final = 21
+_INDEX_MASK: Final = 0b111
+_MAC_MASK: Final = (1 << 21) - 1
+_NO_SCALE: Final = 0b1111
+_SACK: Final = 0b010000
+_ECN: Final = 0b100000
 """In the timestamp: the peer's window scale, or that there is none; SACK; ECN."""
 
 

@@ -5,15 +5,16 @@ dropped; nobody who is in it has to make place. What nobody answers leaves it th
 """
 
 from enum import Enum, auto
+from typing import Final
 
 from userstack.config import StackConfig
 from userstack.counters import Counters
 from userstack.net.listener import Listener
 from userstack.tcp.connection import Connection
 
-_FEW = 8
+_FEW: Final = 8
 """Up to half of so many nobody is in a hurry, however short the backlog (Linux)."""
-_LEAST_RETRIES = 2
+_LEAST_RETRIES: Final = 2
 
 
 class Verdict(Enum):

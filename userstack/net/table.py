@@ -1,7 +1,7 @@
 """The connections of a host by their four-tuple, each with its one entry in the timer wheel, and which of them have work to do."""
 
 from collections import deque
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from userstack.address import Endpoint
@@ -23,7 +23,7 @@ from userstack.wire.tcp import TcpSegment
 Key = tuple[Endpoint, Endpoint]
 """The local and the remote socket."""
 
-_OVER = frozenset({State.CLOSED, State.LISTEN})
+_OVER: Final = frozenset({State.CLOSED, State.LISTEN})
 
 
 class Entry(Timer):

@@ -17,13 +17,14 @@ down at most once a wheel, so that every operation is O(1) amortised.
 """
 
 from operator import attrgetter
+from typing import Final
 
 from userstack.errors import InvalidArgument
 
-_BITS = 8
-_SLOTS = 1 << _BITS
-_WHEELS = 8
-_SCANNED = 32
+_BITS: Final = 8
+_SLOTS: Final = 1 << _BITS
+_WHEELS: Final = 8
+_SCANNED: Final = 32
 """How many timers of a slot are looked through for the earliest before the slot is opened instead."""
 
 _by_deadline = attrgetter("deadline")
@@ -102,7 +103,7 @@ class _Wheel:
                     timer = timer._next
 
 
-_NOWHERE: Timer = _Slot(_Wheel(0), 0)
+_NOWHERE: Final[Timer] = _Slot(_Wheel(0), 0)
 """The neighbour of a timer that is not armed."""
 
 

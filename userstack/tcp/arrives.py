@@ -3,7 +3,7 @@
 The functions of the steps return True where processing goes on with the next step.
 """
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from userstack.config import MILLISECOND
 from userstack.errors import BrokenPipe, ConnectionRefused, ConnectionReset
@@ -17,7 +17,7 @@ from userstack.tcp.tcb import Tcb
 from userstack.tcp.timewait import TimeWait
 from userstack.wire.tcp import ACK, FIN, RST, SYN, TcpSegment
 
-_SOON = 2 * MILLISECOND
+_SOON: Final = 2 * MILLISECOND
 
 
 def segment_arrives(tcb: Tcb, wire: TcpSegment, *, now: int) -> None:

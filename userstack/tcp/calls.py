@@ -1,6 +1,6 @@
 """The user calls of RFC 9293 3.10.1 to 3.10.5, and the user timeout of 3.10.8. One function a call, one arm a group of states."""
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from userstack.address import Endpoint, is_unspecified
 from userstack.errors import (
@@ -21,10 +21,10 @@ from userstack.tcp.state import CAN_RECEIVE_TEXT, State, move
 from userstack.tcp.tcb import Tcb
 from userstack.wire.ip import Buffer
 
-_SPARE = 16
+_SPARE: Final = 16
 """Segments beside what a round trip brings: the first of the next one."""
-_UNOPENED = "the connection was never opened (RFC 9293 3.10: connection does not exist)"
-_CLOSING = "this end has closed already (RFC 9293 3.10: connection closing)"
+_UNOPENED: Final = "the connection was never opened (RFC 9293 3.10: connection does not exist)"
+_CLOSING: Final = "this end has closed already (RFC 9293 3.10: connection closing)"
 
 
 def open_passive(tcb: Tcb, *, now: int) -> None:

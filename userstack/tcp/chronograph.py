@@ -6,7 +6,10 @@ The names are those of Linux (``tcpi_busy_time``, ``tcpi_rwnd_limited``, ``tcpi_
 
 from typing import Final
 
-IDLE, BUSY, RWND_LIMITED, SNDBUF_LIMITED = range(4)
+IDLE: Final = 0
+BUSY: Final = 1
+RWND_LIMITED: Final = 2
+SNDBUF_LIMITED: Final = 3
 
 
 class Chronograph:

@@ -16,6 +16,8 @@ Whoever drives a connection does this, with ``now`` from any clock that does not
 (<State.SYN_SENT: 'SYN-SENT'>, 100, None, True)
 """
 
+from typing import Final
+
 from userstack.address import Endpoint
 from userstack.config import StackConfig
 from userstack.counters import Counters
@@ -40,9 +42,9 @@ from userstack.wire.ip import Buffer
 from userstack.wire.source_route import SourceRoute
 from userstack.wire.tcp import TcpSegment
 
-_ENDED = frozenset({State.CLOSED, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK, State.TIME_WAIT})
+_ENDED: Final = frozenset({State.CLOSED, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK, State.TIME_WAIT})
 """Where the peer sends no more."""
-_OPENING = frozenset({State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED})
+_OPENING: Final = frozenset({State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED})
 
 
 class Connection(Settings):

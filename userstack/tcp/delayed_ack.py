@@ -9,11 +9,11 @@ from typing import Final
 
 from userstack.config import MILLISECOND, StackConfig
 
-_LEAST_SEGMENT = 536
+_LEAST_SEGMENT: Final = 536
 """What is taken for a full segment until a larger one has come."""
-_LONGEST = 499 * MILLISECOND
+_LONGEST: Final = 499 * MILLISECOND
 """MUST-40."""
-_LONGEST_INTERACTIVE = 200 * MILLISECOND
+_LONGEST_INTERACTIVE: Final = 200 * MILLISECOND
 
 
 class DelayedAck:

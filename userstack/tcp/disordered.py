@@ -5,12 +5,13 @@ ACK, if they are not much older than a retransmission can be, and drops without 
 """
 
 from enum import Enum, auto
+from typing import Final
 
 from userstack.config import SECOND
 from userstack.tcp.segment import Segment
 from userstack.tcp.tcb import Tcb
 
-_FASTEST_CLOCK = 1200
+_FASTEST_CLOCK: Final = 1200
 """Ticks a second that the peer's timestamp clock is taken to make at most, as in Linux."""
 
 

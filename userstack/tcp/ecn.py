@@ -1,10 +1,12 @@
 """Explicit congestion notification (RFC 3168 6.1): routers mark instead of dropping, receivers say so, senders slow down."""
 
+from typing import Final
+
 from userstack.wire.tcp import ACK, CWR, ECE, SYN
 
-ECT_0 = 0b10
+ECT_0: Final = 0b10
 """The codepoint that says that a packet may be marked."""
-CE = 0b11
+CE: Final = 0b11
 """The codepoint of a packet that was."""
 
 
@@ -80,5 +82,5 @@ class Ecn:
         return flags, ECT_0
 
 
-OFF = Ecn(0, offers=False)
+OFF: Final = Ecn(0, offers=False)
 """That of every connection which takes no part in it."""

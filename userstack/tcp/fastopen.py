@@ -3,15 +3,16 @@
 Law: who may use Fast Open is decided where all connections are known (``net``); here is only what follows from it.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from userstack.address import Endpoint
 from userstack.tcp.state import State
 from userstack.wire.tcp import EXPERIMENT, FAST_OPEN, FAST_OPEN_MAGIC, NOP, Option
 
-LEAST_COOKIE, LARGEST_COOKIE = 4, 16
+LEAST_COOKIE: Final = 4
+LARGEST_COOKIE: Final = 16
 """Octets (RFC 7413 4.1.1)."""
-_BLACK_HOLE_TIMEOUTS = 3
+_BLACK_HOLE_TIMEOUTS: Final = 3
 """As in Linux: so many timeouts of one connection, or its end before, and what stands in the way is taken to swallow Fast Open."""
 
 
@@ -101,7 +102,7 @@ class FastOpen:
             self.memory.works()
 
 
-NO_FAST_OPEN = FastOpen()
+NO_FAST_OPEN: Final = FastOpen()
 """That of every connection which takes no part in it; nothing of it ever changes."""
 
 

@@ -8,6 +8,8 @@ Soft errors never abort (MUST-56), in the handshake neither. Linux does abort it
 ``StackConfig.icmp_ends_opening``, which its profile has.
 """
 
+from typing import Final
+
 from userstack.errors import MessageTooLong
 from userstack.tcp import fastopen, seq
 from userstack.tcp.rack import RackRecovery
@@ -15,9 +17,9 @@ from userstack.tcp.report import Reason
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
 
-_DEAF = frozenset({State.CLOSED, State.LISTEN, State.TIME_WAIT})
-_OPENING = frozenset({State.SYN_SENT, State.SYN_RECEIVED})
-_LEAST_MTU_V6 = 1280
+_DEAF: Final = frozenset({State.CLOSED, State.LISTEN, State.TIME_WAIT})
+_OPENING: Final = frozenset({State.SYN_SENT, State.SYN_RECEIVED})
+_LEAST_MTU_V6: Final = 1280
 """RFC 8200 5."""
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from typing import Final
 
 from userstack.address import Endpoint
 from userstack.config import MICROSECOND
@@ -10,7 +11,7 @@ from userstack.tcp.seq import MASK
 IsnGenerator = Callable[[Endpoint, Endpoint, int], int]
 """(local, remote, now in ns) -> 32 bits."""
 
-_TICK = 4 * MICROSECOND
+_TICK: Final = 4 * MICROSECOND
 
 
 class SecretIsn:

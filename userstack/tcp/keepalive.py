@@ -1,12 +1,14 @@
 """Keep-alives (RFC 9293 3.8.4): whether a peer that says nothing is still there. Off unless asked for (MUST-25)."""
 
+from typing import Final
+
 from userstack.config import SECOND
 from userstack.errors import ConnectionTimedOut
 from userstack.tcp.probing import NOT_PROBING, Probing
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
 
-_WATCHED = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED, State.TIME_WAIT})
+_WATCHED: Final = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED, State.TIME_WAIT})
 
 
 def arm(tcb: Tcb) -> None:

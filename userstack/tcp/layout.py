@@ -3,11 +3,13 @@
 The names are tcpdump's. A layout has one line for each set of options beside the MSS, which a SYN always names (SHLD-5).
 """
 
+from typing import Final
+
 from userstack.wire.tcp import EOL, MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE
 
-_KINDS = {"mss": MSS, "wscale": WINDOW_SCALE, "sackOK": SACK_PERMITTED, "TS": TIMESTAMPS, "nop": NOP, "eol": EOL}
+_KINDS: Final = {"mss": MSS, "wscale": WINDOW_SCALE, "sackOK": SACK_PERMITTED, "TS": TIMESTAMPS, "nop": NOP, "eol": EOL}
 
-_LINES = {
+_LINES: Final = {
     "linux": (
         "mss",
         "mss nop wscale",
@@ -35,7 +37,7 @@ def _kinds(line: str) -> tuple[int, ...]:
     return tuple(_KINDS[name] for name in line.split())
 
 
-LAYOUTS = {
+LAYOUTS: Final = {
     name: {frozenset(kind for kind in _kinds(line) if kind > NOP): _kinds(line) for line in lines} for name, lines in _LINES.items()
 }
 """By name of the layout and set of options: the kinds in their order, padding included."""

@@ -6,13 +6,14 @@ always 0, and why.
 """
 
 import struct
+from typing import Final
 
 from userstack.config import MICROSECOND, MILLISECOND
 from userstack.tcp.info import ConnectionInfo
 from userstack.tcp.recovery import Phase
 from userstack.tcp.state import State
 
-STATES = {
+STATES: Final = {
     State.ESTABLISHED: 1,
     State.SYN_SENT: 2,
     State.SYN_RECEIVED: 3,
@@ -25,10 +26,15 @@ STATES = {
     State.LISTEN: 10,
     State.CLOSING: 11,
 }
-PHASES = {Phase.OPEN: 0, Phase.DISORDER: 1, Phase.CWR: 2, Phase.RECOVERY: 3, Phase.LOSS: 4}
-OPT_TIMESTAMPS, OPT_SACK, OPT_WSCALE, OPT_ECN, OPT_ECN_SEEN, OPT_SYN_DATA = 1, 2, 4, 8, 16, 32
+PHASES: Final = {Phase.OPEN: 0, Phase.DISORDER: 1, Phase.CWR: 2, Phase.RECOVERY: 3, Phase.LOSS: 4}
+OPT_TIMESTAMPS: Final = 1
+OPT_SACK: Final = 2
+OPT_WSCALE: Final = 4
+OPT_ECN: Final = 8
+OPT_ECN_SEEN: Final = 16
+OPT_SYN_DATA: Final = 32
 
-NOTHING_HERE = {
+NOTHING_HERE: Final = {
     "tcpi_fastopen_client_fail": "there is no TCP Fast Open",
     "tcpi_fackets": "Linux has told 0 since 4.15: nothing is inferred from the highest SACK alone",
     "tcpi_last_ack_sent": "as in Linux: 'not remembered, sorry'",
@@ -44,7 +50,7 @@ NOTHING_HERE = {
     "tcpi_accecn_opt_seen": "AccECN",
 }
 
-_LAYOUT = """
+_LAYOUT: Final = """
     B state B ca_state B retransmits B probes B backoff B options B wscales B flags I rto I ato I snd_mss I rcv_mss
     I unacked I sacked I lost I retrans I fackets I last_data_sent I last_ack_sent I last_data_recv I last_ack_recv I pmtu
     I rcv_ssthresh I rtt I rttvar I snd_ssthresh I snd_cwnd I advmss I reordering I rcv_rtt I rcv_space I total_retrans
@@ -54,24 +60,26 @@ _LAYOUT = """
     H total_rto_recoveries I total_rto_time I received_ce I delivered_e1_bytes I delivered_e0_bytes I delivered_ce_bytes
     I received_e1_bytes I received_e0_bytes I received_ce_bytes H accecn_fail_mode H accecn_opt_seen
 """
-_CODES, _NAMES = _LAYOUT.split()[::2], tuple(f"tcpi_{name}" for name in _LAYOUT.split()[1::2])
-_STRUCT = struct.Struct("=" + "".join(_CODES))
-_MOST = {"B": 0xFF, "H": 0xFFFF, "I": 0xFFFFFFFF, "Q": 0xFFFFFFFFFFFFFFFF}
-_LIMITS = tuple(_MOST[code] for code in _CODES)
-SIZE = _STRUCT.size
+_CODES: Final = _LAYOUT.split()[::2]
+_NAMES: Final = tuple(f"tcpi_{name}" for name in _LAYOUT.split()[1::2])
+_STRUCT: Final = struct.Struct("=" + "".join(_CODES))
+_MOST: Final = {"B": 0xFF, "H": 0xFFFF, "I": 0xFFFFFFFF, "Q": 0xFFFFFFFFFFFFFFFF}
+_LIMITS: Final = tuple(_MOST[code] for code in _CODES)
+SIZE: Final = _STRUCT.size
 
-_NO_RATE = _MOST["Q"]
+_NO_RATE: Final = _MOST["Q"]
 """A rate without a limit: nothing here is paced."""
-_NEVER_MEASURED = _MOST["I"]
-_INFINITE_OCTETS, _INFINITE = 1 << 30, 0x7FFFFFFF
+_NEVER_MEASURED: Final = _MOST["I"]
+_INFINITE_OCTETS: Final = 1 << 30
+_INFINITE: Final = 0x7FFFFFFF
 """``ssthresh`` from here on was never set."""
-_FIRST_RTTVAR = 250_000
+_FIRST_RTTVAR: Final = 250_000
 """Linux begins with a mean deviation of one second, and tells a quarter of it."""
-_UNOPENED = ("tcpi_notsent_bytes", "tcpi_rcv_mss", "tcpi_pmtu", "tcpi_rcv_ssthresh", "tcpi_advmss", "tcpi_rcv_wnd")
+_UNOPENED: Final = ("tcpi_notsent_bytes", "tcpi_rcv_mss", "tcpi_pmtu", "tcpi_rcv_ssthresh", "tcpi_advmss", "tcpi_rcv_wnd")
 """What a socket that was never connected knows nothing of."""
-_OF_LISTENERS = ("tcpi_state", "tcpi_unacked", "tcpi_sacked", "tcpi_snd_cwnd", "tcpi_reordering", "tcpi_pacing_rate")
+_OF_LISTENERS: Final = ("tcpi_state", "tcpi_unacked", "tcpi_sacked", "tcpi_snd_cwnd", "tcpi_reordering", "tcpi_pacing_rate")
 """What Linux tells of a listener: unacked is how many wait to be accepted, sacked the backlog."""
-_TIMESTAMP_OCTETS = 12
+_TIMESTAMP_OCTETS: Final = 12
 
 
 def values(info: ConnectionInfo) -> dict[str, int]:

@@ -1,11 +1,14 @@
 """What a connection tells IP of its packets and hears from it (RFC 9293 3.9.2, TCP/Lower-Level Interface), beside TTL and TOS."""
 
+from typing import Final
+
 from userstack.config import StackConfig
 from userstack.tcp.path import Path
 from userstack.tcp.pmtudisc import PmtuDiscovery
 from userstack.wire.source_route import SourceRoute
 
-_DO, _WANT = PmtuDiscovery.DO, PmtuDiscovery.WANT
+_DO: Final = PmtuDiscovery.DO
+_WANT: Final = PmtuDiscovery.WANT
 """By themselves: to look them up in their class, for every segment, takes longer."""
 
 

@@ -6,21 +6,22 @@ Law: with a key nothing goes out without a signature, and nothing that comes wit
 import struct
 from hashlib import md5
 from hmac import compare_digest
+from typing import Final
 
 from userstack.wire.encodable import option_octets
 from userstack.wire.ip import TCP
 from userstack.wire.tcp import MD5, NOP, Option, TcpSegment
 
-MAX_KEY = 80
+MAX_KEY: Final = 80
 """Octets of a key: what Linux takes (TCP_MD5SIG_MAXKEYLEN), and as much as RFC 2385 4.5 asks for."""
-OPTION_OCTETS = 20
+OPTION_OCTETS: Final = 20
 """What the option takes in every segment: kind, length, digest, and the two NOPs that align it."""
 
-_HEADER = struct.Struct("!HHIIHHHH")
-_LEAST_SIGNED = 40
+_HEADER: Final = struct.Struct("!HHIIHHHH")
+_LEAST_SIGNED: Final = 40
 """Octets of the smallest header that has room for the option."""
-_PADDING = (Option(NOP), Option(NOP))
-_EMPTY = Option(MD5, bytes(16))
+_PADDING: Final = (Option(NOP), Option(NOP))
+_EMPTY: Final = Option(MD5, bytes(16))
 
 
 def sign(segment: TcpSegment, source: bytes, destination: bytes, key: bytes) -> TcpSegment:

@@ -3,10 +3,12 @@
 ``resend`` up to ``resend_end`` is the part of the sequence space that is taken as lost and not yet sent again.
 """
 
+from typing import Final
+
 from userstack.tcp.congestion.base import CongestionControl
 from userstack.tcp.recovery import Lost, Phase
 
-_DUPLICATES = 3
+_DUPLICATES: Final = 3
 
 
 class NewReno:

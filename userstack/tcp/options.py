@@ -1,17 +1,18 @@
 """What the options of a SYN mean (RFC 9293 3.2, RFC 7323 2.2, 3.2); their octets are the codec's business."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from userstack.tcp.fastopen import Cookie, read_cookie, write_cookie
 from userstack.tcp.layout import LAYOUTS
 from userstack.tcp.timestamps import encode, read_timestamps
 from userstack.wire.tcp import EOL, EXPERIMENT, FAST_OPEN, MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE, Option, option_of
 
-_FAST_OPEN = (FAST_OPEN, EXPERIMENT)
-_SACK_PERMITTED = Option(SACK_PERMITTED)
-_PADDING = Option(EOL), Option(NOP)
-DEFAULT_MSS_IPV4 = 536
-DEFAULT_MSS_IPV6 = 1220
+_FAST_OPEN: Final = (FAST_OPEN, EXPERIMENT)
+_SACK_PERMITTED: Final = Option(SACK_PERMITTED)
+_PADDING: Final = Option(EOL), Option(NOP)
+DEFAULT_MSS_IPV4: Final = 536
+DEFAULT_MSS_IPV6: Final = 1220
 
 
 def default_mss(address: bytes) -> int:

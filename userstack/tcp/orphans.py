@@ -6,13 +6,14 @@ measures are those of Linux (tcp_orphan_retries, tcp_max_orphans).
 """
 
 from functools import lru_cache
+from typing import Final
 
 from userstack.errors import ConnectionTimedOut
 from userstack.tcp.state import State
 from userstack.tcp.tcb import Tcb
 
-_OVER = frozenset({State.CLOSED, State.LISTEN, State.TIME_WAIT})
-_DEFAULT_RETRIES = 8
+_OVER: Final = frozenset({State.CLOSED, State.LISTEN, State.TIME_WAIT})
+_DEFAULT_RETRIES: Final = 8
 """Linux: what an ``orphan_retries`` of 0 stands for, as long as the back-off has not reached its ceiling."""
 
 

@@ -4,6 +4,8 @@
 only when the device can take one (law 4). The order: resets, SYN, what is lost, a window probe, new data and FIN, a bare ACK.
 """
 
+from typing import Final
+
 from userstack.tcp import loss_counts, md5sig, negotiation, retransmission, seq, tlp, train, uto
 from userstack.tcp.calls import carry_out_close
 from userstack.tcp.chronograph import BUSY, IDLE, RWND_LIMITED, SNDBUF_LIMITED
@@ -21,9 +23,9 @@ from userstack.wire.encodable import MAX_OPTIONS
 from userstack.wire.ip import Buffer
 from userstack.wire.tcp import ACK, ECE, FIN, NOP, PSH, RST, SACK, SYN, TIMESTAMPS, URG, Option, TcpSegment
 
-_SENDS_DATA = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
-MAX_URGENT_POINTER = 65535
-_ACKS = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.TIME_WAIT})
+_SENDS_DATA: Final = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
+MAX_URGENT_POINTER: Final = 65535
+_ACKS: Final = frozenset(set(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.TIME_WAIT})
 
 
 def poll_transmit(tcb: Tcb, *, now: int) -> TcpSegment | None:

@@ -1,10 +1,10 @@
 """Resets that have to go out: processing promises them, ``output`` sends them, before anything else and in their order."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from userstack.counters import Counters
 
-_LIMIT = 16
+_LIMIT: Final = 16
 """Resets owed at once: a batch of bad segments needs no more, and TcpExtTCPRstQDrop shows when it had more."""
 
 

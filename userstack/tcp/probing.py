@@ -3,7 +3,9 @@
 ``timeouts`` asks with zero-window probes (RFC 9293 3.8.6.1), ``keepalive`` with its own (3.8.4). Times in ns.
 """
 
-MOST_COUNTED = 32
+from typing import Final
+
+MOST_COUNTED: Final = 32
 """Of zero-window probes: the back-off has long reached its ceiling then."""
 
 
@@ -54,5 +56,5 @@ class Probing:
         self.shut_since = None
 
 
-NOT_PROBING = Probing()
+NOT_PROBING: Final = Probing()
 """That of every connection which has asked nothing yet; what has been answered, or has ended, changes nothing of it."""

@@ -6,6 +6,7 @@ was last sent, and what is sent again is cut as it was sent first.
 
 from bisect import bisect_left, bisect_right
 from operator import attrgetter
+from typing import Final
 
 from userstack.counters import Counters
 from userstack.tcp.congestion.base import CongestionControl
@@ -18,11 +19,12 @@ from userstack.tcp.scoreboard import DUP_THRESH
 from userstack.tcp.sent_segment import SentSegment
 from userstack.tcp.undo import Undo
 
-_PERSISTENT = 16
+_PERSISTENT: Final = 16
 """RFC 8985 6.2: for so many recoveries a reordering window that D-SACKs have widened stays wide."""
 
 
-_start, _end = attrgetter("start"), attrgetter("end")
+_start: Final = attrgetter("start")
+_end: Final = attrgetter("end")
 
 
 class RackRecovery:

@@ -5,8 +5,9 @@ Invariant: ranges are non-empty, sorted, and neither overlap nor touch.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from typing import Final
 
-_NONE: list[int] = []
+_NONE: Final[list[int]] = []
 """What every set has that never held anything; nothing is ever put into it."""
 
 

@@ -10,13 +10,13 @@ from userstack.tcp.ranges import RangeSet
 from userstack.tcp.reassembly import Reassembly
 from userstack.wire.ip import Buffer
 
-_WHOLE = 16384
+_WHOLE: Final = 16384
 """Octets: a chunk of more is not cut to fill up what is read."""
-_COMPACT = 64
+_COMPACT: Final = 64
 """Chunks that have been read are forgotten when there are so many, or when none is left."""
 _EMPTY: Final[list[bytes]] = []
 """The chunks where none waits; nothing is ever put into this list."""
-_NONE = RangeSet()
+_NONE: Final = RangeSet()
 """What is held beyond holes where there are none: nobody adds to it."""
 
 

@@ -1,8 +1,10 @@
 """How much segments are reordered on their way, by what SACKs show (Linux ``tcpi_reordering``, ``tcpi_reord_seen``)."""
 
+from typing import Final
+
 from userstack.tcp.scoreboard import DUP_THRESH
 
-_MOST = 300
+_MOST: Final = 300
 """Linux tcp_max_reordering."""
 
 

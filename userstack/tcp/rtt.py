@@ -1,8 +1,10 @@
 """RFC 6298: the retransmission timeout from round-trip times, with Karn's rule (MUST-18). All in nanoseconds."""
 
+from typing import Final
+
 from userstack.config import SECOND, StackConfig
 
-_LATELY = 300 * SECOND
+_LATELY: Final = 300 * SECOND
 
 
 class RttEstimator:

@@ -9,11 +9,11 @@ from userstack.wire.tcp import NOP, SACK, Option
 Block = tuple[int, int]
 """The sequence number of a block's first octet, and the one after its last."""
 
-BLOCK_OCTETS = 8
-HEAD_OCTETS = 4
+BLOCK_OCTETS: Final = 8
+HEAD_OCTETS: Final = 4
 """What the option takes beside its blocks: kind, length, and the two NOPs that align it."""
 
-_REMEMBERED = 4
+_REMEMBERED: Final = 4
 """RFC 2018 3: no option has room for more blocks."""
 
 

@@ -1,9 +1,11 @@
 """The scoreboard of RFC 6675 3: which octets of what is outstanding the peer has told to have."""
 
+from typing import Final
+
 from userstack.tcp.ranges import RangeSet
 from userstack.tcp.sack import Block
 
-DUP_THRESH = 3
+DUP_THRESH: Final = 3
 """RFC 6675 2."""
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from userstack.wire.ip import Buffer
 
-_WHOLE = 4096
+_WHOLE: Final = 4096
 """Octets: a text from here on is a block of its own; smaller ones share one of this size."""
 
 _Block = tuple[int, Buffer]

@@ -4,9 +4,11 @@ A sequence number is unwrapped once, where a segment enters the core, and wrappe
 plain integer that never wraps, so that ordinary ``<`` is right everywhere.
 """
 
-MODULUS = 1 << 32
-MASK = MODULUS - 1
-_HALF = 1 << 31
+from typing import Final
+
+MODULUS: Final = 1 << 32
+MASK: Final = MODULUS - 1
+_HALF: Final = 1 << 31
 
 
 def unwrap(wire: int, near: int) -> int:

@@ -5,7 +5,7 @@ one is a bug of ours, never the peer's doing. The diagram of the documentation i
 """
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from userstack.address import Endpoint
 from userstack.counters import Counters
@@ -28,7 +28,7 @@ class State(StrEnum):
     TIME_WAIT = "TIME-WAIT"
 
 
-TRANSITIONS: dict[State, frozenset[State]] = {
+TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.CLOSED: frozenset({State.LISTEN, State.SYN_SENT}),
     State.LISTEN: frozenset({State.SYN_SENT, State.SYN_RECEIVED, State.CLOSED}),
     State.SYN_SENT: frozenset({State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSED}),
@@ -42,14 +42,14 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.TIME_WAIT: frozenset({State.SYN_RECEIVED, State.CLOSED}),
 }
 
-CAN_SEND = frozenset({State.ESTABLISHED, State.CLOSE_WAIT})
+CAN_SEND: Final = frozenset({State.ESTABLISHED, State.CLOSE_WAIT})
 """Where SEND takes data that goes out at once (RFC 9293 3.10.2)."""
 
-CAN_RECEIVE_TEXT = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
+CAN_RECEIVE_TEXT: Final = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
 """Where segment text is taken (RFC 9293 3.10.7.4 step 7)."""
 
-_ATTEMPTS = frozenset({State.SYN_SENT, State.SYN_RECEIVED})
-_OPEN = frozenset({State.ESTABLISHED, State.CLOSE_WAIT})
+_ATTEMPTS: Final = frozenset({State.SYN_SENT, State.SYN_RECEIVED})
+_OPEN: Final = frozenset({State.ESTABLISHED, State.CLOSE_WAIT})
 
 
 class Machine(Protocol):
@@ -96,4 +96,4 @@ def _counted(old: State, new: State) -> list[tuple[str, int]]:
     return counted
 
 
-_COUNTED = {(old, new): _counted(old, new) for old, legal in TRANSITIONS.items() for new in legal}
+_COUNTED: Final = {(old, new): _counted(old, new) for old, legal in TRANSITIONS.items() for new in legal}

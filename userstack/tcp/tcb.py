@@ -5,6 +5,7 @@ functions that work on it.
 """
 
 from functools import lru_cache
+from typing import Final
 
 from userstack.address import Endpoint
 from userstack.config import StackConfig
@@ -459,9 +460,9 @@ def common(number: int) -> int:
     return number
 
 
-_BEFORE_ACK = frozenset({State.SYN_RECEIVED, State.FIN_WAIT_1})
-_FIRST_SEGMENTS = 10
-_SMALL_WINDOW = 536
+_BEFORE_ACK: Final = frozenset({State.SYN_RECEIVED, State.FIN_WAIT_1})
+_FIRST_SEGMENTS: Final = 10
+_SMALL_WINDOW: Final = 536
 """Linux: a window up to here is not halved."""
-_LEAST_TEXT = 28
+_LEAST_TEXT: Final = 28
 """What an IP packet of 68 octets has room for beside its headers (RFC 791)."""

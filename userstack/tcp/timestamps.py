@@ -6,6 +6,7 @@ TSval and TS.Recent are unwrapped, as sequence numbers are (see ``seq``).
 import hashlib
 from collections.abc import Callable
 from struct import Struct
+from typing import Final
 
 from userstack.address import Endpoint
 from userstack.config import SECOND
@@ -15,17 +16,17 @@ from userstack.wire.tcp import NOP, TIMESTAMPS, Option, option_of
 OffsetGenerator = Callable[[Endpoint, Endpoint], int]
 """(local, remote) -> 32 bits that the timestamp clock is ahead on connections between these sockets."""
 
-OPTION_OCTETS = 12
+OPTION_OCTETS: Final = 12
 """What the option takes in every segment, its two NOPs included."""
 
-CARRIED = 0b111111
+CARRIED: Final = 0b111111
 """The bits of a TSval that a SYN cookie has for the options of the SYN (see ``net/syncookies``), as in Linux."""
 
-_OUTDATED = 24 * 86_400 * SECOND
+_OUTDATED: Final = 24 * 86_400 * SECOND
 """RFC 7323 5.5: after so much idle time TS.Recent says nothing any more."""
 
-_NOP = Option(NOP)
-_NONE_CACHED: tuple[int, int, tuple[Option, ...]] = (-1, -1, ())
+_NOP: Final = Option(NOP)
+_NONE_CACHED: Final[tuple[int, int, tuple[Option, ...]]] = (-1, -1, ())
 _unpack: Callable[[bytes], tuple[int, int]] = Struct("!II").unpack
 
 

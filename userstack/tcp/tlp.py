@@ -1,12 +1,14 @@
 """Tail loss probes (RFC 8985 7): where no ACK comes for two round trips, something is sent that must bring one."""
 
+from typing import Final
+
 from userstack.config import MILLISECOND, SECOND
 from userstack.tcp.rack import RackRecovery
 from userstack.tcp.tcb import Tcb
 
-_MAX_ACK_DELAY = 200 * MILLISECOND
+_MAX_ACK_DELAY: Final = 200 * MILLISECOND
 """TLP.max_ack_delay: a lone segment's ACK may be a delayed one."""
-_GRAIN = 2 * MILLISECOND
+_GRAIN: Final = 2 * MILLISECOND
 """As in Linux two ticks are the least beside the round trips."""
 
 

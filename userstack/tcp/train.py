@@ -4,9 +4,11 @@ What one has to say for itself keeps a segment alone: a signature, an urgent poi
 follows the last.
 """
 
+from typing import Final
+
 from userstack.tcp.tcb import Tcb
 
-_MOST_TEXT = 1 << 18
+_MOST_TEXT: Final = 1 << 18
 """Octets: of more the start alone would keep others waiting."""
 
 

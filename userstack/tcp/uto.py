@@ -4,20 +4,21 @@ Off unless asked for, as no kernel has it. Times are in ns; ``None`` is no time 
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from userstack.config import FOREVER, SECOND, StackConfig
 from userstack.errors import InvalidArgument
 from userstack.wire.encodable import option_octets
 from userstack.wire.tcp import EOL, Option
 
-USER_TIMEOUT = 28
+USER_TIMEOUT: Final = 28
 """The kind of the option."""
-OPTION_OCTETS = 4
+OPTION_OCTETS: Final = 4
 
-_MINUTE = 60 * SECOND
-_MINUTES = 0x8000
+_MINUTE: Final = 60 * SECOND
+_MINUTES: Final = 0x8000
 """G, the granularity bit."""
-_MOST = 0x7FFF
+_MOST: Final = 0x7FFF
 
 
 class UserTimeoutOption:
@@ -78,7 +79,7 @@ class UserTimeoutOption:
         return Option(USER_TIMEOUT, write(self.advertised(user_timeout)))
 
 
-OFF = UserTimeoutOption(StackConfig())
+OFF: Final = UserTimeoutOption(StackConfig())
 """That of every connection which takes no part in it."""
 
 

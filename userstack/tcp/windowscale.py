@@ -1,10 +1,12 @@
 """Window scale (RFC 7323 2): how a window that is larger than its 16 bits goes over the wire."""
 
+from typing import Final
+
 from userstack.config import StackConfig
 
-MAX_WINDOW = 0xFFFF
+MAX_WINDOW: Final = 0xFFFF
 """The most that the window field can hold (MUST-1)."""
-MAX_SHIFT = 14
+MAX_SHIFT: Final = 14
 """RFC 7323 2.3: the window stays below 2**30, so that old and new sequence numbers can be told apart."""
 
 

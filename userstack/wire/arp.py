@@ -1,9 +1,10 @@
 """The ARP packet (RFC 826) for IPv4 over Ethernet as a value."""
 
 from dataclasses import dataclass
+from typing import Final
 
-REQUEST = 1
-REPLY = 2
+REQUEST: Final = 1
+REPLY: Final = 2
 
 
 @dataclass(slots=True)

@@ -6,12 +6,16 @@ whatever their width. A word with its octets swapped is 2^8 times the word, so t
 an odd octet cost a shift. And the two zeros stay apart: a remainder of 0 means the sum 0xFFFF, unless every octet was zero.
 """
 
+from typing import Final
+
 from userstack.wire.ip import Buffer
 
-_CHUNK = 1536
+_CHUNK: Final = 1536
 """Octets: beyond this size a buffer is summed in slices; a big integer's remainder takes twice the time of its addition."""
-_WIDE, _WIDE_MASK = 768 * 8, (1 << 768 * 8) - 1
-_NARROW, _NARROW_MASK = 384 * 8, (1 << 384 * 8) - 1
+_WIDE: Final = 768 * 8
+_WIDE_MASK: Final = (1 << 768 * 8) - 1
+_NARROW: Final = 384 * 8
+_NARROW_MASK: Final = (1 << 384 * 8) - 1
 
 
 def word_sum(buffer: Buffer) -> int:

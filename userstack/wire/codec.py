@@ -4,7 +4,7 @@ Both give equal values for equal bytes and equal bytes for equal values; a prope
 """
 
 import importlib
-from typing import Protocol
+from typing import Final, Protocol
 
 from userstack.errors import InvalidArgument
 from userstack.wire.arp import ArpPacket
@@ -13,7 +13,7 @@ from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import Buffer, IPPacket
 from userstack.wire.tcp import TcpSegment
 
-NAMES = ("fast", "scapy")
+NAMES: Final = ("fast", "scapy")
 
 
 class WireError(ValueError):

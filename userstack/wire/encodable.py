@@ -4,6 +4,7 @@ The scapy codec asks before it builds. The fast codec asks only where writing fa
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from userstack.errors import InvalidArgument
 from userstack.wire.arp import ArpPacket
@@ -12,9 +13,9 @@ from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ip import EXTENSION_HEADERS, FRAGMENT, ExtensionHeader, IPPacket
 from userstack.wire.tcp import NOP, Option, TcpSegment
 
-MAX_LENGTH = 0xFFFF
+MAX_LENGTH: Final = 0xFFFF
 """The length fields of IPv4 and IPv6 have 16 bits."""
-MAX_OPTIONS = 40
+MAX_OPTIONS: Final = 40
 """Octets: what a data offset, or an IHL, of 15 leaves beside the fixed 20 octets of TCP and of IPv4."""
 
 

@@ -1,13 +1,14 @@
 """The Ethernet frame as a value."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from userstack.wire.ip import Buffer
 
-IPV4 = 0x0800
-ARP = 0x0806
-IPV6 = 0x86DD
-BROADCAST = b"\xff" * 6
+IPV4: Final = 0x0800
+ARP: Final = 0x0806
+IPV6: Final = 0x86DD
+BROADCAST: Final = b"\xff" * 6
 
 
 @dataclass(slots=True)

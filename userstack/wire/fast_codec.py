@@ -5,6 +5,7 @@ only then ``encodable`` finds out what it was.
 """
 
 import struct
+from typing import Final
 
 from userstack.wire.arp import ArpPacket
 from userstack.wire.checksum import finish, internet_checksum, pseudo_header_sum, verify_checksum, word_sum
@@ -27,16 +28,16 @@ from userstack.wire.ipv6 import decode_ipv6, encode_ipv6, ipv6_header
 from userstack.wire.source_route import destination_of
 from userstack.wire.tcp import EOL, NOP, TIMESTAMPS, Option, TcpSegment, option_of
 
-_IP4 = struct.Struct("!BBHHHBBH4s4s")
-_TCP = struct.Struct("!HHIIHHHH")
-_ICMP = struct.Struct("!BBHI")
-_ETHERNET = struct.Struct("!6s6sH")
-_ARP = struct.Struct("!HHBBH6s4s6s4s")
-_ARP_IPV4_OVER_ETHERNET = (1, 0x0800, 6, 4)
+_IP4: Final = struct.Struct("!BBHHHBBH4s4s")
+_TCP: Final = struct.Struct("!HHIIHHHH")
+_ICMP: Final = struct.Struct("!BBHI")
+_ETHERNET: Final = struct.Struct("!6s6sH")
+_ARP: Final = struct.Struct("!HHBBH6s4s6s4s")
+_ARP_IPV4_OVER_ETHERNET: Final = (1, 0x0800, 6, 4)
 
-_DONT_FRAGMENT = 0x4000
-_MORE_FRAGMENTS = 0x2000
-_OFFSET = 0x1FFF
+_DONT_FRAGMENT: Final = 0x4000
+_MORE_FRAGMENTS: Final = 0x2000
+_OFFSET: Final = 0x1FFF
 
 
 class FastCodec:
@@ -404,8 +405,8 @@ def _encode_options(options: tuple[Option, ...]) -> bytes:
     return octets + b"\0" * (-len(octets) % 4)
 
 
-_ALIGNED_TIMESTAMPS = bytes((NOP, NOP, TIMESTAMPS, 10))
+_ALIGNED_TIMESTAMPS: Final = bytes((NOP, NOP, TIMESTAMPS, 10))
 """How nearly every segment of a connection with timestamps begins its options (RFC 7323 A)."""
-_EOL = Option(EOL)
-_NOP = Option(NOP)
-_SINGLE_OCTETS = (b"\x00", b"\x01")
+_EOL: Final = Option(EOL)
+_NOP: Final = Option(NOP)
+_SINGLE_OCTETS: Final = (b"\x00", b"\x01")

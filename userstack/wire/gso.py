@@ -5,16 +5,16 @@ What the units have in common is summed up once (RFC 1071 2: parts of a checksum
 """
 
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from userstack.wire.checksum import word_sum
 from userstack.wire.ip import Buffer
 from userstack.wire.offload import LARGEST_PACKET, Offloaded
 from userstack.wire.tcp import CWR, FIN, PSH
 
-_TCP = struct.Struct("!4sI4sH2sH")
+_TCP: Final = struct.Struct("!4sI4sH2sH")
 """Ports, SEQ, acknowledgement, data offset and flags, window, checksum; the urgent pointer and the options follow."""
-_IPV4 = struct.Struct("!2sHH4sH8s")
+_IPV4: Final = struct.Struct("!2sHH4sH8s")
 """Version and type of service, total length, identification, fragment to protocol, header checksum, addresses."""
 
 

@@ -1,21 +1,21 @@
 """The IP packet as a value: one for both versions, so that what stands above never asks which it is."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 # Protocol numbers, which are IPv6's Next Header values too (IANA).
-HOP_BY_HOP = 0
-ICMP = 1
-TCP = 6
-ROUTING = 43
-FRAGMENT = 44
-ICMPV6 = 58
-NO_NEXT_HEADER = 59
-DESTINATION_OPTIONS = 60
+HOP_BY_HOP: Final = 0
+ICMP: Final = 1
+TCP: Final = 6
+ROUTING: Final = 43
+FRAGMENT: Final = 44
+ICMPV6: Final = 58
+NO_NEXT_HEADER: Final = 59
+DESTINATION_OPTIONS: Final = 60
 
-EXTENSION_HEADERS = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS})
+EXTENSION_HEADERS: Final = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS})
 """What RFC 8200 4 asks of every node; the two others, of IPsec, name what is encrypted or signed, and are upper layers here."""
-MAX_EXTENSION_HEADERS = 8
+MAX_EXTENSION_HEADERS: Final = 8
 """Of one packet: RFC 8200 4.1 has a use for six; more of them only make work for who reads them (RFC 8504 5.3 allows limits)."""
 
 Buffer = bytes | bytearray | memoryview

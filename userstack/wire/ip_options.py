@@ -4,17 +4,17 @@ Record Route and Timestamp (MAY-10, MAY-11) are among those: they are for people
 fill them in (RFC 7126 4.6, 4.7), and no call of TCP's could hand on what they hold.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from userstack.wire.codec import ParameterProblem
 from userstack.wire.ip import Buffer
 
-END = 0
-NOP = 1
-LOOSE_SOURCE_ROUTE = 131
-STRICT_SOURCE_ROUTE = 137
+END: Final = 0
+NOP: Final = 1
+LOOSE_SOURCE_ROUTE: Final = 131
+STRICT_SOURCE_ROUTE: Final = 137
 
-_FIXED = 20
+_FIXED: Final = 20
 """Octets of the header before its options: what the pointer of a parameter problem counts from the beginning of."""
 
 

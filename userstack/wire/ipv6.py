@@ -5,6 +5,7 @@ bounded by the packet's own length, and by a number of headers.
 """
 
 import struct
+from typing import Final
 
 from userstack.wire.codec import ParameterProblem, WireError
 from userstack.wire.encodable import MAX_LENGTH, check_packet
@@ -20,10 +21,10 @@ from userstack.wire.ip import (
     IPPacket,
 )
 
-_FIXED = struct.Struct("!IHBB16s16s")
-_FRAGMENT = struct.Struct("!xxHI")
-_PAD1 = 0
-_PAYLOAD_LENGTH_AT = 4
+_FIXED: Final = struct.Struct("!IHBB16s16s")
+_FRAGMENT: Final = struct.Struct("!xxHI")
+_PAD1: Final = 0
+_PAYLOAD_LENGTH_AT: Final = 4
 
 
 def decode_ipv6(data: Buffer, size: int) -> IPPacket:

@@ -5,6 +5,7 @@ The law: every message has a hop limit of 1 and the Router Alert option, which k
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from userstack.address import format_address, is_link_local
 from userstack.wire.codec import WireError
@@ -12,17 +13,18 @@ from userstack.wire.icmp import IcmpMessage
 from userstack.wire.icmpv6 import LISTENER_REPORT, LISTENER_REPORT_V2
 from userstack.wire.ip import HOP_BY_HOP, ExtensionHeader, IPPacket
 
-HOP_LIMIT = 1
-ALL_MLDV2_ROUTERS = bytes.fromhex("ff020000000000000000000000000016")
-ROUTER_ALERT = ExtensionHeader(HOP_BY_HOP, bytes.fromhex("00050200000100"))
+HOP_LIMIT: Final = 1
+ALL_MLDV2_ROUTERS: Final = bytes.fromhex("ff020000000000000000000000000016")
+ROUTER_ALERT: Final = ExtensionHeader(HOP_BY_HOP, bytes.fromhex("00050200000100"))
 """RFC 2711: option 5, with the value 0 for MLD, and padding."""
 
-IS_EXCLUDE = 2
+IS_EXCLUDE: Final = 2
 """The record of a group that is listened in, whoever sends to it (RFC 3810 5.2.12)."""
-TO_EXCLUDE = 4
+TO_EXCLUDE: Final = 4
 """The same for a group that is new."""
 
-_V1_SIZE, _V2_SIZE = 16, 20
+_V1_SIZE: Final = 16
+_V2_SIZE: Final = 20
 """Octets of a query after the ICMPv6 header, at the least."""
 
 

@@ -6,6 +6,7 @@ one that keeps off whoever is not on the link: no router passes it on.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from userstack.address import format_address, is_link_local, is_unspecified
 from userstack.errors import InvalidArgument
@@ -19,15 +20,20 @@ from userstack.wire.icmpv6 import (
 )
 from userstack.wire.ip import FRAGMENT, Buffer, IPPacket
 
-HOP_LIMIT = 255
+HOP_LIMIT: Final = 255
 """RFC 4861 3.1: of every message sent and taken."""
-ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
-ALL_ROUTERS = bytes.fromhex("ff020000000000000000000000000002")
+ALL_NODES: Final = bytes.fromhex("ff020000000000000000000000000001")
+ALL_ROUTERS: Final = bytes.fromhex("ff020000000000000000000000000002")
 
-_SOLICITED_NODE = bytes.fromhex("ff0200000000000000000001ff")
-_SOURCE_MAC, _TARGET_MAC, _MTU = 1, 2, 5
-_ROUTER, _SOLICITED, _OVERRIDE = 1 << 31, 1 << 30, 1 << 29
-_MANAGED, _OTHER = 1 << 23, 1 << 22
+_SOLICITED_NODE: Final = bytes.fromhex("ff0200000000000000000001ff")
+_SOURCE_MAC: Final = 1
+_TARGET_MAC: Final = 2
+_MTU: Final = 5
+_ROUTER: Final = 1 << 31
+_SOLICITED: Final = 1 << 30
+_OVERRIDE: Final = 1 << 29
+_MANAGED: Final = 1 << 23
+_OTHER: Final = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +222,11 @@ def _mac_option(kind: int, mac: bytes | None) -> bytes:
     return bytes((kind, 1)) + mac
 
 
-_DECODERS: dict[int, Callable[[IPPacket, IcmpMessage], NdMessage]] = {
+_DECODERS: Final[dict[int, Callable[[IPPacket, IcmpMessage], NdMessage]]] = {
     NEIGHBOR_SOLICITATION: _decode_neighbor_solicitation,
     NEIGHBOR_ADVERTISEMENT: _decode_neighbor_advertisement,
     ROUTER_SOLICITATION: _decode_router_solicitation,
     ROUTER_ADVERTISEMENT: _decode_router_advertisement,
 }
-TYPES = frozenset(_DECODERS)
+TYPES: Final = frozenset(_DECODERS)
 """The ICMPv6 types that ``decode`` takes."""

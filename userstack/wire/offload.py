@@ -5,26 +5,30 @@ linux/virtio_net.h), which TUN devices (IFF_VNET_HDR) and packet sockets (PACKET
 """
 
 import struct
+from typing import Final
 
 from userstack.wire.checksum import finish, word_sum
 from userstack.wire.ip import Buffer
 from userstack.wire.tcp import CWR
 
-VNET_HEADER = struct.Struct("=BBHHHH")
+VNET_HEADER: Final = struct.Struct("=BBHHHH")
 """struct virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset, in the byte order of the machine."""
-NEEDS_CSUM = 1
+NEEDS_CSUM: Final = 1
 """The checksum is partial: it holds the sum of the pseudo header."""
-DATA_VALID = 2
+DATA_VALID: Final = 2
 """The checksum was found right."""
-VOUCHED = NEEDS_CSUM | DATA_VALID
-GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_ECN = 0, 1, 4, 0x80
-PLAIN = bytes(VNET_HEADER.size)
+VOUCHED: Final = NEEDS_CSUM | DATA_VALID
+GSO_NONE: Final = 0
+GSO_TCPV4: Final = 1
+GSO_TCPV6: Final = 4
+GSO_ECN: Final = 0x80
+PLAIN: Final = bytes(VNET_HEADER.size)
 """Before a packet that needs nothing."""
 
-_FLAGS_PLACE = 13
-CHECKSUM_PLACE = 16
+_FLAGS_PLACE: Final = 13
+CHECKSUM_PLACE: Final = 16
 """Of the checksum in a TCP header."""
-LARGEST_PACKET = 65535
+LARGEST_PACKET: Final = 65535
 """Octets of the largest IP packet (RFC 791 3.1), a super-segment included."""
 
 

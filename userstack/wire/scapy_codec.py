@@ -7,6 +7,7 @@ as it stands on the wire is read beside it: the octets of IP and TCP options, an
 
 import struct
 from contextlib import suppress
+from typing import Final
 
 from scapy.layers.inet import ICMP, IP, TCP, TCPOptionsField, in4_chksum, in4_pseudoheader
 from scapy.layers.inet6 import (
@@ -56,12 +57,11 @@ from userstack.wire.ip import TCP as TCP_PROTOCOL
 from userstack.wire.source_route import destination_of
 from userstack.wire.tcp import EOL, NOP, Option, TcpSegment
 
-_MORE_FRAGMENTS, _DONT_FRAGMENT = 1, 2
-_ARP_IPV4_OVER_ETHERNET = bytes.fromhex("0001 0800 06 04")
-_ICMP_ROOM = bytes(12)
+_ARP_IPV4_OVER_ETHERNET: Final = bytes.fromhex("0001 0800 06 04")
+_ICMP_ROOM: Final = bytes(12)
 """Scapy reads up to 20 octets as the header of some ICMP types (timestamps), whether the message has them or not."""
-_OPTIONS_FIELD = TCPOptionsField("options", [])
-_EXTENSION_LAYERS = {
+_OPTIONS_FIELD: Final = TCPOptionsField("options", [])
+_EXTENSION_LAYERS: Final = {
     HOP_BY_HOP: IPv6ExtHdrHopByHop,
     ROUTING: IPv6ExtHdrRouting,
     FRAGMENT: IPv6ExtHdrFragment,
@@ -118,7 +118,7 @@ class ScapyCodec:
             InvalidArgument: a field is out of its range.
         """
         check_packet(packet)
-        flags = _DONT_FRAGMENT * packet.dont_fragment | _MORE_FRAGMENTS * packet.more_fragments
+        flags = packet.dont_fragment << 1 | packet.more_fragments
         layer = _network_layer(packet.source, packet.destination)
         if packet.version == 4:
             layer.proto, layer.ttl, layer.tos = packet.protocol, packet.ttl, packet.tos

@@ -5,6 +5,7 @@ destination (RFC 9293 3.9.2.1). IPv6 has none: RFC 5095 has done away with its t
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from userstack.errors import InvalidArgument
 from userstack.wire.codec import ParameterProblem
@@ -18,10 +19,10 @@ from userstack.wire.ip_options import (
     split_ip_options,
 )
 
-MOST_HOPS = 9
+MOST_HOPS: Final = 9
 """40 octets of options have room for so many addresses."""
-_HEAD = 3
-_FIRST = 4
+_HEAD: Final = 3
+_FIRST: Final = 4
 """The smallest pointer: it counts from 1, at the option's type."""
 
 

@@ -3,22 +3,22 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from userstack.wire.ip import Buffer
 
-FIN = 0x001
-SYN = 0x002
-RST = 0x004
-PSH = 0x008
-ACK = 0x010
-URG = 0x020
-ECE = 0x040
-CWR = 0x080
-AE = 0x100
+FIN: Final = 0x001
+SYN: Final = 0x002
+RST: Final = 0x004
+PSH: Final = 0x008
+ACK: Final = 0x010
+URG: Final = 0x020
+ECE: Final = 0x040
+CWR: Final = 0x080
+AE: Final = 0x100
 """Accurate ECN (RFC 9768), the former NS bit."""
 
-FLAG_NAMES = (
+FLAG_NAMES: Final = (
     (SYN, "SYN"),
     (FIN, "FIN"),
     (RST, "RST"),
@@ -31,17 +31,17 @@ FLAG_NAMES = (
 )
 
 # Option kinds of RFC 9293 3.2 and the IANA registry.
-EOL = 0
-NOP = 1
-MSS = 2
-WINDOW_SCALE = 3
-SACK_PERMITTED = 4
-SACK = 5
-TIMESTAMPS = 8
-MD5 = 19
-FAST_OPEN = 34
-EXPERIMENT = 254
-FAST_OPEN_MAGIC = b"\xf9\x89"
+EOL: Final = 0
+NOP: Final = 1
+MSS: Final = 2
+WINDOW_SCALE: Final = 3
+SACK_PERMITTED: Final = 4
+SACK: Final = 5
+TIMESTAMPS: Final = 8
+MD5: Final = 19
+FAST_OPEN: Final = 34
+EXPERIMENT: Final = 254
+FAST_OPEN_MAGIC: Final = b"\xf9\x89"
 """What tells the experimental Fast Open option from others of kind 254 (RFC 7413 4.1.1, 9)."""
 
 
