@@ -17,7 +17,7 @@ from typing import Self, overload
 from userstack.address import format_address
 from userstack.api import options
 from userstack.api.errors import ClosedHandle
-from userstack.api.guards import refuse_second
+from userstack.api.guards import busy
 from userstack.api.hangup import HangUp
 from userstack.api.md5 import check_key
 from userstack.api.names import SocketName, socket_name
@@ -142,7 +142,8 @@ class Connection:
         if not limit:
             self._check_open()
             return b""
-        refuse_second(self._receiving, "recv of this connection")
+        if self._receiving:
+            raise busy("recv of this connection")
         if self._closed is not None or self._hang_up.hung_up or not self._core.has_text:
             self._receiving = True
             try:
@@ -170,7 +171,8 @@ class Connection:
         if not view:
             self._check_open()
             return 0
-        refuse_second(self._receiving, "recv of this connection")
+        if self._receiving:
+            raise busy("recv of this connection")
         if self._closed is not None or self._hang_up.hung_up or not self._core.has_text:
             self._receiving = True
             try:
@@ -193,7 +195,8 @@ class Connection:
             Busy: another task is waiting.
             ClosedHandle: this end was closed. ``ConnectionAborted``: it was aborted.
         """
-        refuse_second(self._awaiting_urgent, "wait_urgent of this connection")
+        if self._awaiting_urgent:
+            raise busy("wait_urgent of this connection")
         self._awaiting_urgent = True
         try:
             await self._driver.until(self._core, lambda: self._urgent_news() or self._is_closed)
@@ -242,7 +245,8 @@ class Connection:
             ClosedHandle: this end was closed. ``ConnectionAborted``: it was aborted.
         """
         rest = memoryview(data).cast("B")
-        refuse_second(self._sending, "send of this connection")
+        if self._sending:
+            raise busy("send of this connection")
         self._sending = True
         try:
             while True:

@@ -6,14 +6,9 @@ from userstack.api.errors import Busy
 from userstack.errors import InvalidArgument
 
 
-def refuse_second(taken: bool, what: str) -> None:
-    """One task at a time may be in a call on one connection; the second gets ``Busy`` at once instead of a share of the bytes.
-
-    Raises:
-        Busy: ``taken``: there is one.
-    """
-    if taken:
-        raise Busy(f"another task is already in {what}")
+def busy(what: str) -> Busy:
+    """One task at a time may be in a call on one connection; the second gets this at once instead of a share of the bytes."""
+    return Busy(f"another task is already in {what}")
 
 
 def parse_port(port: int) -> int:

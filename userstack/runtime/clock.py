@@ -17,6 +17,5 @@ class MonotonicClock:
 
     __slots__ = ()
 
-    def now(self) -> int:
-        """Nanoseconds of ``CLOCK_MONOTONIC``."""
-        return time.monotonic_ns()
+    now = staticmethod(time.monotonic_ns)
+    """Nanoseconds of ``CLOCK_MONOTONIC``: the function of C itself, for it is called several times a packet."""

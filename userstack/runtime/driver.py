@@ -51,7 +51,10 @@ class Driver:
     def __init__(self, host: Host, device: PacketDevice, clock: Clock) -> None:
         self.host = host
         self.device = device
-        self.clock = clock
+        self.now = clock.now
+        """The stack's time, in nanoseconds."""
+        self.running = True
+        """False once the device is gone or ``stop`` was called: nothing moves any more."""
         self._loop = asyncio.get_running_loop()
         self._descriptor = self._claim()
         self._waiters = Waiters()
@@ -64,11 +67,6 @@ class Driver:
         self._timer_deadline = 0
         keep_what_is_freed()
         self._loop.add_reader(self._descriptor, self._on_readable)
-
-    @property
-    def running(self) -> bool:
-        """False once the device is gone or ``stop`` was called: nothing moves any more."""
-        return self._waiters.failure is None
 
     @property
     def waiting(self) -> int:
@@ -84,10 +82,6 @@ class Driver:
         """
         if self._waiters.failure is not None:
             raise self._waiters.failure()
-
-    def now(self) -> int:
-        """The stack's time, in nanoseconds."""
-        return self.clock.now()
 
     def flush(self) -> None:
         """Have output, wake-ups and the timer seen to in this turn of the loop, once however many calls ask for it."""
@@ -159,7 +153,7 @@ class Driver:
         What ends a handshake, and a FIN, are acknowledged at once: whoever hears of them may speak or close in the same breath, and
         what is one segment then would be two steps of the protocol.
         """
-        self._take_in(self.clock.now())
+        self._take_in(self.now())
         if not self.running:
             return
         woken = self._waiters.wake(self.host.touched())
@@ -198,7 +192,7 @@ class Driver:
     def _on_timer(self) -> None:
         # The loop's clock is coarser than ours and may call early: then nothing is due yet, and the timer is armed for the rest.
         self._timer = None
-        now = self.clock.now()
+        now = self.now()
         try:
             self.host.advance(now=now)
         except Exception as error:
@@ -217,7 +211,7 @@ class Driver:
 
     def _transmit(self) -> bool:
         """Send a burst; True where there may be more to send. One of nothing but bugs is the last: none may keep the loop."""
-        now = self.clock.now()
+        now = self.now()
         poll, write = self.host.poll_transmit, self._write
         sent = False
         try:
@@ -253,7 +247,7 @@ class Driver:
         self._pump()
 
     def _arm(self) -> None:
-        now = self.clock.now()
+        now = self.now()
         deadline, other = self.host.next_deadline(), self.device.next_deadline(now)
         if other is not None and (deadline is None or other < deadline):
             deadline = other
@@ -284,4 +278,5 @@ class Driver:
             if handle is not None:
                 handle.cancel()
         self._flushing = self._timer = None
+        self.running = False
         self._waiters.fail(make_error)
