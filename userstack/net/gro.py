@@ -38,7 +38,20 @@ class Bundle:
     """
 
     __slots__ = (
-        *("_ack", "_bits", "_first", "_flow", "_headers", "_heads", "_ip_length", "_middle", "_next", "_options", "_pseudo"),
+        *(
+            "_ack",
+            "_bits",
+            "_first",
+            "_flow",
+            "_headers",
+            "_heads",
+            "_ip_length",
+            "_kind",
+            "_middle",
+            "_next",
+            "_options",
+            "_pseudo",
+        ),
         *("_room", "_seq", "_size", "_text", "_texts", "_transport", "_vouched", "_window", "entry"),
     )
 
@@ -52,7 +65,8 @@ class Bundle:
         self._headers, self._ip_length = (_IPV4, 0) if transport == 20 else (_IPV6, 40)
         self._first, _, self._middle, self._flow, self._seq, self._ack, bits, self._window = self._headers.unpack_from(data)
         self._bits = bits | PSH
-        self._options = bytes(data[transport + 20 : text])
+        self._options = self._heads[0][transport + 20 :]
+        self._kind = self._options[:_KIND]
         self._pseudo = word_sum(self._flow[:-4]) + TCP - transport
         self._size = len(data) - text
         """Octets of text."""
@@ -95,21 +109,19 @@ class Bundle:
             or length + self._ip_length != size
         ):
             return False
-        octets = size - text
+        octets, head = size - text, bytes(data[:text])
         if self._size:  # more text, with nothing else to say
-            options = data[transport + 20 : text]
-            belongs = 0 < octets <= self._room and ack == self._ack and window == self._window and options == self._options
+            says = 0 < octets <= self._room and ack == self._ack and window == self._window and head.endswith(self._options)
         else:  # an acknowledgement of more says all that the one before has said
-            kind = data[transport + 20 : transport + 20 + _KIND]
-            belongs = not octets and 0 < ack - self._ack & 0xFFFFFFFF < 1 << 31 and kind == self._options[:_KIND]
+            says = not octets and 0 < ack - self._ack & 0xFFFFFFFF < 1 << 31 and head.startswith(self._kind, transport + 20)
         if (
-            not belongs
-            or (transport == 20 and int.from_bytes(data[:20], "big") % 0xFFFF)
+            not says
+            or (transport == 20 and int.from_bytes(head[:20], "big") % 0xFFFF)
             or (not vouched and (word_sum(data[transport:]) + self._pseudo + size) % 0xFFFF)
         ):
             return False
-        self._heads.append(bytes(data[:text]))
-        self._texts.append(bytes(data[text:]))
+        self._heads.append(head)
+        self._texts.append(bytes(data[text:]) if octets else b"")
         self._size += octets
         self._next = seq + octets & 0xFFFFFFFF
         self._ack, self._window = ack, window

@@ -30,7 +30,8 @@ class Packing:
             return self._in_units(outgoing)
         if self._offload and outgoing.route is None:
             head, transport, version = self._headers(outgoing)
-            return Offloaded(head, transport, (segment.payload,) if segment.payload else (), version=version, gso_size=0)
+            text, size = (segment.payload,) if segment.payload else (), len(head) + len(segment.payload)
+            return Offloaded(head, transport, text, size, version=version, gso_size=0)
         packet = IPPacket(
             outgoing.source,
             outgoing.destination,

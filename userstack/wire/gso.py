@@ -16,6 +16,9 @@ _TCP: Final = struct.Struct("!4sI4sH2sH")
 """Ports, SEQ, acknowledgement, data offset and flags, window, checksum; the urgent pointer and the options follow."""
 _IPV4: Final = struct.Struct("!2sHH4sH8s")
 """Version and type of service, total length, identification, fragment to protocol, header checksum, addresses."""
+_TCP_OVER_IPV4: Final = struct.Struct("!2sHH4sH8s4sI4sH2sH")
+_TCP_OVER_IPV6: Final = struct.Struct("!4sH2s32s4sI4sH2sH")
+"""Version to label, payload length, next header and hop limit, addresses; then TCP's."""
 
 
 class Train(NamedTuple):
@@ -53,7 +56,7 @@ def divide(train: Train) -> list[Offloaded]:
         text = _take(pieces, octets)
         gso_size = train.size if octets > train.size else 0
         head = headers.next(octets, None, last=at + octets == count)
-        supers.append(Offloaded(head, train.transport, text, version=train.version, gso_size=gso_size))
+        supers.append(Offloaded(head, train.transport, text, len(head) + octets, version=train.version, gso_size=gso_size))
     return supers
 
 
@@ -105,13 +108,14 @@ class _Headers:
         if text is not None:
             checksum = -(self._sum + checksum + seq + bits + text) % 0xFFFF
         self._seq, self._bits = seq + octets & 0xFFFFFFFF, self._bits & ~CWR
-        inner = _TCP.pack(self._ports, seq, self._ack, bits, self._window, checksum)
-        return b"".join((self._outer_header(length), inner, self._rest))
-
-    def _outer_header(self, length: int) -> bytes:
+        first, middle, addresses, ports, ack = self._first, self._middle, self._addresses, self._ports, self._ack
         if self._version == 6:
-            return b"".join((self._first, length.to_bytes(2, "big"), self._middle, self._addresses))
-        total, identification = self._transport + length, self._identification
-        self._identification = identification + 1 & 0xFFFF
-        checksum = -(self._outer + total + identification) % 0xFFFF
-        return _IPV4.pack(self._first, total, identification, self._middle, checksum, self._addresses)
+            fixed = _TCP_OVER_IPV6.pack(first, length, middle, addresses, ports, seq, ack, bits, self._window, checksum)
+        else:
+            total, number = self._transport + length, self._identification
+            self._identification = number + 1 & 0xFFFF
+            outer = -(self._outer + total + number) % 0xFFFF
+            fixed = _TCP_OVER_IPV4.pack(
+                first, total, number, middle, outer, addresses, ports, seq, ack, bits, self._window, checksum
+            )
+        return fixed + self._rest

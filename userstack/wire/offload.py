@@ -33,23 +33,24 @@ LARGEST_PACKET: Final = 65535
 
 
 class Offloaded:
-    """An IP packet, or a frame with one, in pieces. ``len`` is that of all of it."""
+    """An IP packet, or a frame with one, in pieces. ``len`` is that of all of it, its ``size``."""
 
-    __slots__ = ("gso_size", "head", "text", "transport", "version")
+    __slots__ = ("_size", "gso_size", "head", "text", "transport", "version")
 
-    def __init__(self, head: bytes, transport: int, text: tuple[Buffer, ...], *, version: int, gso_size: int) -> None:
+    def __init__(self, head: bytes, transport: int, text: tuple[Buffer, ...], size: int, *, version: int, gso_size: int) -> None:
         self.head = head
         """All headers; those of IP tell the length of the whole, that of TCP has a partial checksum."""
         self.transport = transport
         """Where in ``head`` the TCP header begins."""
         self.text = text
+        self._size = size
         self.version = version
         """4 or 6."""
         self.gso_size = gso_size
         """Octets of text in each segment; 0: it is one."""
 
     def __len__(self) -> int:
-        return len(self.head) + sum(map(len, self.text))
+        return self._size
 
     def vnet_header(self) -> bytes:
         """What tells the device of it."""
@@ -62,8 +63,14 @@ class Offloaded:
 
     def within(self, link_header: bytes) -> "Offloaded":
         """The frame that carries it."""
+        octets = len(link_header)
         return Offloaded(
-            link_header + self.head, self.transport + len(link_header), self.text, version=self.version, gso_size=self.gso_size
+            link_header + self.head,
+            self.transport + octets,
+            self.text,
+            self._size + octets,
+            version=self.version,
+            gso_size=self.gso_size,
         )
 
     def finish(self) -> bytes:
