@@ -50,12 +50,16 @@ class CompiledBuild(BuildHookInterface[Any]):
         package = shutil.copytree(Path(self.root, "userstack"), self.folder / "userstack", ignore=shutil.ignore_patterns("*.so"))
         chosen = sorted(path.relative_to(package).as_posix() for pattern in COMPILED for path in package.glob(pattern))
         files = [f"userstack/{name}" for name in chosen if name not in INTERPRETED and not name.endswith("__init__.py")]
-        subprocess.run(
-            [sys.executable, "-m", "mypyc", "--ignore-missing-imports", *files],
-            cwd=self.folder,
-            env={"MYPYC_OPT_LEVEL": "2", "MYPYC_DEBUG_LEVEL": "0", **os.environ},
-            check=True,
-        )
+        try:
+            subprocess.run(
+                [sys.executable, "-m", "mypyc", "--ignore-missing-imports", *files],
+                cwd=self.folder,
+                env={"MYPYC_OPT_LEVEL": "2", "MYPYC_DEBUG_LEVEL": "0", **os.environ},
+                check=True,
+            )
+        except BaseException:
+            shutil.rmtree(self.folder)  # for then ``finalize`` is not called
+            raise
         made = [*self.folder.glob("*.so"), *package.rglob("*.so")]
         build_data["force_include"].update({str(path): path.relative_to(self.folder).as_posix() for path in made})
         build_data["pure_python"] = False
