@@ -71,8 +71,12 @@ MUTATIONS = (
         "tcb.peer_mss = None if peer.mss is None else common(peer.mss)",
         "tcb.peer_mss = 65535",
     ),
-    Mutation("MUST-15", "without an option IPv4 has 1460", OPTIONS, "DEFAULT_MSS_IPV4 = 536", "DEFAULT_MSS_IPV4 = 1460"),
-    Mutation("MUST-15", "without an option IPv6 has 1440", OPTIONS, "DEFAULT_MSS_IPV6 = 1220", "DEFAULT_MSS_IPV6 = 1440"),
+    Mutation(
+        "MUST-15", "without an option IPv4 has 1460", OPTIONS, "DEFAULT_MSS_IPV4: Final = 536", "DEFAULT_MSS_IPV4: Final = 1460"
+    ),
+    Mutation(
+        "MUST-15", "without an option IPv6 has 1440", OPTIONS, "DEFAULT_MSS_IPV6: Final = 1220", "DEFAULT_MSS_IPV6: Final = 1440"
+    ),
     Mutation(
         "MUST-16",
         "the link's limit is not kept to",

@@ -10,7 +10,13 @@ TRANSPORT = "net/transport.py"
 
 MUTATIONS = (
     Mutation("MUST-8", "the clock stands still", ISN, "return (now // _TICK + int", "return (0 * now + int"),
-    Mutation("MUST-8", "the clock is a thousand times too slow", ISN, "_TICK = 4 * MICROSECOND", "_TICK = 4000 * MICROSECOND"),
+    Mutation(
+        "MUST-8",
+        "the clock is a thousand times too slow",
+        ISN,
+        "_TICK: Final = 4 * MICROSECOND",
+        "_TICK: Final = 4000 * MICROSECOND",
+    ),
     Mutation("MUST-9", "F needs no secret", ISN, "digest_size=4, key=self._secret)", "digest_size=4)"),
     Mutation(
         "SHLD-1",
