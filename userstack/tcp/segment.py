@@ -8,7 +8,7 @@ from userstack.wire.ip import Buffer
 from userstack.wire.tcp import ACK, FIN, RST, SYN, URG, Option, TcpSegment, flag_names
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Segment:
     """SEG.SEQ, SEG.ACK, SEG.WND, which is scaled already, and the rest. ``seq`` is the number of the SYN, or of the first octet."""
 
@@ -17,14 +17,38 @@ class Segment:
     flags: int
     window: int
     payload: Buffer
-    options: tuple[Option, ...] = ()
-    bad_options: bool = False
-    timestamps: tuple[int, int] | None = None
+    options: tuple[Option, ...]
+    bad_options: bool
+    timestamps: tuple[int, int] | None
     """SEG.TSval and SEG.TSecr, 32 bits each."""
-    ecn: int = 0
+    ecn: int
     """The ECN field of its IP header."""
-    up: int | None = None
+    up: int | None
     """SEG.UP, counted from SEG.SEQ as a sequence number; None: without the URG bit."""
+
+    def __init__(  # noqa: PLR0917 # the fields, written out for mypyc as those of TcpSegment
+        self,
+        seq: int,
+        ack: int,
+        flags: int,
+        window: int,
+        payload: Buffer,
+        options: tuple[Option, ...] = (),
+        bad_options: bool = False,
+        timestamps: tuple[int, int] | None = None,
+        ecn: int = 0,
+        up: int | None = None,
+    ) -> None:
+        self.seq = seq
+        self.ack = ack
+        self.flags = flags
+        self.window = window
+        self.payload = payload
+        self.options = options
+        self.bad_options = bad_options
+        self.timestamps = timestamps
+        self.ecn = ecn
+        self.up = up
 
     @property
     def length(self) -> int:

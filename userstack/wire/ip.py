@@ -36,7 +36,7 @@ class ExtensionHeader(NamedTuple):
         return 1 + len(self.body)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class IPPacket:
     """An IPv4 (RFC 791) or IPv6 (RFC 8200) packet. ``source`` and ``destination`` are packed; their length tells the version.
 
@@ -48,18 +48,46 @@ class IPPacket:
     destination: bytes
     protocol: int
     payload: Buffer
-    ttl: int = 64
-    tos: int = 0
+    ttl: int
+    tos: int
     """The whole octet: six bits of DSCP, two of ECN."""
-    identification: int = 0
-    dont_fragment: bool = True
-    more_fragments: bool = False
-    fragment_offset: int = 0
+    identification: int
+    dont_fragment: bool
+    more_fragments: bool
+    fragment_offset: int
     """In units of eight octets, as on the wire."""
-    options: bytes = b""
+    options: bytes
     """The IPv4 options as they stand, padding included."""
-    extension_headers: tuple[ExtensionHeader, ...] = ()
+    extension_headers: tuple[ExtensionHeader, ...]
     """Those of IPv6 in their order. One that is a fragment's ends the list: what follows it is the payload."""
+
+    def __init__(  # noqa: PLR0917 # the fields, written out for mypyc as those of TcpSegment
+        self,
+        source: bytes,
+        destination: bytes,
+        protocol: int,
+        payload: Buffer,
+        ttl: int = 64,
+        tos: int = 0,
+        identification: int = 0,
+        dont_fragment: bool = True,
+        more_fragments: bool = False,
+        fragment_offset: int = 0,
+        options: bytes = b"",
+        extension_headers: tuple[ExtensionHeader, ...] = (),
+    ) -> None:
+        self.source = source
+        self.destination = destination
+        self.protocol = protocol
+        self.payload = payload
+        self.ttl = ttl
+        self.tos = tos
+        self.identification = identification
+        self.dont_fragment = dont_fragment
+        self.more_fragments = more_fragments
+        self.fragment_offset = fragment_offset
+        self.options = options
+        self.extension_headers = extension_headers
 
     @property
     def version(self) -> int:
