@@ -14,7 +14,7 @@ from userstack.net import octets
 from userstack.net.gro import Bundle
 from userstack.net.table import ConnectionTable, Entry
 from userstack.tcp import prediction
-from userstack.tcp.prediction import Plain
+from userstack.tcp.prediction import Plain, plain_of
 from userstack.tcp.tcb import Tcb
 from userstack.wire.checksum import word_sum
 from userstack.wire.ip import TCP, Buffer
@@ -91,8 +91,8 @@ class FastPath:
             return False
         text, stamp = transport + 20, None
         if bits >> 12 == _STAMPED and size >= text + _STAMP.size:
-            head, *values = _STAMP.unpack_from(data, text)
-            text, stamp = text + _STAMP.size, (values[0], values[1]) if head == _STAMP_HEAD else None
+            head, value, echo = _STAMP.unpack_from(data, text)
+            text, stamp = text + _STAMP.size, (value, echo) if head == _STAMP_HEAD else None
         if (
             text != transport + (bits >> 10 & 0x3C)
             or (stamp is None) is not (text == transport + 20)
@@ -103,16 +103,8 @@ class FastPath:
         if more and (text_size > tcb.snd_mss if vouched and text_size else text_size or prediction.may_skip_acks(tcb)):
             self._bundle = Bundle(entry, data, transport, text, vouched=vouched)
             return True
-        plain = Plain(
-            seq,
-            ack,
-            bits & _FLAGS,
-            window,
-            (memoryview(data)[text:],) if text_size else (),
-            text_size,
-            stamp,
-            tcb.segments_in(text_size),
-        )
+        texts = (memoryview(data)[text:],) if text_size else ()
+        plain = plain_of((seq, ack, bits & _FLAGS, window, texts, text_size, stamp, tcb.segments_in(text_size)))
         return self._arrive(entry, tcb, plain, tos, 1, size, now)
 
     def settle(self, now: int) -> None:

@@ -10,14 +10,15 @@ from collections.abc import Callable
 from typing import Final
 
 from userstack.net.table import Entry
-from userstack.tcp.prediction import Plain
+from userstack.tcp.prediction import Plain, plain_of
 from userstack.wire.checksum import word_sum
 from userstack.wire.ip import TCP, Buffer
 from userstack.wire.offload import LARGEST_PACKET
 from userstack.wire.tcp import PSH
 
-_IPV4: Final = struct.Struct("!2sH2x4s2x12sIIHH")
-"""Version and type of service, total length, fragment to protocol, flow; SEQ, ACK, data offset and flags, window."""
+_IPV4: Final = struct.Struct("!2sHH4sH12sIIHH")
+"""Version and type of service, total length, identification, fragment to protocol, header checksum, flow; SEQ, ACK, data offset
+and flags, window."""
 _IPV6: Final = struct.Struct("!4sH2s36sIIHH")
 """Version to label, payload length, next header and hop limit, flow; then as above."""
 _STAMPS: Final = struct.Struct("!4xII")
@@ -41,16 +42,15 @@ class Bundle:
         *(
             "_ack",
             "_bits",
+            "_changing",
             "_first",
             "_flow",
-            "_headers",
             "_heads",
-            "_ip_length",
             "_kind",
             "_middle",
             "_next",
             "_options",
-            "_pseudo",
+            "_others",
         ),
         *("_room", "_seq", "_size", "_text", "_texts", "_transport", "_vouched", "_window", "entry"),
     )
@@ -62,12 +62,20 @@ class Bundle:
         self._transport = transport
         self._text = text
         self._vouched = vouched
-        self._headers, self._ip_length = (_IPV4, 0) if transport == 20 else (_IPV6, 40)
-        self._first, _, self._middle, self._flow, self._seq, self._ack, bits, self._window = self._headers.unpack_from(data)
+        if transport == 20:
+            first, length, identification, middle, check, flow, seq, ack, bits, window = _IPV4.unpack_from(data)
+            self._changing = length + identification + check
+            """The words of the IPv4 header that differ from packet to packet: with the right checksums their sums do not."""
+            self._others = word_sum(flow[:-4]) + TCP - transport
+            """What the checksum is over besides the packet's words and its size (of IPv6: besides them)."""
+        else:
+            first, length, middle, flow, seq, ack, bits, window = _IPV6.unpack_from(data)
+            self._changing = 0
+            self._others = TCP - word_sum(first) - word_sum(middle)
+        self._first, self._middle, self._flow, self._seq, self._ack, self._window = first, middle, flow, seq, ack, window
         self._bits = bits | PSH
         self._options = self._heads[0][transport + 20 :]
         self._kind = self._options[:_KIND]
-        self._pseudo = word_sum(self._flow[:-4]) + TCP - transport
         self._size = len(data) - text
         """Octets of text."""
         self._next = self._seq + self._size & 0xFFFFFFFF
@@ -77,7 +85,7 @@ class Bundle:
     @property
     def tos(self) -> int:
         """The type of service of each packet."""
-        return int.from_bytes(self._first[:2], "big") >> 4 & 0xFF if self._ip_length else self._first[1]
+        return self._first[1] if self._transport == 20 else int.from_bytes(self._first[:2], "big") >> 4 & 0xFF
 
     @property
     def packets(self) -> list[bytes]:
@@ -99,14 +107,20 @@ class Bundle:
         size, text, transport = len(data), self._text, self._transport
         if size < text or vouched is not self._vouched:
             return False
-        first, length, middle, flow, seq, ack, bits, window = self._headers.unpack_from(data)
+        if transport == 20:
+            first, length, identification, middle, check, flow, seq, ack, bits, window = _IPV4.unpack_from(data)
+            sound = (length + identification + check - self._changing) % 0xFFFF == 0
+        else:
+            first, length, middle, flow, seq, ack, bits, window = _IPV6.unpack_from(data)
+            length, sound = length + 40, True
         if (
-            flow != self._flow
+            not sound
+            or flow != self._flow
             or seq != self._next
             or bits | PSH != self._bits
             or first != self._first
             or middle != self._middle
-            or length + self._ip_length != size
+            or length != size
         ):
             return False
         octets, head = size - text, bytes(data[:text])
@@ -114,11 +128,7 @@ class Bundle:
             says = 0 < octets <= self._room and ack == self._ack and window == self._window and head.endswith(self._options)
         else:  # an acknowledgement of more says all that the one before has said
             says = not octets and 0 < ack - self._ack & 0xFFFFFFFF < 1 << 31 and head.startswith(self._kind, transport + 20)
-        if (
-            not says
-            or (transport == 20 and int.from_bytes(head[:20], "big") % 0xFFFF)
-            or (not vouched and (word_sum(data[transport:]) + self._pseudo + size) % 0xFFFF)
-        ):
+        if not says or not (vouched or self._is_right(data, size)):
             return False
         self._heads.append(head)
         self._texts.append(bytes(data[text:]) if octets else b"")
@@ -129,10 +139,17 @@ class Bundle:
             self._room = 0
         return True
 
+    def _is_right(self, data: Buffer, size: int) -> bool:
+        """The checksum of a packet whose headers belong here.
+
+        It is taken over the whole packet: the words of a sound IPv4 header add up to nothing; those of IPv6's are known.
+        """
+        return (word_sum(data) + self._others + (size if self._transport == 20 else 0)) % 0xFFFF == 0
+
     def segment(self, segments_in: Callable[[int], int]) -> Plain:
         """All of it as one; ``segments_in`` tells of how many segments so much text is."""
         stamps = _STAMPS.unpack_from(self._heads[-1], self._transport + 20) if self._options else None
         count = len(self._texts)
         if self._vouched:
             count = sum([segments_in(len(text)) for text in self._texts])
-        return Plain(self._seq, self._ack, self._bits & _FLAGS, self._window, self._texts, self._size, stamps, count)
+        return plain_of((self._seq, self._ack, self._bits & _FLAGS, self._window, self._texts, self._size, stamps, count))

@@ -4,7 +4,8 @@ What is predicted is taken by the steps of ``arrives`` that matter for it; the o
 not predicted is left as it is, for ``arrives``. A property test has both take the same traffic, and compares what becomes of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from userstack.tcp import acknowledge, seq, text
@@ -30,6 +31,12 @@ class Plain(NamedTuple):
     """TSval and TSecr, None where there is no such option."""
     segments: int
     """On the wire, of which this was put together."""
+
+
+plain_of: Callable[[tuple[int, int, int, int, Sequence[Buffer], int, tuple[int, int] | None, int]], Plain] = partial(
+    tuple.__new__, Plain
+)
+"""Makes one of all of that; see ``wire.tcp.option_of``."""
 
 
 def is_usual(tcb: Tcb) -> bool:
