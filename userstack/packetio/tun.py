@@ -15,6 +15,8 @@ from userstack.packetio.ethernet import ETHERNET_HEADER, random_mac
 from userstack.wire.ip import Buffer
 from userstack.wire.offload import LARGEST_PACKET, PLAIN, VOUCHED, Offloaded, Outbound
 
+_LARGEST = ETHERNET_HEADER + LARGEST_PACKET
+"""Octets that a device gives at once."""
 QUEUE_LENGTH = 5000
 """Packets: the largest window that a stack offers by default, 6 MiB, in segments of 1460 octets, and some that make ACKs."""
 
@@ -66,8 +68,7 @@ class TunTapDevice(Device):
             raise
         self.namespace = namespace
         self.offload = offload
-        self._packet = len(PLAIN) if offload else 0
-        self._buffer = bytearray(self._packet + ETHERNET_HEADER + LARGEST_PACKET)
+        self._buffer = bytearray(len(PLAIN) + _LARGEST)
         self._view = memoryview(self._buffer)
         super().__init__(name, level=self.layer, mtu=mtu, mac=mac or random_mac() if self.layer == 2 else None)
 
@@ -83,15 +84,20 @@ class TunTapDevice(Device):
         self._queues = [self._descriptor]
 
     def read(self) -> tuple[Buffer, bool] | None:
-        """The next packet, in a buffer that the next call writes over, and whether the kernel vouches for its TCP checksum.
+        """The next packet, perhaps in a buffer that the next call writes over, and whether the kernel vouches for its TCP checksum.
 
         None when nothing is there. Without offload the kernel has filled in the checksum and vouches for none.
 
         Raises:
             DeviceGone: it was removed.
         """
+        packet: Buffer
         try:
-            size = os.readv(self._descriptor, (self._buffer,))
+            if self.offload:
+                size = os.readv(self._descriptor, (self._buffer,))
+                packet, vouched = self._view[len(PLAIN) : size], self._buffer[0] & VOUCHED != 0
+            else:  # it is small: to make room for it costs less than a view onto room that is there
+                packet, vouched = os.read(self._descriptor, _LARGEST), False
         except BlockingIOError:
             return None
         except OSError as error:
@@ -100,7 +106,7 @@ class TunTapDevice(Device):
             self.counters.add("rx_errors")
             return None
         self.counters["rx_packets"] += 1
-        return self._view[self._packet : size], self.offload and self._buffer[0] & VOUCHED != 0
+        return packet, vouched
 
     def _put(self, packet: Outbound) -> None:
         if isinstance(packet, Offloaded):
