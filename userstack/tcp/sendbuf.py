@@ -1,7 +1,8 @@
 """The octets that the application gave and the peer has not acknowledged, from SND.UNA on.
 
-They lie in blocks. A large text of immutable ``bytes`` is a block as it stands, never copied; everything else is copied once, small
-texts behind one another. What is sent is a view onto the blocks, so that nothing is copied on the way out either.
+They lie in blocks. A large text of immutable ``bytes`` is a block as it stands, never copied, and so is a small one that finds no
+other; everything else is copied once, small texts behind one another. What is sent is a view onto the blocks, so that nothing is
+copied on the way out either.
 """
 
 from bisect import bisect_right
@@ -11,7 +12,7 @@ from typing import Final
 from userstack.wire.ip import Buffer
 
 _WHOLE: Final = 4096
-"""Octets: a text from here on is a block of its own; smaller ones share one of this size."""
+"""Octets: a text from here on is a block of its own; smaller ones, but for the first, share one of this size."""
 
 _Block = tuple[int, Buffer]
 """The sequence number of its first octet, and its octets."""
@@ -45,7 +46,7 @@ class SendBuffer:
     def write(self, data: Buffer) -> int:
         """Take as much of ``data`` as there is room for; the number of octets taken."""
         size = min(len(data), self.room)
-        if size >= _WHOLE:
+        if size >= _WHOLE or (size and not self._blocks):
             self._close_block()
             if not self._blocks:
                 self._blocks = []
