@@ -8,9 +8,10 @@ from userstack.counters import Counters
 from userstack.net.paths import Paths
 from userstack.tcp.challenge import ChallengeThrottle
 from userstack.tcp.connection import Connection
-from userstack.tcp.fastopen import FastOpen
+from userstack.tcp.fastopen import NO_FAST_OPEN, FastOpen
 from userstack.tcp.isn import IsnGenerator
 from userstack.tcp.orphancount import OrphanCount
+from userstack.tcp.tcb import Tcb
 from userstack.tcp.timestamps import OffsetGenerator
 from userstack.tcp.timewait import TimeWait
 from userstack.trace import Tracer
@@ -57,7 +58,7 @@ class ConnectionFactory:
     ) -> Connection:
         """A fresh connection, in the state that ``Connection`` says; without ``config`` and ``isn`` it gets the host's."""
         path = None if remote is None else self.paths.to(remote.address, now=now)
-        return Connection(
+        tcb = Tcb(
             local,
             remote,
             config=config or self._config,
@@ -72,6 +73,7 @@ class ConnectionFactory:
             quiet_until=self.quiet_until,
             reopening=reopening,
             listening=listening,
-            fast_open=fast_open,
+            fast_open=fast_open or NO_FAST_OPEN,
             now=now,
         )
+        return Connection.of(tcb)

@@ -152,7 +152,7 @@ class Host:
             self._fast_path.settle(now)
 
     def _receive(self, data: Buffer, now: int, checksum_ok: bool) -> None:
-        self.counters.add("Ip6InReceives" if len(data) and data[0] >> 4 == 6 else "IpInReceives")
+        self.counters["Ip6InReceives" if len(data) and data[0] >> 4 == 6 else "IpInReceives"] += 1
         try:
             packet = self.codec.decode_ip(data)
             octets.count_in(self.counters, len(packet.source) == 16, packet.tos, 1, len(data))
@@ -182,7 +182,7 @@ class Host:
         if packet.is_fragment:
             return ip + "ReasmFails"
         if packet.protocol == TCP:
-            self.counters.add(ip + "InDelivers")
+            self.counters["IpInDelivers" if len(packet.source) == 4 else "Ip6InDelivers"] += 1
             return self._receive_tcp(packet, route, now, checksum_ok)
         if packet.protocol == (ICMP if len(packet.source) == 4 else ICMPV6):
             self.counters.add(ip + "InDelivers")
@@ -209,7 +209,7 @@ class Host:
         return self._receive_icmpv6(packet, now)
 
     def _receive_tcp(self, packet: IPPacket, route: SourceRoute | None, now: int, checksum_ok: bool) -> str | None:
-        self.counters.add("TcpInSegs")
+        self.counters["TcpInSegs"] += 1
         try:
             segment = self.codec.decode_tcp(packet, verify=not checksum_ok)
         except WireError as error:

@@ -4,7 +4,7 @@ from typing import Final
 
 from userstack.counters import Counters
 
-_MARKS: Final = (
+_MARKS: Final[tuple[tuple[str, ...], ...]] = (
     ("IpExtInNoECTPkts", "IpExtInECT1Pkts", "IpExtInECT0Pkts", "IpExtInCEPkts"),
     ("Ip6InNoECTPkts", "Ip6InECT1Pkts", "Ip6InECT0Pkts", "Ip6InCEPkts"),
 )

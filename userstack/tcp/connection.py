@@ -16,7 +16,7 @@ Whoever drives a connection does this, with ``now`` from any clock that does not
 (<State.SYN_SENT: 'SYN-SENT'>, 100, None, True)
 """
 
-from typing import Final
+from typing import Final, Self
 
 from userstack.address import Endpoint
 from userstack.config import StackConfig
@@ -96,6 +96,13 @@ class Connection(Settings):
             fast_open=fast_open or NO_FAST_OPEN,
             now=now,
         )
+
+    @classmethod
+    def of(cls, tcb: Tcb) -> Self:
+        """The connection with these variables."""
+        made = cls.__new__(cls)
+        made.tcb = tcb
+        return made
 
     # --- what it is ---
 

@@ -27,6 +27,7 @@ _OUTDATED: Final = 24 * 86_400 * SECOND
 
 _NOP: Final = Option(NOP)
 _NONE_CACHED: Final[tuple[int, int, tuple[Option, ...]]] = (-1, -1, ())
+_pack: Callable[[int, int], bytes] = Struct("!II").pack
 _unpack: Callable[[bytes], tuple[int, int]] = Struct("!II").unpack
 
 
@@ -50,7 +51,7 @@ class SecretOffset:
 
 def encode(tsval: int, tsecr: int) -> Option:
     """The option with these two values."""
-    return option_of((TIMESTAMPS, ((tsval & seq.MASK) << 32 | tsecr & seq.MASK).to_bytes(8, "big")))
+    return option_of((TIMESTAMPS, _pack(tsval & seq.MASK, tsecr & seq.MASK)))
 
 
 def read_timestamps(options: tuple[Option, ...]) -> tuple[int, int] | None:
