@@ -73,18 +73,17 @@ class FastPath:
                 return True
             self.settle(now)
         size = len(data)
+        bits: int  # which mypyc would not know
         if size >= _LEAST4 and data[0] == 0x45:
             _, tos, length, fragment, ttl, protocol, flow, seq, ack, bits, window = _IPV4.unpack_from(data)
-            entry, transport = self._table.flows.get(flow), 20
-            if entry is None or fragment & _FRAGMENT or int.from_bytes(data[:20], "big") % 0xFFFF:
-                return False
+            transport = 20
         elif size >= _LEAST6 and data[0] >> 4 == 6:
             first, length, protocol, ttl, flow, seq, ack, bits, window = _IPV6.unpack_from(data)
-            entry, transport = self._table.flows.get(flow), 40
-            tos, length = first >> 20 & 0xFF, length + 40
+            tos, length, fragment, transport = first >> 20 & 0xFF, length + 40, 0, 40
         else:
             return False
-        if entry is None or length != size or protocol != TCP or bits & _FLAGS not in _USUAL:
+        entry = self._table.flows.get(flow)
+        if entry is None or bits & _FLAGS not in _USUAL or length != size or protocol != TCP or fragment & _FRAGMENT:
             return False
         tcb = entry.plain_tcb()
         if tcb is None or ttl < tcb.lower.min_ttl:
@@ -96,6 +95,7 @@ class FastPath:
         if (
             text != transport + (bits >> 10 & 0x3C)
             or (stamp is None) is not (text == transport + 20)
+            or (transport == 20 and int.from_bytes(data[:20], "big") % 0xFFFF)
             or (not vouched and (word_sum(data[transport:]) + word_sum(flow[:-4]) + size - transport + TCP) % 0xFFFF)
         ):
             return False
