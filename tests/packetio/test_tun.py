@@ -52,6 +52,8 @@ def test_constructor_makes_the_device_as_asked_and_closing_removes_it() -> None:
         device.close()
         assert device.closed
         assert list_devices(namespace=kernel.name) == ["lo"]
+        with pytest.raises(DeviceGone, match="the device userstack0 is gone"):
+            device.read()
 
 
 @pytest.mark.parametrize("kind", [TunDevice, TapDevice])

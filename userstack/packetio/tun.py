@@ -5,6 +5,7 @@ The addresses that the stack uses are ones that the kernel does not have, so the
 
 import os
 from collections.abc import Sequence
+from io import FileIO
 
 from userstack.errors import InvalidArgument
 from userstack.host.addresses import add_addresses
@@ -58,7 +59,7 @@ class TunTapDevice(Device):
         if mac is not None and self.layer == 3:
             raise InvalidArgument("a TUN device carries IP packets and has no hardware address: leave mac out")
         self._queues, name = open_queues(name, queues, level=self.layer, namespace=namespace, offload=offload)
-        self._descriptor = self._queues[0]
+        self._serve(self._queues[0])
         try:
             set_link(name, namespace=namespace, mtu=mtu, queue_length=queue_length)
             set_link(name, namespace=namespace, up=True)
@@ -78,7 +79,7 @@ class TunTapDevice(Device):
 
     def take_queue(self, number: int) -> None:
         """After a fork: this process serves the queue of that number from now on, and leaves the others to others."""
-        self._descriptor = self._queues.pop(number)
+        self._serve(self._queues.pop(number))
         for descriptor in self._queues:
             os.close(descriptor)
         self._queues = [self._descriptor]
@@ -91,22 +92,25 @@ class TunTapDevice(Device):
         Raises:
             DeviceGone: it was removed.
         """
-        packet: Buffer
+        arrived: tuple[Buffer, bool] | None = None
         try:
             if self.offload:
-                size = os.readv(self._descriptor, (self._buffer,))
-                packet, vouched = self._view[len(PLAIN) : size], self._buffer[0] & VOUCHED != 0
+                size = self._file.readinto(self._buffer)
+                if size is not None:
+                    arrived = self._view[len(PLAIN) : size], self._buffer[0] & VOUCHED != 0
             else:  # it is small: to make room for it costs less than a view onto room that is there
-                packet, vouched = os.read(self._descriptor, _LARGEST), False
-        except BlockingIOError:
-            return None
+                packet = self._file.read(_LARGEST)
+                if packet is not None:
+                    arrived = packet, False
+        except ValueError:  # by us: it is closed
+            raise DeviceGone(self.name) from None
         except OSError as error:
             if error.errno in GONE:
                 raise DeviceGone(self.name) from error
             self.counters.add("rx_errors")
             return None
-        self.counters["rx_packets"] += 1
-        return packet, vouched
+        self.counters["rx_packets"] += arrived is not None
+        return arrived
 
     def _put(self, packet: Outbound) -> None:
         if isinstance(packet, Offloaded):
@@ -116,7 +120,12 @@ class TunTapDevice(Device):
         else:
             os.write(self._descriptor, packet)
 
+    def _serve(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._file = FileIO(descriptor, "r+", closefd=False)  # which says that nothing is there without an exception
+
     def _close(self) -> None:
+        self._file.close()
         for descriptor in self._queues:
             os.close(descriptor)
         self._descriptor = -1
