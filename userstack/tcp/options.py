@@ -25,18 +25,32 @@ def header_size(address: bytes) -> int:
     return 40 if len(address) == 4 else 60
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class SynOptions:
     """What a SYN says beside its header; None where it does not say."""
 
-    mss: int | None = None
-    window_scale: int | None = None
+    mss: int | None
+    window_scale: int | None
     """As it stands in the option, above 14 too."""
-    timestamps: tuple[int, int] | None = None
+    timestamps: tuple[int, int] | None
     """TSval and TSecr."""
-    sack_permitted: bool = False
-    fast_open: Cookie | None = None
+    sack_permitted: bool
+    fast_open: Cookie | None
     """RFC 7413 4.1.1."""
+
+    def __init__(  # written out for mypyc, as that of TcpSegment
+        self,
+        mss: int | None = None,
+        window_scale: int | None = None,
+        timestamps: tuple[int, int] | None = None,
+        sack_permitted: bool = False,
+        fast_open: Cookie | None = None,
+    ) -> None:
+        self.mss = mss
+        self.window_scale = window_scale
+        self.timestamps = timestamps
+        self.sack_permitted = sack_permitted
+        self.fast_open = fast_open
 
 
 def read_syn(options: tuple[Option, ...]) -> SynOptions:
