@@ -85,7 +85,7 @@ class FastPath:
         entry = self._table.flows.get(flow)
         if entry is None or bits & _FLAGS not in _USUAL or length != size or protocol != TCP or fragment & _FRAGMENT:
             return False
-        tcb = entry.plain_tcb()
+        tcb = entry.plain_tcb
         if tcb is None or ttl < tcb.lower.min_ttl:
             return False
         text, stamp = transport + 20, None
@@ -112,7 +112,7 @@ class FastPath:
         bundle, self._bundle = self._bundle, None
         if bundle is None:
             return
-        entry, tcb = bundle.entry, bundle.entry.plain_tcb()
+        entry, tcb = bundle.entry, bundle.entry.plain_tcb
         if tcb is not None:
             segment = bundle.segment(tcb.segments_in)
             if self._arrive(entry, tcb, segment, bundle.tos, bundle.count, bundle.octets, now):

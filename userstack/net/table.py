@@ -32,28 +32,43 @@ class Entry(Timer):
     It is its own timer, armed at the earliest deadline of ``machine``.
     """
 
-    __slots__ = ("connection", "early", "key", "listener", "machine", "queued", "record", "use")
+    __slots__ = ("_tcb", "connection", "early", "key", "listener", "queued", "record", "use")
 
     def __init__(self, key: Key, connection: Connection, use: Use, listener: Listener | None) -> None:
         super().__init__(None)
         self.key = key
         self.connection: Connection | None = connection
+        self._tcb: Tcb | None = connection.tcb
         self.record: TimeWait | None = None
         self.queued = False
         """It waits to be asked for output."""
-        self.machine: Connection | TimeWait = connection
-        """What takes segments and deadlines now: the record, where there is one."""
         self.use = use
         self.listener = listener
         """The listener whose SYN queue the connection is in."""
         self.early: Listener | None = None
         """The listener that counts the connection as a pending Fast Open request."""
 
+    @property
+    def machine(self) -> Connection | TimeWait:
+        """What takes segments and deadlines now: the record, where there is one."""
+        machine = self.connection if self.record is None else self.record
+        if machine is None:
+            raise RuntimeError("nothing of this connection is left")
+        return machine
+
+    @property
+    def tcb(self) -> Tcb | None:
+        """The connection's variables; None from TIME-WAIT on, where ``machine`` is the record."""
+        return self._tcb if self.record is None else None
+
+    @property
     def plain_tcb(self) -> Tcb | None:
-        """The variables of a connection that no listener waits for, and that is not in TIME-WAIT."""
-        if self.connection is None or self.record is not None or self.listener is not None or self.early is not None:
-            return None
-        return self.connection.tcb
+        """The same of a connection that no listener waits for."""
+        return self.tcb if self.listener is None and self.early is None else None
+
+    def let_go(self) -> None:
+        """The application has gone, or all of it is over."""
+        self.connection = self._tcb = None
 
 
 class ConnectionRow(NamedTuple):
@@ -132,7 +147,7 @@ class ConnectionTable:
             self._touched.add(connection)
             self._leave_syn_queue(entry, connection)
             self._leave_pending(entry, connection)
-        entry.connection = None
+        entry.let_go()
 
     def _leave_syn_queue(self, entry: Entry, connection: Connection) -> None:
         if entry.listener is not None:
@@ -160,20 +175,20 @@ class ConnectionTable:
 
         True where it acknowledged something new: what we sent has arrived at the other end (RFC 4861 7.3.1).
         """
-        connection, listener = entry.connection, entry.listener
-        tcb = None if connection is None else connection.tcb
+        connection, listener, tcb = entry.connection, entry.listener, entry.tcb
         acknowledged = 0 if tcb is None else tcb.snd_una
-        if tcb is not None and entry.record is None:
-            arrives.segment_arrives(tcb, segment, now=now)
-        else:
+        if tcb is None:
             entry.machine.on_segment(segment, now=now)
+        else:
+            arrives.segment_arrives(tcb, segment, now=now)
         if listener is not None and connection is not None and tcb is not None and tcb.snd_una > tcb.iss:
             self._leave_syn_queue(entry, connection)
             self._hand_over(listener, connection)
         if entry.early is not None and connection is not None:
             self._judge_pending(entry, entry.early, connection, now)
         self._touch(entry)
-        state = tcb.state if tcb is not None and entry.record is None else entry.machine.state
+        live = entry.tcb
+        state = entry.machine.state if live is None else live.state
         if state in _OVER and not entry.machine.owes_reset:
             self.free(entry, now)  # at once: what comes next in the same batch is no longer its
         return tcb is not None and tcb.snd_una > acknowledged
@@ -228,8 +243,9 @@ class ConnectionTable:
         if connection is None:
             return
         self._touched.add(connection)
-        if entry.record is None and connection.tcb.time_wait is not None:
-            self._keep_record(entry, connection, connection.tcb.time_wait)
+        tcb = entry.tcb
+        if tcb is not None and tcb.time_wait is not None:
+            self._keep_record(entry, connection, tcb.time_wait)
 
     def poll_transmit(self, now: int) -> tuple[Entry, TcpSegment] | None:
         """The next segment of any connection that has one."""
@@ -239,12 +255,9 @@ class ConnectionTable:
             if not entry.queued:
                 dirty.popleft()
                 continue
-            segment = None
+            segment, tcb = None, entry.tcb
             try:
-                if entry.record is None and entry.connection is not None:
-                    segment = output.poll_transmit(entry.connection.tcb, now=now)
-                else:
-                    segment = entry.machine.poll_transmit(now=now)
+                segment = entry.machine.poll_transmit(now=now) if tcb is None else output.poll_transmit(tcb, now=now)
             finally:
                 if segment is None:  # also after a bug of ours in one connection: it must not stand in the way of the others
                     entry.queued = False
@@ -259,9 +272,8 @@ class ConnectionTable:
         if entry.record is not None and self._time_waits > self._config.time_wait_max and entry.record.state is State.TIME_WAIT:
             self._counters.add("TcpExtTCPTimeWaitOverflow")
             entry.record.abort(now=now)
-        machine = entry.machine
-        if entry.record is None and entry.connection is not None:
-            tcb = entry.connection.tcb
+        machine, tcb = entry.machine, entry.tcb
+        if tcb is not None:
             state, deadline = tcb.state, machine.next_deadline() if tcb.syn_due else tcb.timers.next()
         else:
             state, deadline = machine.state, machine.next_deadline()
@@ -273,7 +285,7 @@ class ConnectionTable:
 
     def _keep_record(self, entry: Entry, connection: Connection, record: TimeWait) -> None:
         """From TIME-WAIT on the record is what counts."""
-        entry.record = entry.machine = record
+        entry.record = record
         self._leave_syn_queue(entry, connection)  # a reopened TIME-WAIT has become one again
         self._time_waits += 1
         self._ports.remove(entry.key[0].port, entry.use)
@@ -283,7 +295,7 @@ class ConnectionTable:
             self._let_go(entry, connection)
 
     def _let_go(self, entry: Entry, connection: Connection) -> None:
-        entry.connection = None
+        entry.let_go()
         self._closed[entry.key] = connection
 
     def advance(self, now: int) -> None:

@@ -202,8 +202,8 @@ class Transport:
             return None
         entry, segment = found
         local, remote = entry.key
-        if entry.record is None and entry.connection is not None:
-            tcb = entry.connection.tcb
+        tcb = entry.tcb
+        if tcb is not None:
             lower, ttl, tos = tcb.lower, tcb.ttl, tcb.tos
         else:
             lower, ttl, tos = entry.machine.lower, entry.machine.ttl, entry.machine.tos
