@@ -144,15 +144,17 @@ class Connection:
             return b""
         if self._receiving:
             raise busy("recv of this connection")
-        if self._closed is not None or self._hang_up.hung_up or not self._core.has_text:
+        while self._closed is not None or self._hang_up.hung_up or not self._core.has_text:
+            if self._has_something_to_say():
+                if self._is_readable():
+                    break
+                return b""
             self._receiving = True
             try:
-                while not self._has_something_to_say():  # not ``until``: here is where thousands of tasks wait
-                    await self._driver.enter(self._core, Connection._has_something_to_say, self)
+                # Not ``until``: here is where thousands of tasks wait.
+                await self._driver.enter(self._core, Connection._has_something_to_say, self)
             finally:
                 self._receiving = False
-            if not self._is_readable():
-                return b""
         owed = self._core.owes_ack
         data = self._core.receive(limit, now=self._driver.now())
         self._tell_window(owed)
