@@ -144,12 +144,13 @@ can_compile() { # can_compile PYTHON: there is a C compiler, and what Python's e
 }
 
 make_compiled_venv() { # make_compiled_venv DIRECTORY PYTHON EXTRA: an environment with userstack compiled in it, from the sources as they are
-    local directory=$1 python=$2 extra=$3 sources
-    sources=$(find userstack hatch_build.py pyproject.toml -name '*.py' -o -name '*.toml' | sort | xargs cat | sha256sum | cut -d ' ' -f 1)
-    ! [ "$(cat "$directory/userstack.sources" 2>/dev/null)" = "$sources $extra" ] || return 0
+    local directory=$1 python=$2 extra=$3 made_of
+    made_of=$(find userstack hatch_build.py pyproject.toml -name '*.py' -o -name '*.toml' | sort | xargs cat | sha256sum | cut -d ' ' -f 1)
+    made_of="$made_of $extra $("$python" --version)"
+    ! [ "$(cat "$directory/userstack.sources" 2>/dev/null)" = "$made_of" ] || return 0
     printf '%s: compiling userstack into %s: some minutes\n' "$program" "$directory" >&2
-    [ -x "$directory/bin/python" ] || "$python" -m venv --clear "$directory" >&2
+    "$python" -m venv --clear "$directory" >&2
     USERSTACK_COMPILE=1 "$directory/bin/python" -m pip install -qq --disable-pip-version-check --force-reinstall ".[$extra]" >&2 ||
         fail "userstack could not be compiled into $directory (see above)"
-    printf '%s\n' "$sources $extra" >"$directory/userstack.sources"
+    printf '%s\n' "$made_of" >"$directory/userstack.sources"
 }

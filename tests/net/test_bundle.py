@@ -1,11 +1,14 @@
 """What is taken together (net/gro.py): the next segment as it should be, and nothing that differs from it by a bit."""
 
-from typing import cast
-
 import pytest
 
+from userstack.address import Endpoint
+from userstack.config import StackConfig
+from userstack.counters import Counters
 from userstack.net.gro import Bundle
+from userstack.net.ports import Kind, use_of
 from userstack.net.table import Entry
+from userstack.tcp.connection import Connection
 from userstack.wire import fast_codec
 from userstack.wire.ip import TCP as PROTOCOL
 from userstack.wire.ip import IPPacket
@@ -29,10 +32,18 @@ def packet(transport: int, options: tuple[Option, ...], number: int, text: bytes
     return CODEC.encode_ip(IPPacket(source, destination, PROTOCOL, payload, identification=identification))
 
 
+def entry(transport: int) -> Entry:
+    """Of the connection that the stream is of."""
+    source, destination = ADDRESSES[transport]
+    local, remote = Endpoint(destination, 9), Endpoint(source, 49152)
+    connection = Connection(local, remote, config=StackConfig(), isn=lambda *_: 0, counters=Counters())
+    return Entry((local, remote), connection, use_of(destination, False, Kind.CONNECTED), None)
+
+
 def begun(transport: int, options: tuple[Option, ...]) -> Bundle:
     """With the first segment of the stream."""
     first = packet(transport, options, 0, bytes(range(100)))
-    return Bundle(cast("Entry", None), first, transport, len(first) - 100, vouched=False)
+    return Bundle(entry(transport), first, transport, len(first) - 100, vouched=False)
 
 
 @headers
@@ -65,7 +76,7 @@ def test_a_bit_that_is_wrong_keeps_a_segment_out(transport: int, options: tuple[
 @stamps
 def test_what_the_device_vouches_for_has_a_sound_ip_header_still(options: tuple[Option, ...]) -> None:
     first, good = packet(20, options, 0, bytes(100)), packet(20, options, 1, bytes(100))
-    bundle = Bundle(cast("Entry", None), first, 20, len(first) - 100, vouched=True)
+    bundle = Bundle(entry(20), first, 20, len(first) - 100, vouched=True)
     for bit in range(20 * 8):
         bad = bytearray(good)
         bad[bit >> 3] ^= 1 << (bit & 7)
