@@ -16,15 +16,18 @@ from userstack.net.table import ConnectionTable, Entry
 from userstack.tcp import prediction
 from userstack.tcp.prediction import Plain, plain_of
 from userstack.tcp.tcb import Tcb
+from userstack.tcp.timestamps import OPTION_OCTETS
 from userstack.wire.checksum import word_sum
 from userstack.wire.ip import TCP, Buffer
 from userstack.wire.tcp import ACK, NOP, PSH, TIMESTAMPS
 
-_IPV4: Final = struct.Struct("!BBHxxHBBxx12sIIHH")
+_Ipv4 = tuple[int, int, int, int, int, int, bytes, int, int, int, int]
+_Ipv6 = tuple[int, int, int, int, bytes, int, int, int, int]
+_unpack_ipv4: Final[Callable[[Buffer], _Ipv4]] = struct.Struct("!BBHxxHBBxx12sIIHH").unpack_from
 """Version and IHL, type of service, total length, fragment, TTL, protocol, flow; SEQ, ACK, data offset and flags, window."""
-_IPV6: Final = struct.Struct("!IHBB36sIIHH")
+_unpack_ipv6: Final[Callable[[Buffer], _Ipv6]] = struct.Struct("!IHBB36sIIHH").unpack_from
 """Version, class and label; payload length, next header, hop limit; then as above."""
-_STAMP: Final = struct.Struct("!III")
+_unpack_stamps: Final[Callable[[Buffer, int], tuple[int, int, int]]] = struct.Struct("!III").unpack_from
 _STAMP_HEAD: Final = NOP << 24 | NOP << 16 | TIMESTAMPS << 8 | 10
 """How the option stands alone and aligned (RFC 7323 appendix A)."""
 _STAMPED: Final = 8
@@ -73,12 +76,11 @@ class FastPath:
                 return True
             self.settle(now)
         size = len(data)
-        bits: int  # which mypyc would not know
         if size >= _LEAST4 and data[0] == 0x45:
-            _, tos, length, fragment, ttl, protocol, flow, seq, ack, bits, window = _IPV4.unpack_from(data)
+            _, tos, length, fragment, ttl, protocol, flow, seq, ack, bits, window = _unpack_ipv4(data)
             transport = 20
         elif size >= _LEAST6 and data[0] >> 4 == 6:
-            first, length, protocol, ttl, flow, seq, ack, bits, window = _IPV6.unpack_from(data)
+            first, length, protocol, ttl, flow, seq, ack, bits, window = _unpack_ipv6(data)
             tos, length, fragment, transport = first >> 20 & 0xFF, length + 40, 0, 40
         else:
             return False
@@ -89,9 +91,9 @@ class FastPath:
         if tcb is None or ttl < tcb.lower.min_ttl:
             return False
         text, stamp = transport + 20, None
-        if bits >> 12 == _STAMPED and size >= text + _STAMP.size:
-            head, value, echo = _STAMP.unpack_from(data, text)
-            text, stamp = text + _STAMP.size, (value, echo) if head == _STAMP_HEAD else None
+        if bits >> 12 == _STAMPED and size >= text + OPTION_OCTETS:
+            head, value, echo = _unpack_stamps(data, text)
+            text, stamp = text + OPTION_OCTETS, (value, echo) if head == _STAMP_HEAD else None
         if (
             text != transport + (bits >> 10 & 0x3C)
             or (stamp is None) is not (text == transport + 20)

@@ -16,10 +16,12 @@ from userstack.wire.ip import TCP, Buffer
 from userstack.wire.offload import LARGEST_PACKET
 from userstack.wire.tcp import PSH
 
-_IPV4: Final = struct.Struct("!2sHH4sH12sIIHH")
+_Ipv4 = tuple[bytes, int, int, bytes, int, bytes, int, int, int, int]
+_Ipv6 = tuple[bytes, int, bytes, bytes, int, int, int, int]
+_unpack_ipv4: Final[Callable[[Buffer], _Ipv4]] = struct.Struct("!2sHH4sH12sIIHH").unpack_from
 """Version and type of service, total length, identification, fragment to protocol, header checksum, flow; SEQ, ACK, data offset
 and flags, window."""
-_IPV6: Final = struct.Struct("!4sH2s36sIIHH")
+_unpack_ipv6: Final[Callable[[Buffer], _Ipv6]] = struct.Struct("!4sH2s36sIIHH").unpack_from
 """Version to label, payload length, next header and hop limit, flow; then as above."""
 _STAMPS: Final = struct.Struct("!4xII")
 _KIND: Final = 4
@@ -63,13 +65,13 @@ class Bundle:
         self._text = text
         self._vouched = vouched
         if transport == 20:
-            first, length, identification, middle, check, flow, seq, ack, bits, window = _IPV4.unpack_from(data)
+            first, length, identification, middle, check, flow, seq, ack, bits, window = _unpack_ipv4(data)
             self._changing = length + identification + check
             """The words of the IPv4 header that differ from packet to packet: with the right checksums their sums do not."""
             self._others = word_sum(flow[:-4]) + TCP - transport
             """What the checksum is over besides the packet's words and its size (of IPv6: besides them)."""
         else:
-            first, length, middle, flow, seq, ack, bits, window = _IPV6.unpack_from(data)
+            first, length, middle, flow, seq, ack, bits, window = _unpack_ipv6(data)
             self._changing = 0
             self._others = TCP - word_sum(first) - word_sum(middle)
         self._first, self._middle, self._flow, self._seq, self._ack, self._window = first, middle, flow, seq, ack, window
@@ -108,10 +110,10 @@ class Bundle:
         if size < text or vouched is not self._vouched:
             return False
         if transport == 20:
-            first, length, identification, middle, check, flow, seq, ack, bits, window = _IPV4.unpack_from(data)
+            first, length, identification, middle, check, flow, seq, ack, bits, window = _unpack_ipv4(data)
             sound = (length + identification + check - self._changing) % 0xFFFF == 0
         else:
-            first, length, middle, flow, seq, ack, bits, window = _IPV6.unpack_from(data)
+            first, length, middle, flow, seq, ack, bits, window = _unpack_ipv6(data)
             length, sound = length + 40, True
         if (
             not sound

@@ -5,6 +5,7 @@ only then ``encodable`` finds out what it was.
 """
 
 import struct
+from collections.abc import Callable
 from typing import Final
 
 from userstack.wire.arp import ArpPacket
@@ -29,7 +30,9 @@ from userstack.wire.source_route import destination_of
 from userstack.wire.tcp import EOL, NOP, TIMESTAMPS, Option, TcpSegment, option_of
 
 _IP4: Final = struct.Struct("!BBHHHBBH4s4s")
+_unpack_ip4: Final[Callable[[Buffer], tuple[int, int, int, int, int, int, int, int, bytes, bytes]]] = _IP4.unpack_from
 _TCP: Final = struct.Struct("!HHIIHHHH")
+_unpack_tcp: Final[Callable[[Buffer], tuple[int, int, int, int, int, int, int, int]]] = _TCP.unpack_from
 _ICMP: Final = struct.Struct("!BBHI")
 _ETHERNET: Final = struct.Struct("!6s6sH")
 _ARP: Final = struct.Struct("!HHBBH6s4s6s4s")
@@ -56,7 +59,7 @@ class FastCodec:
         if size < 20:
             version6 = size > 0 and data[0] >> 4 == 6
             raise WireError("Ip6InHdrErrors" if version6 else "IpInHdrErrors", f"{size} octets are too few for an IP header")
-        first, tos, total, identification, fragment, ttl, protocol, _, source, destination = _IP4.unpack_from(data)
+        first, tos, total, identification, fragment, ttl, protocol, _, source, destination = _unpack_ip4(data)
         if first == 0x45:
             header = 20
         elif first >> 4 == 6:
@@ -141,7 +144,7 @@ class FastCodec:
         size = len(data)
         if size < 20:
             raise WireError("TcpInErrs", f"{size} octets are too few for a TCP header")
-        source_port, destination_port, seq, ack, bits, window, _, urgent_pointer = _TCP.unpack_from(data)
+        source_port, destination_port, seq, ack, bits, window, _, urgent_pointer = _unpack_tcp(data)
         header = bits >> 10 & 0x3C
         if not 20 <= header <= size:
             raise WireError("TcpInErrs", f"data offset of {header} octets in a segment of {size}")
