@@ -49,11 +49,11 @@ async def test_a_batch_is_taken_in_before_anything_is_sent() -> None:
 async def test_more_are_taken_in_where_they_are_taken_as_one() -> None:
     with scene() as it:
         it.host.leaving.append(b"one")
-        it.device.arrive(*(f"held {number}".encode() for number in range(70)))
+        it.device.arrive(*(f"held {number}".encode() for number in range(140)))
         await turns()
         assert it.log == [
-            *(f"deliver held {number}" for number in range(64)), "write one", "transmit done",
-            *(f"deliver held {number}" for number in range(64, 70)), "read nothing", "transmit done",
+            *(f"deliver held {number}" for number in range(128)), "write one", "transmit done",
+            *(f"deliver held {number}" for number in range(128, 140)), "read nothing", "transmit done",
         ]  # fmt: skip
 
 

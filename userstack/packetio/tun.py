@@ -92,16 +92,17 @@ class TunTapDevice(Device):
         Raises:
             DeviceGone: it was removed.
         """
-        arrived: tuple[Buffer, bool] | None = None
+        packet: Buffer | None
         try:
             if self.offload:
                 size = self._file.readinto(self._buffer)
-                if size is not None:
-                    arrived = self._view[len(PLAIN) : size], self._buffer[0] & VOUCHED != 0
+                if size is None:
+                    return None
+                packet, vouched = self._view[len(PLAIN) : size], self._buffer[0] & VOUCHED != 0
             else:  # it is small: to make room for it costs less than a view onto room that is there
-                packet = self._file.read(_LARGEST)
-                if packet is not None:
-                    arrived = packet, False
+                packet, vouched = self._file.read(_LARGEST), False
+                if packet is None:
+                    return None
         except ValueError:  # by us: it is closed
             raise DeviceGone(self.name) from None
         except OSError as error:
@@ -109,8 +110,8 @@ class TunTapDevice(Device):
                 raise DeviceGone(self.name) from error
             self.counters.add("rx_errors")
             return None
-        self.counters["rx_packets"] += arrived is not None
-        return arrived
+        self.counters["rx_packets"] += 1
+        return packet, vouched
 
     def _put(self, packet: Outbound) -> None:
         if isinstance(packet, Offloaded):

@@ -24,9 +24,9 @@ from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
 from userstack.wire.offload import Outbound
 
-BATCH, BATCH_OCTETS = 64, 1 << 20
+BATCH, BATCH_OCTETS = 128, 1 << 20
 """Packets, and about so many octets, read before anything is sent: with more the rest of the loop would wait too long."""
-ALONE = 4
+ALONE = 8
 """A packet that is taken in by itself, and may be answered by itself, counts for so many that are taken in as one."""
 BURST = 256
 """Packets sent before the loop gets its turn: a device as fast as TUN takes everything, and who waits would wait for all of it."""
