@@ -18,7 +18,10 @@ SCRIPTS = (
     *("docker/stack", "docker/peer", "docker/serve"),
 )
 # What the scripts themselves call.
-BASICS = ("bash", "cat", "chmod", "cut", "dirname", "env", "id", "mkdir", "rm", "sed", "sh", "sha256sum", "sort", "tail")
+BASICS = (
+    *("bash", "cat", "chmod", "cut", "dirname", "env", "find", "mkdir", "mktemp", "nice", "rm", "sed", "setsid", "sh", "sha256sum"),
+    *("sort", "tail", "xargs"),
+)
 TOOLS = ("curl", "ip", "ping", "tcpdump", "tshark")
 
 PYTHON = """#!/bin/sh
@@ -38,7 +41,9 @@ case "$*" in
         chmod +x "$4"/bin/* ;;
     "-m pip install "*) shift; echo "$@" >>"$NOTES" ;;
     "-m compileall -q -j 2 userstack") [ -z "${{PYTHONDONTWRITEBYTECODE-}}" ] ;;
-    "-m pytest "*) echo "Python {version}: $*"; exit {pytest} ;;
+    "-m pytest "* | "-P -m pytest "*) echo "Python {version}: $*"; exit {pytest} ;;
+    "-P -c import userstack.tcp.output"*) ;;
+    *sysconfig*) echo "$HOME/include" ;;
     *) echo "the stand-in python knows nothing of $*" >&2; exit 99 ;;
 esac
 """
@@ -54,6 +59,7 @@ class Clone:
     def add(self, name: str, text: str) -> None:
         """Put a command on the machine."""
         path = self.commands / name
+        path.unlink(missing_ok=True)  # a link to the machine's own: what is written must not go there
         path.write_text(text)
         path.chmod(0o755)
 
@@ -275,6 +281,60 @@ def test_test_checks_once_and_runs_pytest_on_every_version(clone: Clone) -> None
     assert [line.split()[0] for line in lines[:3]] == ["ruff", "ruff", "mypy"]
     assert lines[3::2] == ["scripts/test: Python 3.11", "scripts/test: Python 3.12"]
     assert lines[4::2] == [f"Python 3.11: {pytest} -k a b", f"Python 3.12: {pytest} -m not once --hypothesis-profile=brief -k a b"]
+
+
+@pytest.fixture
+def compiler(clone: Clone) -> Clone:
+    """A machine that can compile, too."""
+    clone.add("cc", "#!/bin/sh\n")
+    for name in ("include", "userstack", "tests"):
+        (clone.root / name).mkdir()
+    for name in ("include/Python.h", "hatch_build.py"):
+        (clone.root / name).touch()
+    return clone
+
+
+def test_a_whole_run_ends_with_what_is_compiled(compiler: Clone) -> None:
+    compiler.add_python()
+    compiler.add_python("python3.12", "3.12")
+    compiler.add_python("python3.13", "3.13")
+    result = compiler.script("scripts/test")
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stdout.splitlines() if line][3:]
+    assert lines[::2] == ["scripts/test: Python 3.11", "scripts/test: Python 3.13", "scripts/test: Python 3.12, compiled"]
+    assert lines[-1].startswith("Python 3.12: -P -m pytest -n 4")
+    assert lines[-1].endswith(" tests/runtime tests/api")
+    install = "pip install -qq --disable-pip-version-check"
+    made = compiler.notes()
+    assert [note for note in made if note.startswith("venv")] == ["venv .venv", "venv .venv-3.13", "venv .venv-compiled-test"]
+    assert made.count(f"{install} --editable .[test]") == 2
+    assert made.count(f"{install} --force-reinstall .[test]") == 1
+
+
+def test_what_cannot_be_compiled_fails_the_whole_run(compiler: Clone) -> None:
+    compiler.add_python()
+    compiler.add_python("python3.12", "3.12")
+    (compiler.commands / "nice").unlink()
+    compiler.add("nice", "#!/bin/sh\nexit 1\n")
+    result = compiler.script("scripts/test")
+    assert (result.returncode, result.stderr.splitlines()[-1]) == (
+        1,
+        "scripts/test: the data path could not be compiled (see above)",
+    )
+
+
+def test_a_chosen_test_is_not_worth_compiling(compiler: Clone) -> None:
+    compiler.add_python()
+    compiler.add_python("python3.12", "3.12")
+    assert "compiled" not in compiler.script("scripts/test", "-k", "a").stdout
+
+
+def test_the_stand_ins_are_not_written_into_the_machine(clone: Clone) -> None:
+    there = clone.root / "of the machine"
+    there.touch()
+    (clone.commands / "tool").symlink_to(there)
+    clone.add("tool", "#!/bin/sh\n")
+    assert there.read_text() == ""
 
 
 def test_the_version_that_fails_has_the_last_word(clone: Clone) -> None:
