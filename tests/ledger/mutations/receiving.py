@@ -65,5 +65,5 @@ MUTATIONS = (
         "        hold(tcb, segment)\n        tcb.ack_now = True  # RFC 5681 4.2",
         "        hold(tcb, segment)\n        tcb.ack_now = False  # RFC 5681 4.2",
     ),
-    Mutation("MUST-59", "each segment is answered before the next is read", "runtime/driver.py", "= 64, 1 << 20", "= 1, 1 << 20"),
+    Mutation("MUST-59", "each segment is answered before the next is read", "runtime/driver.py", "= 128, 1 << 20", "= 1, 1 << 20"),
 )
