@@ -182,7 +182,7 @@ class Host:
         if packet.is_fragment:
             return ip + "ReasmFails"
         if packet.protocol == TCP:
-            self.counters["IpInDelivers" if len(packet.source) == 4 else "Ip6InDelivers"] += 1
+            self.counters[ip + "InDelivers"] += 1
             return self._receive_tcp(packet, route, now, checksum_ok)
         if packet.protocol == (ICMP if len(packet.source) == 4 else ICMPV6):
             self.counters.add(ip + "InDelivers")

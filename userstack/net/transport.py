@@ -206,7 +206,8 @@ class Transport:
         if tcb is not None:
             lower, ttl, tos = tcb.lower, tcb.ttl, tcb.tos
         else:
-            lower, ttl, tos = entry.machine.lower, entry.machine.ttl, entry.machine.tos
+            machine = entry.machine
+            lower, ttl, tos = machine.lower, machine.ttl, machine.tos
         if segment.ecn:
             tos = tos & ~3 | segment.ecn
         return outgoing_of((segment, local.address, remote.address, ttl, tos, lower.dont_fragment, lower.route))

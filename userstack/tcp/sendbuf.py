@@ -95,7 +95,7 @@ class SendBuffer:
         self._spare = 0
 
     def _copy(self, data: memoryview) -> None:
-        """Put a small text behind the last one, and what has no room there into a new block."""
+        """Put a small text behind the last one, for there is one, and what has no room there into a new block."""
         taken = min(len(data), self._spare)
         if taken:
             block = self._blocks[-1][1]
@@ -105,8 +105,6 @@ class SendBuffer:
         if taken < len(data):
             block = bytearray(_WHOLE)
             block[: len(data) - taken] = data[taken:]
-            if not self._blocks:
-                self._blocks = []
             self._blocks.append((self.end + taken, block))
             self._spare = _WHOLE - (len(data) - taken)
 

@@ -27,8 +27,9 @@ _OUTDATED: Final = 24 * 86_400 * SECOND
 
 _NOP: Final = Option(NOP)
 _NONE_CACHED: Final[tuple[int, int, tuple[Option, ...]]] = (-1, -1, ())
-_pack: Callable[[int, int], bytes] = Struct("!II").pack
-_unpack: Callable[[bytes], tuple[int, int]] = Struct("!II").unpack
+_VALUES: Final = Struct("!II")
+_pack: Callable[[int, int], bytes] = _VALUES.pack
+_unpack: Callable[[bytes], tuple[int, int]] = _VALUES.unpack
 
 
 class SecretOffset:
