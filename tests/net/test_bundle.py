@@ -1,5 +1,7 @@
 """What is taken together (net/gro.py): the next segment as it should be, and nothing that differs from it by a bit."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from userstack.address import Endpoint
@@ -46,6 +48,14 @@ def begun(transport: int, options: tuple[Option, ...]) -> Bundle:
     return Bundle(entry(transport), first, transport, len(first) - 100, vouched=False)
 
 
+def wrong_by_a_bit(data: bytes, octets: int) -> Iterator[tuple[str, bytes]]:
+    """Every packet that differs by one bit in its first octets, and where."""
+    for bit in range(octets * 8):
+        bad = bytearray(data)
+        bad[bit >> 3] ^= 1 << (bit & 7)
+        yield f"octet {bit >> 3}, bit {bit & 7}", bytes(bad)
+
+
 @headers
 @stamps
 def test_a_stream_is_one_bundle(transport: int, options: tuple[Option, ...]) -> None:
@@ -65,10 +75,8 @@ def test_a_stream_is_one_bundle(transport: int, options: tuple[Option, ...]) -> 
 def test_a_bit_that_is_wrong_keeps_a_segment_out(transport: int, options: tuple[Option, ...]) -> None:
     bundle = begun(transport, options)
     good = packet(transport, options, 1, bytes(range(1, 101)))
-    for bit in range(len(good) * 8):
-        bad = bytearray(good)
-        bad[bit >> 3] ^= 1 << (bit & 7)
-        assert not bundle.add(bytes(bad), vouched=False), f"octet {bit >> 3}, bit {bit & 7}"
+    for where, bad in wrong_by_a_bit(good, len(good)):
+        assert not bundle.add(bad, vouched=False), where
         assert bundle.count == 1
     assert bundle.add(good, vouched=False)
 
@@ -77,8 +85,6 @@ def test_a_bit_that_is_wrong_keeps_a_segment_out(transport: int, options: tuple[
 def test_what_the_device_vouches_for_has_a_sound_ip_header_still(options: tuple[Option, ...]) -> None:
     first, good = packet(20, options, 0, bytes(100)), packet(20, options, 1, bytes(100))
     bundle = Bundle(entry(20), first, 20, len(first) - 100, vouched=True)
-    for bit in range(20 * 8):
-        bad = bytearray(good)
-        bad[bit >> 3] ^= 1 << (bit & 7)
-        assert not bundle.add(bytes(bad), vouched=True), f"octet {bit >> 3}, bit {bit & 7}"
+    for where, bad in wrong_by_a_bit(good, 20):
+        assert not bundle.add(bad, vouched=True), where
     assert bundle.add(good, vouched=True)
