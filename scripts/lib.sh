@@ -150,7 +150,7 @@ make_compiled_venv() { # make_compiled_venv DIRECTORY PYTHON EXTRA: an environme
     ! [ "$(cat "$directory/userstack.sources" 2>/dev/null)" = "$made_of" ] || return 0
     printf '%s: compiling userstack into %s: some minutes\n' "$program" "$directory" >&2
     "$python" -m venv --clear "$directory" >&2
-    USERSTACK_COMPILE=1 "$directory/bin/python" -m pip install -qq --disable-pip-version-check --force-reinstall ".[$extra]" >&2 ||
+    USERSTACK_COMPILE=1 "$directory/bin/python" -m pip install -qq --disable-pip-version-check ".[$extra]" >&2 ||
         fail "userstack could not be compiled into $directory (see above)"
     printf '%s\n' "$made_of" >"$directory/userstack.sources"
 }
