@@ -9,8 +9,9 @@ from typing import Any, cast
 import pytest
 
 from tests.support.driven import Scene, ScriptedDevice, ScriptedHost
-from tests.support.stacks import turns, virtual_loop
+from tests.support.stacks import turns, two_connections, virtual_loop
 from tests.support.virtual_time import virtual_time
+from userstack.api import connection as api
 from userstack.config import MILLISECOND, SECOND
 from userstack.errors import CallerError, NetworkError
 from userstack.net.host import Host
@@ -65,6 +66,36 @@ async def test_many_calls_in_one_turn_make_one_pass() -> None:
             it.driver.flush()
         await turns()
         assert it.log == ["write 0", "write 1", "write 2", "transmit done"]
+
+
+@virtual_time
+async def test_who_waits_for_text_reads_and_answers_in_the_turn_in_which_it_comes() -> None:
+    async with two_connections() as (client, server):
+        answering = asyncio.create_task(answer(server))
+        await turns()
+        asking = asyncio.create_task(ask(client))
+        assert await turns_of(asking) == 5  # it asks, the question goes out, the answer does, it is read, and that is seen here
+        assert asking.result() == b"answer"
+        await answering
+
+
+async def turns_of(task: asyncio.Task[Any]) -> int:
+    """How many turns of the loop it takes."""
+    count = 0
+    while not task.done():
+        await asyncio.sleep(0)
+        count += 1
+    return count
+
+
+async def ask(connection: api.Connection) -> bytes:
+    await connection.send(b"question")
+    return await connection.recv()
+
+
+async def answer(connection: api.Connection) -> None:
+    assert await connection.recv() == b"question"
+    await connection.send(b"answer")
 
 
 @virtual_time

@@ -19,7 +19,7 @@ from userstack.net.listener import Listener
 from userstack.runtime.clock import Clock
 from userstack.runtime.device import OffloadDevice, PacketDevice
 from userstack.runtime.heap import keep_what_is_freed
-from userstack.runtime.waiters import T, Waiter, Waiters
+from userstack.runtime.waiters import T, Waiter, Waiters, go_on
 from userstack.tcp.connection import Connection
 from userstack.tcp.state import State
 from userstack.wire.offload import Outbound
@@ -57,12 +57,14 @@ class Driver:
         """False once the device is gone or ``stop`` was called: nothing moves any more."""
         self._loop = asyncio.get_running_loop()
         self._descriptor = self._claim()
-        self._waiters = Waiters()
+        self._waiters = Waiters(self._loop)
         self._write = cast("Callable[[Outbound], bool]", device.write)  # for which the host builds whole packets
         if isinstance(device, OffloadDevice) and device.offload:
             self._write = device.write_offloaded
         self._held: Outbound | None = None
         self._flushing: asyncio.Handle | None = None
+        self._goes_on = False
+        """Those who waited do what they waited for, and output is seen to as soon as they are through."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_deadline = 0
         keep_what_is_freed()
@@ -85,7 +87,7 @@ class Driver:
 
     def flush(self) -> None:
         """Have output, wake-ups and the timer seen to in this turn of the loop, once however many calls ask for it."""
-        if self._flushing is None and self.running:
+        if self._flushing is None and self.running and not self._goes_on:
             self._flushing = self._loop.call_soon(self._flush)
 
     def touch(self, connection: Connection) -> None:
@@ -156,10 +158,14 @@ class Driver:
         self._take_in(self.now())
         if not self.running:
             return
-        woken = self._waiters.wake(self.host.touched())
-        if woken and all(isinstance(one, Connection) and one.has_text and not one.fin_received for one in woken):
-            self.flush()
-        else:
+        free = self._waiters.let_go(self.host.touched())
+        if not all(_reads(waiter.subject) for waiter in free) and self._held is None:
+            self._transmit()
+        self._goes_on = True
+        try:
+            go_on(free)
+        finally:
+            self._goes_on = False
             self._pump()
 
     def _take_in(self, now: int) -> None:
@@ -280,3 +286,8 @@ class Driver:
         self._flushing = self._timer = None
         self.running = False
         self._waiters.fail(make_error)
+
+
+def _reads(subject: object) -> bool:
+    """Who waited for it has text to read, and hears of nothing else."""
+    return isinstance(subject, Connection) and subject.has_text and not subject.fin_received
