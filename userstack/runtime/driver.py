@@ -16,6 +16,7 @@ from userstack.errors import CallerError, ConnectionAborted, InvalidArgument, Ne
 from userstack.net.addresses import Addresses
 from userstack.net.host import Host
 from userstack.net.listener import Listener
+from userstack.runtime.busy_poll import BusyPoll
 from userstack.runtime.clock import Clock
 from userstack.runtime.device import OffloadDevice, PacketDevice
 from userstack.runtime.heap import keep_what_is_freed
@@ -65,6 +66,7 @@ class Driver:
         self._flushing: asyncio.Handle | None = None
         self._goes_on = False
         """Those who waited do what they waited for, and output is seen to as soon as they are through."""
+        self._busy_poll = BusyPoll(self._loop)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_deadline = 0
         keep_what_is_freed()
@@ -167,6 +169,7 @@ class Driver:
         finally:
             self._goes_on = False
             self._pump()
+        self._busy_poll.extend()
 
     def _take_in(self, now: int) -> None:
         read, deliver = self.device.read, self.host.deliver
@@ -284,6 +287,7 @@ class Driver:
             if handle is not None:
                 handle.cancel()
         self._flushing = self._timer = None
+        self._busy_poll.stop()
         self.running = False
         self._waiters.fail(make_error)
 
