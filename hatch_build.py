@@ -17,7 +17,10 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SWITCH = "USERSTACK_COMPILE"
-COMPILED = ("address.py", "wire/*.py", "tcp/*.py", "tcp/congestion/*.py", "net/*.py")
+COMPILED = (
+    "address.py", "wire/*.py", "tcp/*.py", "tcp/congestion/*.py", "net/*.py",
+    "runtime/busy_poll.py", "runtime/driver.py", "runtime/waiters.py",
+)  # fmt: skip
 INTERPRETED = {
     # no docstrings are left of what is compiled, which help() shows of public names; config.py, counters.py and trace.py stay, too
     "tcp/info.py",

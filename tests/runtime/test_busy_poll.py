@@ -16,8 +16,8 @@ LONG = 0.05
 
 @pytest.fixture(autouse=True)
 def _long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(busy_poll, "BUSY_POLL", LONG * SECOND)
-    monkeypatch.setattr(busy_poll, "CLOSE", 4 * LONG * SECOND)
+    monkeypatch.setattr(busy_poll, "BUSY_POLL", int(LONG * SECOND))
+    monkeypatch.setattr(busy_poll, "CLOSE", int(4 * LONG * SECOND))
 
 
 async def turns_in(seconds: float) -> int:

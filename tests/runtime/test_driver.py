@@ -14,7 +14,6 @@ from tests.support.virtual_time import virtual_time
 from userstack.api import connection as api
 from userstack.config import MILLISECOND, SECOND
 from userstack.errors import CallerError, NetworkError
-from userstack.net.host import Host
 from userstack.packetio.memory import memory_pair
 from userstack.runtime.driver import Driver
 from userstack.tcp.connection import Connection
@@ -371,13 +370,13 @@ async def test_a_descriptor_whose_device_was_closed_is_anybodys_again() -> None:
     log: list[str] = []
     clock = virtual_loop().clock
     one, other = memory_pair()
-    stale = Driver(cast("Host", ScriptedHost([])), one, clock)
+    stale = Driver(ScriptedHost([]), one, clock)
     number = one.fileno()
     one.close()
     fresh, far = memory_pair()
     with closing(other), closing(fresh), closing(far):
         assert fresh.fileno() == number
-        driver = Driver(cast("Host", ScriptedHost(log)), fresh, clock)
+        driver = Driver(ScriptedHost(log), fresh, clock)
         with pytest.raises(NetworkError, match="closed while a stack ran on it"):
             stale.check()
         stale.stop()

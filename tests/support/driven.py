@@ -3,14 +3,15 @@
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from tests.support.stacks import virtual_loop
+from userstack.config import StackConfig
 from userstack.counters import Counters
-from userstack.net.host import Host
 from userstack.net.listener import Listener
 from userstack.runtime.driver import Driver
 from userstack.tcp.connection import Connection
+from userstack.wire.ip import Buffer
 
 
 class ScriptedDevice:
@@ -75,18 +76,19 @@ class ScriptedHost:
 
     def __init__(self, log: list[str]) -> None:
         self.log = log
+        self.config = StackConfig()
         self.counters = Counters()
         self.leaving: deque[bytes] = deque()
-        self.changed: set[object] = set()
+        self.changed: set[Any] = set()
         self.deadline: int | None = None
         self.bugs: dict[str, Exception] = {}
         self.lasting: Exception | None = None
         """What every ``poll_transmit`` raises."""
 
-    def deliver(self, data: bytes, *, now: int, checksum_ok: bool = False, more: bool = False) -> bool:
+    def deliver(self, data: Buffer, *, now: int, checksum_ok: bool = False, more: bool = False) -> bool:
         self._fail("deliver")
-        self.log.append(f"deliver {data.decode()}")
-        return data.startswith(b"held")
+        self.log.append(f"deliver {bytes(data).decode()}")
+        return bytes(data).startswith(b"held")
 
     def settle(self, *, now: int) -> None:
         self._fail("settle")
@@ -112,7 +114,7 @@ class ScriptedHost:
     def touch(self, connection: object) -> None:
         self.changed.add(connection)
 
-    def touched(self) -> set[object]:
+    def touched(self) -> set[Any]:
         changed, self.changed = self.changed, set()
         return changed
 
@@ -130,7 +132,7 @@ class Scene:
         self.device = device
         self.host = ScriptedHost(self.log)
         self._now = now or virtual_loop().clock.now
-        self.driver = Driver(cast("Host", self.host), device, self)
+        self.driver = Driver(self.host, device, self)
         self.subject = cast("Connection | Listener", object())
 
     def now(self) -> int:

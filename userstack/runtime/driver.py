@@ -9,16 +9,16 @@ import errno
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, cast
-from weakref import WeakValueDictionary
 
 from userstack.config import SECOND
-from userstack.errors import CallerError, ConnectionAborted, InvalidArgument, NetworkError
+from userstack.errors import ConnectionAborted, NetworkError
 from userstack.net.addresses import Addresses
-from userstack.net.host import Host
 from userstack.net.listener import Listener
 from userstack.runtime.busy_poll import BusyPoll
+from userstack.runtime.claim import Claim
 from userstack.runtime.clock import Clock
 from userstack.runtime.device import OffloadDevice, PacketDevice
+from userstack.runtime.driven import DrivenHost
 from userstack.runtime.heap import keep_what_is_freed
 from userstack.runtime.waiters import T, Waiter, Waiters, go_on
 from userstack.tcp.connection import Connection
@@ -31,9 +31,6 @@ ALONE = 8
 """A packet that is taken in by itself, and may be answered by itself, counts for so many that are taken in as one."""
 BURST = 256
 """Packets sent before the loop gets its turn: a device as fast as TUN takes everything, and who waits would wait for all of it."""
-
-_serving: "WeakValueDictionary[int, Driver]" = WeakValueDictionary()
-"""Who reads which descriptor. A loop knows one reader of each, and the second would take it from the first without a word."""
 
 
 class Driver:
@@ -49,7 +46,7 @@ class Driver:
         CallerError: with EBUSY, another driver has it.
     """
 
-    def __init__(self, host: Host, device: PacketDevice, clock: Clock) -> None:
+    def __init__(self, host: DrivenHost, device: PacketDevice, clock: Clock) -> None:
         self.host = host
         self.device = device
         self.now = clock.now
@@ -57,7 +54,8 @@ class Driver:
         self.running = True
         """False once the device is gone or ``stop`` was called: nothing moves any more."""
         self._loop = asyncio.get_running_loop()
-        self._descriptor = self._claim()
+        self._claim = Claim(device, self._loop, self._lose)
+        self._descriptor = self._claim.descriptor
         self._waiters = Waiters(self._loop)
         self._write = cast("Callable[[Outbound], bool]", device.write)  # for which the host builds whole packets
         if isinstance(device, OffloadDevice) and device.offload:
@@ -133,19 +131,6 @@ class Driver:
         self._pump()
         self._end(lambda: ConnectionAborted("the stack was closed"))
 
-    def _claim(self) -> int:
-        """The device's descriptor, which is this driver's until its end."""
-        descriptor = self.device.fileno()
-        if descriptor < 0:
-            raise InvalidArgument(f"the device {self.device.name} is closed")
-        other = _serving.get(descriptor)
-        if other is not None and other.device.fileno() == descriptor:
-            raise CallerError(errno.EBUSY, f"the device {self.device.name} serves a stack already: each needs a device of its own")
-        if other is not None and other._loop is self._loop:  # the number is new, and the loop must not take it for the old
-            other._lose(OSError(errno.EBADF, "it was closed while a stack ran on it"))
-        _serving[descriptor] = self
-        return descriptor
-
     def _release(self, connection: Connection) -> None:
         if connection.state is not State.CLOSED:
             connection.release(now=self.now())
@@ -169,7 +154,8 @@ class Driver:
         finally:
             self._goes_on = False
             self._pump()
-        self._busy_poll.extend()
+        if self.running:
+            self._busy_poll.extend()
 
     def _take_in(self, now: int) -> None:
         read, deliver = self.device.read, self.host.deliver
@@ -279,8 +265,7 @@ class Driver:
     def _end(self, make_error: Callable[[], OSError]) -> None:
         if not self.running:
             return
-        if _serving.get(self._descriptor) is self:  # else the number is another device's by now
-            del _serving[self._descriptor]
+        if self._claim.give_back():
             self._loop.remove_reader(self._descriptor)
             self._loop.remove_writer(self._descriptor)
         for handle in (self._flushing, self._timer):
