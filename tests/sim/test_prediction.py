@@ -12,20 +12,21 @@ from tests.sim.nets import Net
 from tests.support.dump import dump_host
 from tests.support.virtual import Impaired, VirtualNetwork
 from userstack.config import MILLISECOND, SECOND, StackConfig
+from userstack.net.host import Host
 from userstack.sim import VirtualHost, VirtualSocket
 from userstack.wire.codec import Codec
 from userstack.wire.ip import IPPacket
 from userstack.wire.tcp import TcpSegment
 
 
-class Counting:
+class CountingCodec:
     """Stands before the codec of a host, and counts the segments that go the long way."""
 
-    def __init__(self, host: VirtualHost) -> None:
-        self.host = host
-        self.codec = host._engine.core.codec
+    def __init__(self, host: Host) -> None:
+        self.counters = host.counters
+        self.codec = host.codec
         self.decoded = 0
-        host._engine.core.codec = cast("Codec", self)
+        host.codec = cast("Codec", self)
 
     def decode_tcp(self, packet: IPPacket, *, verify: bool = True) -> TcpSegment:
         self.decoded += 1
@@ -36,7 +37,7 @@ class Counting:
 
     @property
     def predicted(self) -> int:
-        return self.host.counters["TcpInSegs"] - self.decoded
+        return self.counters["TcpInSegs"] - self.decoded
 
 
 def forget_fast_path(host: VirtualHost) -> None:
@@ -64,7 +65,7 @@ def transfer(net: Net, seed: int, config: StackConfig, *, fast: bool) -> tuple[s
     hosts = {
         name: VirtualHost([name + suffix], 1500, config, seed=seed + index) for index, name in enumerate((net.there, net.here))
     }
-    counting = [Counting(host) for host in hosts.values()]
+    counting = [CountingCodec(host._engine.core) for host in hosts.values()]
     if not fast:
         for host in hosts.values():
             forget_fast_path(host)

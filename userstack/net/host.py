@@ -98,8 +98,10 @@ class Host:
             hand_down=self._reply_of_tcp,
             confirm=confirm,
         )
-        self._fast_path = FastPath(self.transport.table, self.counters, confirm, self._receive) if codec.name == "fast" else None
+        self._fast_path: FastPath | None = None
         """None where every packet is to go through the codec."""
+        if codec.name == "fast":
+            self._fast_path = FastPath(self.transport, self.counters, confirm, self._receive, self._drop)
         self._own = self.addresses.own
         self._packing = Packing(codec, offload=config.offload)
         self._replies: deque[Outbound] = deque()
@@ -163,9 +165,12 @@ class Host:
         except WireError as error:
             dropped = error.counter
         if dropped is not None:
-            self.counters.add(dropped)
-            if self.trace is not None:
-                self.trace(PacketDropped(now, bytes(data), dropped))
+            self._drop(dropped, data, now)
+
+    def _drop(self, counter: str, data: Buffer, now: int) -> None:
+        self.counters.add(counter)
+        if self.trace is not None:
+            self.trace(PacketDropped(now, bytes(data), counter))
 
     def _demultiplex(self, packet: IPPacket, now: int, checksum_ok: bool) -> str | None:
         """Hand a packet up; the name of the counter where it is thrown away."""

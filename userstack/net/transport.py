@@ -107,7 +107,7 @@ class Transport:
         ports = (segment.source_port << 16 | segment.destination_port).to_bytes(4, "big")
         entry = self.table.flows.get(packet.source + packet.destination + ports)
         if entry is not None:
-            return self._to_entry(entry, segment, packet, route, now)
+            return self.to_entry(entry, segment, packet.ttl, packet.tos, route, now)
         local = Endpoint(packet.destination, segment.destination_port)
         remote = Endpoint(packet.source, segment.source_port)
         listener = self._listener_at(local)
@@ -130,17 +130,18 @@ class Transport:
             return dual if dual is not None and dual.binding.both_families else None
         return listener
 
-    def _to_entry(self, entry: Entry, segment: TcpSegment, packet: IPPacket, route: SourceRoute | None, now: int) -> str | None:
+    def to_entry(self, entry: Entry, segment: TcpSegment, ttl: int, tos: int, route: SourceRoute | None, now: int) -> str | None:
+        """The same for one whose connection, or what is left of it, is known; TTL and TOS are those of its packet."""
         connection, record = entry.connection, entry.record
         if record is not None:
             listener = self._listener_at(entry.key[0])
             if listener is not None and record.reopens(segment):
-                if packet.ttl < listener.config.min_ttl_for(entry.key[0].address):
+                if ttl < listener.config.min_ttl_for(entry.key[0].address):
                     return "TcpExtTCPMinTTLDrop"
                 key = listener.md5_keys.find(entry.key[1].address)
                 return self._passive.reopen(entry, listener, Arrival(*entry.key, segment, route, key, now))
         tcb = None if connection is None else connection.tcb
-        if tcb is not None and packet.ttl < tcb.lower.min_ttl:
+        if tcb is not None and ttl < tcb.lower.min_ttl:
             return "TcpExtTCPMinTTLDrop"
         local, remote = entry.key
         key = record.md5_key if record is not None else tcb.md5_key if tcb is not None else None
@@ -154,7 +155,7 @@ class Transport:
         if self.table.segment_arrives(entry, segment, now) and self._confirm is not None:
             self._confirm(remote.address, now)
         if connection is not None and tcb is not None and tcb.segs_accepted != accepted:
-            tcb.lower.rcv_tos = packet.tos  # MAY-9
+            tcb.lower.rcv_tos = tos  # MAY-9
             if route is not None and tcb.passive:
                 connection.return_route(route)  # SHLD-24
         return None

@@ -152,7 +152,7 @@ class FastCodec:
         end = destination_of(packet.destination, packet.options) if packet.options else packet.destination
         if verify and (pseudo_header_sum(packet.source, end, TCP, size) + word_sum(data)) % 0xFFFF:
             raise WireError("TcpInCsumErrors", "wrong TCP checksum")
-        options, bad_options = _decode_options(bytes(data[20:header])) if header > 20 else ((), False)
+        options, bad_options = decode_options(bytes(data[20:header])) if header > 20 else ((), False)
         return TcpSegment(
             source_port,
             destination_port,
@@ -365,7 +365,7 @@ def _split_message(data: Buffer) -> IcmpMessage:
     return IcmpMessage(kind, code, rest, data[8:])
 
 
-def _decode_options(octets: bytes) -> tuple[tuple[Option, ...], bool]:
+def decode_options(octets: bytes) -> tuple[tuple[Option, ...], bool]:
     """The options of RFC 9293 3.2, and whether an illegal length ended them (MUST-7)."""
     at, end = 0, len(octets)
     if end == 12 and octets.startswith(_ALIGNED_TIMESTAMPS):
