@@ -143,14 +143,14 @@ can_compile() { # can_compile PYTHON: there is a C compiler, and what Python's e
     command -v cc >/dev/null && [ -f "$("$1" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ]
 }
 
-make_compiled_venv() { # make_compiled_venv DIRECTORY PYTHON EXTRA: an environment with userstack compiled in it, from the sources as they are
-    local directory=$1 python=$2 extra=$3 made_of
+make_compiled_venv() { # make_compiled_venv DIRECTORY PYTHON EXTRA HOW: an environment with userstack compiled in it (hatch_build.py)
+    local directory=$1 python=$2 extra=$3 how=$4 made_of
     made_of=$(find userstack hatch_build.py pyproject.toml -name '*.py' -o -name '*.toml' | sort | xargs cat | sha256sum | cut -d ' ' -f 1)
-    made_of="$made_of $extra $("$python" --version)"
+    made_of="$made_of $extra $how $("$python" --version)"
     ! [ "$(cat "$directory/userstack.sources" 2>/dev/null)" = "$made_of" ] || return 0
     printf '%s: compiling userstack into %s: some minutes\n' "$program" "$directory" >&2
     "$python" -m venv --clear "$directory" >&2
-    USERSTACK_COMPILE=1 "$directory/bin/python" -m pip install -qq --disable-pip-version-check ".[$extra]" >&2 ||
+    USERSTACK_COMPILE=$how "$directory/bin/python" -m pip install -qq --disable-pip-version-check ".[$extra]" >&2 ||
         fail "userstack could not be compiled into $directory (see above)"
     printf '%s\n' "$made_of" >"$directory/userstack.sources"
 }
