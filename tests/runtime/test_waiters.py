@@ -1,7 +1,9 @@
 """Who waits goes on at once where the driver says so, in the next turn of the loop otherwise, and hears of its cancellation."""
 
 import asyncio
+import gc
 import sys
+import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from contextvars import ContextVar
@@ -124,6 +126,22 @@ async def test_who_has_been_cancelled_is_not_let_go_by_what_comes_before_it_hear
     line.let_go()
     await asyncio.gather(task, return_exceptions=True)
     assert line.log == ["let go", "a: CancelledError()"]
+
+
+@in_loop
+async def test_what_was_raised_keeps_nothing_alive() -> None:
+    line = Line()
+    task = asyncio.create_task(line.wait("a"))
+    await asyncio.sleep(0)
+    task.cancel()
+    gc.disable()
+    try:
+        await asyncio.wait([task])
+        trace = weakref.ref(line)
+        del line, task
+        assert trace() is None
+    finally:
+        gc.enable()
 
 
 @in_loop

@@ -75,8 +75,12 @@ class Waiter:
 
     def result(self) -> None:
         """Raise in the task what there is to raise."""
-        if self._error is not None:
-            raise self._error
+        error, self._error, self._step = self._error, None, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # by this frame and its traceback it would keep itself alive, as by the task above
 
     def cancel(self, msg: object = None) -> bool:
         """The task that waits was cancelled: it leaves the line. False: it goes on already."""
