@@ -646,9 +646,12 @@ def test_a_hundred_lines_are_read_at_once() -> None:
     lines += ["+0 > P. 1:1001(1000) ack 1 <nop,nop,TS val 200 ecr 700>"] * 49
     text = "\n".join(lines)
     script: Script = parse(text, PATH)
-    begin = time.process_time()
-    parse(text, PATH)
-    assert time.process_time() - begin < 0.1
+    taken = []
+    for _ in range(3):  # for the machine may do other work too
+        begin = time.process_time()
+        parse(text, PATH)
+        taken.append(time.process_time() - begin)
+    assert min(taken) < 0.2
     assert len(script.events) == 100
 
 
