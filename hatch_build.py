@@ -23,6 +23,10 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SWITCH, QUICK = "USERSTACK_COMPILE", "quick"
+USING = ("-fprofile-partial-training", "-Wno-missing-profile")
+"""What goes with a profile: what it knows nothing of is optimized as without one."""
+PATIENCE = 300
+"""Seconds: the training takes some."""
 COMPILED = (
     "address.py", "wire/*.py", "tcp/*.py", "tcp/congestion/*.py", "net/*.py",
     "runtime/busy_poll.py", "runtime/driver.py", "runtime/waiters.py",
@@ -62,9 +66,11 @@ class CompiledBuild(BuildHookInterface[Any]):
         try:
             if self._is_to_train:
                 self._compile(place, f"-fprofile-generate={profile}")
-                subprocess.run([sys.executable, "-m", "userstack.bench.training"], cwd=place, check=True)
+                _train(place)
+                if not any(profile.glob("*.gcda")):
+                    raise RuntimeError(f"the training has left no profile in {profile}")
                 shutil.rmtree(place)  # and made anew: the profile is found by the paths of the objects
-                made = self._compile(place, f"-fprofile-use={profile}", "-fprofile-partial-training", "-Wno-missing-profile")
+                made = self._compile(place, f"-fprofile-use={profile}", *USING)
             else:
                 made = self._compile(place)
         except BaseException:
@@ -91,7 +97,8 @@ class CompiledBuild(BuildHookInterface[Any]):
                 "MYPYC_OPT_LEVEL": "2",
                 "MYPYC_DEBUG_LEVEL": "0",
                 **os.environ,
-                "CFLAGS": " ".join((os.environ.get("CFLAGS", ""), *flags)),
+                "PYTHONHASHSEED": "0",  # what is compiled twice must be the same twice
+                "CFLAGS": " ".join((os.environ.get("CFLAGS", ""), *map(shlex.quote, flags))),
             },
             check=True,
         )
@@ -103,11 +110,27 @@ class CompiledBuild(BuildHookInterface[Any]):
 
     @property
     def _is_to_train(self) -> bool:
-        return os.environ.get(SWITCH) != QUICK and _is_gcc()
+        return os.environ.get(SWITCH) != QUICK and _can_train()
 
 
-def _is_gcc() -> bool:
-    """The compiler keeps profiles as GCC does; Clang does it in a way of its own."""
+def _can_train() -> bool:
+    """The compiler is a GCC that is new enough; Clang keeps profiles in a way of its own."""
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-    told = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False)
+    try:
+        told = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=True)
+        subprocess.run([*compiler, *USING, "-fsyntax-only", "-xc", os.devnull], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
     return "Free Software Foundation" in told.stdout
+
+
+def _train(place: Path) -> None:
+    """Run what is compiled in ``place``; as it ends it writes its profile."""
+    path = os.pathsep.join(filter(None, (str(place), os.environ.get("PYTHONPATH"))))
+    subprocess.run(
+        [sys.executable, "-m", "userstack.bench.training"],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+        timeout=PATIENCE,
+    )

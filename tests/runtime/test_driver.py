@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, cast
@@ -15,6 +16,7 @@ from userstack.api import connection as api
 from userstack.config import MILLISECOND, SECOND
 from userstack.errors import CallerError, NetworkError
 from userstack.packetio.memory import memory_pair
+from userstack.runtime.clock import MonotonicClock
 from userstack.runtime.driver import Driver
 from userstack.tcp.connection import Connection
 
@@ -363,6 +365,43 @@ async def test_a_device_has_one_driver_until_its_end() -> None:
         await turns()
         assert "deliver by the other" in it.log
         again.driver.stop()
+
+
+def test_a_device_is_free_again_when_the_loop_of_its_driver_is_closed() -> None:
+    log: list[str] = []
+
+    async def drive() -> None:
+        Driver(ScriptedHost(log), device, MonotonicClock())  # and nobody stops it
+
+    gc.disable()  # nothing of it need have been freed
+    try:
+        with ScriptedDevice(log) as device:
+            asyncio.run(drive())
+            asyncio.run(drive())
+    finally:
+        gc.enable()
+
+
+@virtual_time
+async def test_what_a_device_raises_leaves_nobody_asleep() -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    with BrokenDevice([]) as device:
+        it = Scene(device)
+        it.host.leaving.append(b"out")
+        waiting = asyncio.create_task(it.driver.until(it.subject, lambda: bool(it.host.log)))
+        await turns()
+        it.host.changed.add(it.subject)
+        device.arrive(b"in")
+        await turns()
+        assert waiting.done()
+        assert [str(context["exception"]) for context in told] == ["broken"]
+        it.driver.stop()
+
+
+class BrokenDevice(ScriptedDevice):
+    def write(self, packet: bytes) -> bool:
+        raise ValueError("broken")
 
 
 @virtual_time

@@ -81,7 +81,9 @@ async def receive(client: userstack.Stack, address: str) -> None:
     async with await client.connect(address, CHARGEN) as connection:
         left = BULK
         while left > 0:
-            left -= len(await connection.recv())
+            data = await connection.recv()
+            assert data
+            left -= len(data)
 
 
 async def train(addresses: tuple[str, str], kind: type[MemoryDevice]) -> None:

@@ -12,7 +12,7 @@ _claims: "WeakValueDictionary[int, Claim]" = WeakValueDictionary()
 
 
 class Claim:
-    """The right to a device's descriptor, until it is given back or nobody holds it any more.
+    """The right to a device's descriptor, until it is given back, its loop is closed, or nobody holds it any more.
 
     Args:
         device: whose descriptor.
@@ -34,6 +34,8 @@ class Claim:
         if self.descriptor < 0:
             raise InvalidArgument(f"the device {device.name} is closed")
         other = _claims.get(self.descriptor)
+        if other is not None and other._loop.is_closed():  # nobody reads it any more
+            other = None
         if other is not None and other._device.fileno() == self.descriptor:
             raise CallerError(errno.EBUSY, f"the device {device.name} serves a stack already: each needs a device of its own")
         if other is not None and other._loop is loop:  # the number is new, and the loop must not take it for the old

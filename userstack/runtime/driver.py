@@ -146,16 +146,22 @@ class Driver:
         if not self.running:
             return
         free = self._waiters.let_go(self.host.touched())
-        if not all(_reads(waiter.subject) for waiter in free) and self._held is None:
-            self._transmit()
+        try:
+            if self._held is None and not all(_reads(waiter.subject) for waiter in free):
+                self._transmit()
+        finally:  # whatever a device raises
+            self._let_go_on(free)
+        if self.running:
+            self._busy_poll.extend()
+
+    def _let_go_on(self, free: list[Waiter]) -> None:
+        """Have tasks do what they waited for, then see to their output."""
         self._goes_on = True
         try:
             go_on(free)
         finally:
             self._goes_on = False
             self._pump()
-        if self.running:
-            self._busy_poll.extend()
 
     def _take_in(self, now: int) -> None:
         read, deliver = self.device.read, self.host.deliver
