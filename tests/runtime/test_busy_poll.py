@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from tests.runtime.test_waiters import in_loop
 from userstack.config import SECOND
 from userstack.runtime import busy_poll
 from userstack.runtime.busy_poll import BUSY_POLL, CLOSE, BusyPoll
@@ -42,7 +41,7 @@ async def sleeps() -> bool:
     return any(timeouts)
 
 
-@in_loop
+@pytest.mark.asyncio
 async def test_a_single_packet_lets_the_loop_sleep() -> None:
     poll = BusyPoll(asyncio.get_running_loop())
     poll.extend()
@@ -52,7 +51,7 @@ async def test_a_single_packet_lets_the_loop_sleep() -> None:
     assert await sleeps()
 
 
-@in_loop
+@pytest.mark.asyncio
 async def test_packets_in_close_succession_keep_it_awake_for_a_while() -> None:
     poll = BusyPoll(asyncio.get_running_loop())
     poll.extend()
@@ -68,7 +67,7 @@ async def test_packets_in_close_succession_keep_it_awake_for_a_while() -> None:
     assert await sleeps()
 
 
-@in_loop
+@pytest.mark.asyncio
 async def test_it_ends_when_it_is_told_to() -> None:
     poll = BusyPoll(asyncio.get_running_loop())
     poll.extend()
@@ -78,7 +77,7 @@ async def test_it_ends_when_it_is_told_to() -> None:
     assert await sleeps()
 
 
-@in_loop
+@pytest.mark.asyncio
 async def test_whatever_else_is_ready_has_its_turn() -> None:
     poll = BusyPoll(asyncio.get_running_loop())
     poll.extend()

@@ -4,10 +4,9 @@ import asyncio
 import gc
 import sys
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import closing
 from contextvars import ContextVar
-from typing import Any
 
 import pytest
 
@@ -44,10 +43,6 @@ class Line:
         self.log.append("let go")
 
 
-def in_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    return lambda: asyncio.run(test())
-
-
 def cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
 
@@ -57,7 +52,7 @@ async def called_back(callback: Callable[[], object]) -> None:
     await asyncio.sleep(0)
 
 
-@in_loop
+@pytest.mark.asyncio
 async def test_who_waits_goes_on_at_once_in_its_context() -> None:
     line = Line()
     tasks = [asyncio.create_task(line.wait(name)) for name in ("a", "b")]
@@ -70,7 +65,7 @@ async def test_who_waits_goes_on_at_once_in_its_context() -> None:
     assert WHOM.get() == "nobody"
 
 
-@in_loop
+@pytest.mark.asyncio
 async def test_who_is_woken_by_a_call_goes_on_in_the_next_turn() -> None:
     line = Line()
     task = asyncio.create_task(line.wait("a"))
@@ -84,7 +79,7 @@ async def test_who_is_woken_by_a_call_goes_on_in_the_next_turn() -> None:
     assert line.log == ["a"]
 
 
-@in_loop
+@pytest.mark.asyncio
 async def test_who_is_cancelled_leaves_the_line_and_hears_why() -> None:
     line = Line()
     first, second = (asyncio.create_task(line.wait(name)) for name in ("a", "b"))
@@ -104,7 +99,7 @@ async def test_who_is_cancelled_leaves_the_line_and_hears_why() -> None:
     assert line.log[-1] == "c: CancelledError()"
 
 
-@in_loop
+@pytest.mark.asyncio
 async def test_who_is_cancelled_by_another_that_goes_on_hears_of_that_and_of_nothing_else() -> None:
     line = Line()
     second: asyncio.Task[None]
@@ -117,7 +112,7 @@ async def test_who_is_cancelled_by_another_that_goes_on_hears_of_that_and_of_not
     assert second.cancelled()
 
 
-@in_loop
+@pytest.mark.asyncio
 async def test_who_has_been_cancelled_is_not_let_go_by_what_comes_before_it_hears_of_it() -> None:
     line = Line()
     task = asyncio.create_task(line.wait("a"))
@@ -128,7 +123,7 @@ async def test_who_has_been_cancelled_is_not_let_go_by_what_comes_before_it_hear
     assert line.log == ["let go", "a: CancelledError()"]
 
 
-@in_loop
+@pytest.mark.asyncio
 async def test_what_was_raised_keeps_nothing_alive() -> None:
     line = Line()
     task = asyncio.create_task(line.wait("a"))
@@ -144,7 +139,7 @@ async def test_what_was_raised_keeps_nothing_alive() -> None:
         gc.enable()
 
 
-@in_loop
+@pytest.mark.asyncio
 async def test_an_error_is_raised_in_everybody_who_waits_and_in_who_would_have_to() -> None:
     line = Line()
     tasks = [asyncio.create_task(line.wait(name)) for name in ("a", "b")]
