@@ -6,14 +6,13 @@ Two stacks in one process need no privilege, and both ends of a connection are o
 """
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
 import userstack
 from userstack.bench.programs.place import CHARGEN, DISCARD, ECHO
 from userstack.bench.programs.stack import CHARACTERS, SERVICES, serve_port
-from userstack.packetio.memory import QUEUE_BYTES, MemoryDevice
+from userstack.packetio.memory import MemoryDevice, make_wire
 from userstack.wire.offload import Offloaded, Outbound
 
 ADDRESSES = (("10.0.0.1/24", "10.0.0.2/24"), ("fd3d::1/64", "fd3d::2/64"))
@@ -34,20 +33,10 @@ class OffloadingDevice(MemoryDevice):
         self._socket.send(b"".join((packet.head, *packet.text)) if isinstance(packet, Offloaded) else packet)
 
 
-def make_devices(kind: type[MemoryDevice]) -> tuple[MemoryDevice, MemoryDevice]:
-    """Both ends of a wire."""
-    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    for end in ends:
-        end.setblocking(False)
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, QUEUE_BYTES)
-    one, other = (kind("training", end, level=3, mtu=1500, mac=None) for end in ends)
-    return one, other
-
-
 @asynccontextmanager
 async def make_client(addresses: tuple[str, str], kind: type[MemoryDevice]) -> AsyncIterator[userstack.Stack]:
     """A stack whose peer serves."""
-    one, other = make_devices(kind)
+    one, other = (kind("training", end, level=3, mtu=1500, mac=None) for end in make_wire())
     with closing(one), closing(other):
         async with userstack.link(one, addresses[0]) as client, userstack.link(other, addresses[1]) as server:
             services = [asyncio.create_task(serve_port(await server.listen(port), SERVICES[port])) for port in SERVICES]

@@ -54,6 +54,20 @@ class MemoryDevice(Device):
         self._socket.close()
 
 
+def make_wire(queue: int = QUEUE_BYTES) -> tuple[socket.socket, socket.socket]:
+    """Two ends for two devices.
+
+    Args:
+        queue: bytes that may wait in each direction, roughly.
+    """
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    for end in ends:
+        end.setblocking(False)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, queue)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, queue)
+    return ends
+
+
 def memory_pair(level: int = 3, *, mtu: int = 1500, queue: int = QUEUE_BYTES) -> tuple[MemoryDevice, MemoryDevice]:
     """Two devices: what is written into one is read from the other.
 
@@ -62,14 +76,9 @@ def memory_pair(level: int = 3, *, mtu: int = 1500, queue: int = QUEUE_BYTES) ->
         mtu: bytes of the largest IP packet.
         queue: bytes that may wait in each direction, roughly; beyond it ``write`` says that the device is full.
     """
-    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    for end in ends:
-        end.setblocking(False)
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, queue)
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, queue)
     name = f"memory-{secrets.token_hex(2)}"
     first, second = (
         MemoryDevice(f"{name}{letter}", end, level=level, mtu=mtu, mac=random_mac() if level == 2 else None)
-        for letter, end in zip("ab", ends, strict=True)
+        for letter, end in zip("ab", make_wire(queue), strict=True)
     )
     return first, second
