@@ -92,8 +92,8 @@ class FastPath:
             tos, length, fragment, transport = first >> 20 & 0xFF, length + 40, 0, 40
         else:
             return False
-        entry = self._table.flows.get(flow)
-        if entry is None or bits & _FLAGS not in _USUAL or length != size or protocol != TCP or fragment & _FRAGMENT:
+        entry, flags = self._table.flows.get(flow), bits & _FLAGS
+        if entry is None or flags not in _USUAL or length != size or protocol != TCP or fragment & _FRAGMENT:
             return False
         tcb = entry.plain_tcb
         text, stamp = transport + 20, None
@@ -109,12 +109,12 @@ class FastPath:
         ):
             return False
         text_size = size - text
-        if tcb is not None and bits & _FLAGS in _PREDICTED:
+        if tcb is not None and flags in _PREDICTED:
             if more and (text_size > tcb.snd_mss if vouched and text_size else text_size or prediction.may_skip_acks(tcb)):
                 self._bundle = Bundle(entry, data, transport, text, vouched=vouched)
                 return True
             texts = (memoryview(data)[text:],) if text_size else ()
-            plain = plain_of((seq, ack, bits & _FLAGS, window, texts, text_size, stamp, tcb.segments_in(text_size)))
+            plain = plain_of((seq, ack, flags, window, texts, text_size, stamp, tcb.segments_in(text_size)))
             if self._arrive(entry, tcb, plain, tos, 1, size, now):
                 return True
         if not text_size:

@@ -34,12 +34,11 @@ class Claim:
         if self.descriptor < 0:
             raise InvalidArgument(f"the device {device.name} is closed")
         other = _claims.get(self.descriptor)
-        if other is not None and other._loop.is_closed():  # nobody reads it any more
-            other = None
-        if other is not None and other._device.fileno() == self.descriptor:
-            raise CallerError(errno.EBUSY, f"the device {device.name} serves a stack already: each needs a device of its own")
-        if other is not None and other._loop is loop:  # the number is new, and the loop must not take it for the old
-            other._lose(OSError(errno.EBADF, "it was closed while a stack ran on it"))
+        if other is not None and not other._loop.is_closed():
+            if other._device.fileno() == self.descriptor:
+                raise CallerError(errno.EBUSY, f"the device {device.name} serves a stack already: each needs a device of its own")
+            if other._loop is loop:  # the number is new, and the loop must not take it for the old
+                other._lose(OSError(errno.EBADF, "it was closed while a stack ran on it"))
         _claims[self.descriptor] = self
 
     def give_back(self) -> bool:

@@ -55,7 +55,6 @@ class Driver:
         """False once the device is gone or ``stop`` was called: nothing moves any more."""
         self._loop = asyncio.get_running_loop()
         self._claim = Claim(device, self._loop, self._lose)
-        self._descriptor = self._claim.descriptor
         self._waiters = Waiters(self._loop)
         self._write = cast("Callable[[Outbound], bool]", device.write)  # for which the host builds whole packets
         if isinstance(device, OffloadDevice) and device.offload:
@@ -68,7 +67,7 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_deadline = 0
         keep_what_is_freed()
-        self._loop.add_reader(self._descriptor, self._on_readable)
+        self._loop.add_reader(self._claim.descriptor, self._on_readable)
 
     @property
     def waiting(self) -> int:
@@ -226,7 +225,7 @@ class Driver:
                     return False
                 if not write(packet):
                     self._held = packet
-                    self._loop.add_writer(self._descriptor, self._on_writable)
+                    self._loop.add_writer(self._claim.descriptor, self._on_writable)
                     return False
                 sent = True
         except OSError as error:
@@ -244,7 +243,7 @@ class Driver:
             self._lose(error)
             return
         self._held = None
-        self._loop.remove_writer(self._descriptor)
+        self._loop.remove_writer(self._claim.descriptor)
         self._pump()
 
     def _arm(self) -> None:
@@ -272,8 +271,8 @@ class Driver:
         if not self.running:
             return
         if self._claim.give_back():
-            self._loop.remove_reader(self._descriptor)
-            self._loop.remove_writer(self._descriptor)
+            self._loop.remove_reader(self._claim.descriptor)
+            self._loop.remove_writer(self._claim.descriptor)
         for handle in (self._flushing, self._timer):
             if handle is not None:
                 handle.cancel()
